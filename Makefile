@@ -1,0 +1,39 @@
+# Every target makes .venv itself; PYTHON chooses the interpreter it is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: help install demo test lint report bench
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+install: .venv/installed  ## make .venv with genbench and its tools
+
+.venv/installed: setup.cfg pyproject.toml
+	@echo "Installing genbench into .venv (torch is large: some minutes the first time)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --editable '.[dev]' --progress-bar on
+	@touch $@
+
+demo: install  ## search, train and report AE and VAE on the bundled digits, offline
+	@echo "Searching hyper-parameters on real digits: two small studies, about 4 minutes"
+	$(BIN)/python experiments/optuna_ae.py --trials=6 --timeout=30 --epochs=3 --final_epochs=6 --runs_dir=$(DEMO)
+	$(BIN)/python experiments/optuna_vae.py --trials=6 --timeout=30 --epochs=3 --final_epochs=6 --runs_dir=$(DEMO)
+	$(BIN)/genbench report --runs_dir=$(DEMO) --out=$(DEMO)/report
+
+lint: install  ## style, types and the direction of the imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint, then run the test suite
+	$(BIN)/python -m pytest
+
+report: install  ## write reports/ from the records in runs/
+	$(BIN)/genbench report --runs_dir=runs --out=reports
+
+bench: install  ## training speed against a bare loop
+	$(BIN)/python tests/bench.py

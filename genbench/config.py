@@ -1,0 +1,161 @@
+"""Frozen, flat configurations: one scalar field = command-line flag = YAML key = W&B column.
+
+Nothing here imports torch, so that `--help` is instant.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from genbench import UserError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a numeric field may take: low (or above it) to high."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        lower = f"{'above' if self.above else 'at least'} {self.low:g}"
+        return lower if math.isinf(self.high) else f"{lower} and at most {self.high:g}"
+
+
+Positive = Range(0, above=True)
+Count = Annotated[int, Range(1)]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A frozen dataclass whose fields are held to their annotations when it is made."""
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for a field of a wrong type, choice or range."""
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        for field in dataclasses.fields(self):
+            value = _checked(field.name, hints[field.name], getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+
+def _checked(name: str, hint: Any, value: Any) -> Any:
+    """`value` if it fits the annotation (an int becomes a float where one is wanted)."""
+    limits: list[Range] = []
+    if typing.get_origin(hint) is Annotated:
+        hint, *limits = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise UserError(f"{name}={value!r}: choose one of {', '.join(choices)}")
+        return value
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise UserError(f"{name}={value!r}: must be {hint.__name__}, not {type(value).__name__}")
+    if hint is float and not math.isfinite(value):
+        raise UserError(f"{name}={value}: must be finite")
+    for limit in limits:
+        if value not in limit:
+            raise UserError(f"{name}={value}: must be {limit}")
+    return value
+
+
+@dataclass(frozen=True)
+class Config(Checked):
+    """What every training has: data, budget, seed, device, record."""
+
+    model: ClassVar[str]
+    # Fields that say where and how a run is kept, not what it computes.
+    RUNTIME: ClassVar = frozenset({"data_dir", "device", "wandb", "runs_dir", "group", "save"})
+
+    data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
+    data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
+    epochs: Count = 10  # passes over the training split
+    batch_size: Count = 128  # images a step
+    lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate
+    seed: Annotated[int, Range(0)] = 0  # of weights, batches and noise; the splits do not vary
+    patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
+    log_every: Count = 20  # steps between two logs of the training scalars
+    test: bool = False  # score the test split, once, at the end
+    save: bool = True  # keep checkpoints, pictures and latents beside the scalars
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+    runs_dir: str = "runs"  # the run records go here, one folder a run
+    group: str = ""  # name shared by runs that belong together (W&B's group)
+
+    def key(self, ignore: frozenset[str] = frozenset()) -> str:
+        """Eight hex digits of the model and of every field that changes what is computed.
+
+        Runs that share `key({"seed"})` are repetitions of one experiment.
+        """
+        left_out = self.RUNTIME | ignore
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}
+        text = json.dumps({"model": self.model, **fields}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class AEConfig(Config):
+    """Train an autoencoder: the code of an image is one point."""
+
+    model: ClassVar[str] = "ae"
+
+    arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
+    latent_dim: Count = 16  # numbers in the code of an image
+    width: Annotated[int, Range(4)] = 256  # units a hidden layer (conv: 4 x the deepest channels)
+    depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
+    activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "relu"
+    # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts
+    learn_sigma: bool = True  # gaussian: learn sigma with the weights, or keep it fixed
+
+
+@dataclass(frozen=True)
+class VAEConfig(AEConfig):
+    """Train a variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114)."""
+
+    model: ClassVar[str] = "vae"
+
+    beta: Annotated[float, Range(0)] = 1.0  # weight of the KL in the loss (Higgins et al. 2017)
+    kl_warmup: Annotated[float, Range(0)] = 0.0  # epochs over which beta rises linearly from 0
+    free_bits: Annotated[float, Range(0)] = 0.0  # nats of KL a latent dimension has for free
+    binarize: Literal["none", "dynamic"] = "none"  # dynamic: pixels drawn anew as 0 or 1
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` also where two fields contradict each other."""
+        super().__post_init__()
+        if self.binarize != "none" and self.likelihood != "bernoulli":
+            raise UserError(
+                f"binarize={self.binarize} needs likelihood=bernoulli, not {self.likelihood}"
+            )
+
+
+@dataclass(frozen=True)
+class SearchConfig(Checked):
+    """Search hyper-parameters with Optuna, then train the best ones over three seeds."""
+
+    trials: Count = 24  # trials to add to the study
+    timeout: Annotated[float, Positive] = 600.0  # seconds after which no new trial starts
+    epochs: Count = 8  # epochs a trial
+    final_epochs: Annotated[int, Range(0)] = 0  # epochs of the final trainings (0: 2 x epochs)
+    data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
+    data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
+    runs_dir: str = "runs"  # the run records and the study go here
+    seed: Annotated[int, Range(0)] = 0  # of the sampler and of the trials; finals use the next 3
+    storage: str = ""  # Optuna storage URL (default: sqlite in runs_dir)
+    sweep: str = ""  # W&B sweep file with the search space (default: the one in sweeps/)
+    pareto: bool = False  # two objectives: the sweep's metric and a small latent_dim
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline

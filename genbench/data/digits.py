@@ -1,0 +1,121 @@
+"""MNIST, Fashion-MNIST and the bundled 12,000 digits, as arrays."""
+
+import gzip
+import math
+import socket
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from genbench import UserError
+
+MINI = Path(__file__).with_name("mnist_12k.npz")
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+PROBE_SECONDS = 10.0
+STALL_SECONDS = 30.0
+
+
+def read_mini(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Real MNIST digits shipped with the package: 10,000 for training, 2,000 for the test."""
+    try:
+        with np.load(MINI, allow_pickle=False) as archive:
+            images, labels = archive[f"{split}_images"], archive[f"{split}_labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{MINI}: damaged ({error}); install genbench again") from error
+    return images[:, None], labels.astype(np.int64)
+
+
+def read_idx_set(name: str, root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST or FashionMNIST from `root` (torchvision's layout), Debian's package, or the network.
+
+    Raises:
+        UserError: The files are neither on disk nor downloadable, or damaged.
+    """
+    folder = _find(name, root)
+    prefix = "t10k" if split == "test" else "train"
+    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte")
+    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte")
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise UserError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
+    return images[:, None], labels.astype(np.int64)
+
+
+def _find(name: str, root: Path) -> Path:
+    """The folder with the set's IDX files, downloaded if it must be."""
+    folders = [root / name / "raw"] + ([DEBIAN_FASHION] if name == "FashionMNIST" else [])
+    for folder in folders:
+        if any(folder.glob("train-images-idx3-ubyte*")):
+            return folder
+    from torchvision import datasets  # slow to import, and needed for a download only
+
+    dataset = getattr(datasets, name)
+    reason = _unreachable(dataset.mirrors[0])
+    if not reason:
+        reason = _download(dataset, root)
+    if reason:
+        ways_out = f"connect to the network, put its IDX files into {folders[0]}"
+        if name == "FashionMNIST":
+            ways_out += ", install Debian's dataset-fashion-mnist"
+        raise UserError(
+            f"{name}: not on disk and not downloadable ({reason}); {ways_out}, "
+            "or use --data=mnist-mini"
+        )
+    return folders[0]
+
+
+def _unreachable(url: str) -> str:
+    """Why `url` does not answer within `PROBE_SECONDS` in all (name look-up too), or nothing."""
+    reasons = [f"no answer in {PROBE_SECONDS:g} s"]
+
+    def probe() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
+                reasons.append("")
+        except urllib.error.HTTPError:
+            reasons.append("")  # the server is there; torchvision knows the files' names
+        except OSError as error:
+            reasons.append(str(getattr(error, "reason", error)))
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return reasons[-1]
+
+
+def _download(dataset: type, root: Path) -> str:
+    """Let torchvision fetch the set, never waiting long for a silent server; why not, if not."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        dataset(root, download=True)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    finally:
+        socket.setdefaulttimeout(before)
+    return ""
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An IDX file of unsigned bytes, plain or gzipped (format: LeCun's MNIST page)."""
+    zipped = path.with_name(path.name + ".gz")
+    try:
+        if path.exists():
+            content = path.read_bytes()
+        else:
+            path = zipped
+            content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {_again(path)}") from error
+    n_dims = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    shape = np.frombuffer(content[4 : 4 + 4 * n_dims], dtype=">u4").tolist()
+    if not n_dims or len(shape) < n_dims or len(content) != 4 + 4 * n_dims + math.prod(shape):
+        raise UserError(f"{path}: truncated or not an IDX file of bytes; {_again(path)}")
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+
+
+def _again(path: Path) -> str:
+    return f"delete {path.parent} and run again, or use --data=mnist-mini"

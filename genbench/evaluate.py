@@ -1,0 +1,93 @@
+"""What is measured and drawn once, at the end, with the best epoch's weights."""
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from torch import Tensor
+
+from genbench.data import Batches, Data, Split
+from genbench.handlers import EVAL_BATCH, to_uint8
+from genbench.metrics import latent
+from genbench.models import Recipe, State
+
+PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
+LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
+SIDE = 15  # images along a side of the manifold
+STEPS = 9  # images of an interpolation, ends included
+
+
+def encode_all(recipe: Recipe, state: State, split: Split) -> np.ndarray:
+    """The (mean) codes of a split, (N, D) `float32`."""
+    with torch.inference_mode():
+        codes = [recipe.encode(state, x) for x, _ in Batches(split, EVAL_BATCH)]
+    return torch.cat(codes).cpu().numpy()
+
+
+def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
+    """The evaluation scalars of a whole split, as `split/name`."""
+    evaluator.run(Batches(data.splits[split], EVAL_BATCH))
+    return {f"{split}/{name}": value for name, value in evaluator.state.metrics.items()}
+
+
+def code_scores(
+    recipe: Recipe, state: State, data: Data, split: str
+) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
+    """Active units, k-NN and linear-probe accuracy of a held-out split's codes.
+
+    Returns:
+        The scores as `split/name`, the codes (N, D) and their labels (N,).
+    """
+    teachers, held_out = data.splits["train"].take(slice(PROBE_IMAGES)), data.splits[split]
+    z_train, z = (encode_all(recipe, state, part) for part in (teachers, held_out))
+    labels_train, labels = teachers.labels.cpu().numpy(), held_out.labels.cpu().numpy()
+    scores = {
+        f"{split}/active_units": float(latent.active_units(z)),
+        f"{split}/knn_accuracy": latent.knn_accuracy(z_train, labels_train, z, labels),
+        f"{split}/probe_accuracy": latent.probe_accuracy(z_train, labels_train, z, labels),
+    }
+    return scores, z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
+
+
+def portfolio(recipe: Recipe, state: State, z: np.ndarray, split: Split) -> dict[str, np.ndarray]:
+    """Pictures for the report, `uint8`, from held-out images and their codes z (N, D).
+
+    originals, reconstructions: (16, H, W[, 3]), the split's first images.
+    interpolations: (R, STEPS, H, W[, 3]), straight lines between the codes of consecutive images.
+    manifold: (SIDE, SIDE, H, W[, 3]), decoded over the plane of the codes' first two principal
+    axes (the two dimensions themselves if there are no more), rows from high to low second
+    coordinate; manifold_extent gives its (left, right, bottom, top), 2nd to 98th percentiles.
+    """
+
+    @torch.inference_mode()
+    def decode(codes: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(codes.astype(np.float32)).to(state.device)
+        return to_uint8(torch.sigmoid(recipe.decode(state, batch)))
+
+    def draw(codes: np.ndarray) -> np.ndarray:
+        """(A, B, D) codes -> (A, B, H, W[, 3]) pictures."""
+        images = decode(codes.reshape(-1, codes.shape[-1]))
+        return images.reshape(*codes.shape[:2], *images.shape[1:])
+
+    x: Tensor = split.images[:16].float() / 255
+    ends = z[:12]
+    t = np.linspace(0, 1, STEPS)[None, :, None]
+    lines = (1 - t) * ends[0::2, None] + t * ends[1::2, None]
+    plane, extent = _plane(z)
+    return {
+        "originals": to_uint8(x),
+        "reconstructions": decode(z[:16]),
+        "interpolations": draw(lines),
+        "manifold": draw(plane),
+        "manifold_extent": np.array(extent),
+    }
+
+
+def _plane(z: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    """Codes (SIDE, SIDE, D) over the plane that z (N, D) varies in most, and its edges."""
+    mean, axes = np.zeros(z.shape[1]), np.eye(max(2, z.shape[1]), z.shape[1])
+    if z.shape[1] > 2:
+        mean, axes = latent.principal_axes(z)
+    (left, bottom), (right, top) = np.percentile((z - mean) @ axes[:2].T, [2, 98], axis=0)
+    first, second = np.meshgrid(np.linspace(left, right, SIDE), np.linspace(top, bottom, SIDE))
+    codes = mean + first[..., None] * axes[0] + second[..., None] * axes[1]
+    return codes, (left, right, bottom, top)

@@ -1,0 +1,1 @@
+"""Measures as pure functions: features in, numbers out."""

@@ -1,0 +1,76 @@
+"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114).
+
+With beta (Higgins et al. 2017), linear KL warm-up (Bowman et al. 2016) and free bits
+(Kingma et al. 2016); the ELBO that is reported has none of the three.
+"""
+
+import torch
+from torch import Tensor
+
+from genbench.config import VAEConfig
+from genbench.losses import Scalars, image_errors, kl_standard_normal, reparameterize, vae_loss
+from genbench.models.ae import build_autoencoder, decode, reconstruction_nll, update
+from genbench.models.recipe import Recipe, Shape, State
+
+
+def build(config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str) -> State:
+    """A new VAE and its optimiser; the encoder gives mu and logvar side by side."""
+    return build_autoencoder(config, shape, steps_per_epoch, device, 2 * config.latent_dim)
+
+
+def beta_at(config: VAEConfig, epoch: float) -> float:
+    """The KL's weight after `epoch` epochs: linear from 0 to beta during the warm-up."""
+    return config.beta * (min(1.0, epoch / config.kl_warmup) if config.kl_warmup else 1.0)
+
+
+def posterior(state: State, x: Tensor) -> tuple[Tensor, Tensor]:
+    """x (B, C, H, W) -> mu, logvar of q(z|x), both (B, D)."""
+    mu, logvar = state.modules["encoder"](x).chunk(2, dim=1)
+    return mu, logvar
+
+
+def bound(
+    state: State, config: VAEConfig, x: Tensor, beta: float, generator: torch.Generator
+) -> tuple[Scalars, Tensor]:
+    """The scalars of x from one draw of z an image, and mu (B, D)."""
+    mu, logvar = posterior(state, x)
+    logits = decode(state, reparameterize(mu, logvar, generator))
+    nll = reconstruction_nll(state, config, logits, x)
+    return vae_loss(nll, kl_standard_normal(mu, logvar), beta, config.free_bits), mu
+
+
+def binarized(config: VAEConfig, x: Tensor, generator: torch.Generator) -> Tensor:
+    """x itself, or pixels drawn as 0 or 1 with the grey values as probabilities."""
+    return torch.bernoulli(x, generator=generator) if config.binarize == "dynamic" else x
+
+
+def train_step(state: State, config: VAEConfig, x: Tensor) -> Scalars:
+    """One update on x (B, C, H, W)."""
+    x = binarized(config, x, state.generator)
+    beta = beta_at(config, state.epoch)
+    scalars, _ = bound(state, config, x, beta, state.generator)
+    update(state, scalars["loss"])
+    return {name: value.detach() for name, value in scalars.items()}
+
+
+def eval_step(state: State, config: VAEConfig, x: Tensor, generator: torch.Generator) -> Scalars:
+    """The training scalars (at the final beta) and the image errors of the mean code's x_hat."""
+    x = binarized(config, x, generator)
+    scalars, mu = bound(state, config, x, config.beta, generator)
+    return scalars | image_errors(decode(state, mu), x)
+
+
+def encode(state: State, x: Tensor) -> Tensor:
+    """x (B, C, H, W) -> mu (B, D), the mean of q(z|x)."""
+    return posterior(state, x)[0]
+
+
+def sample(state: State, config: VAEConfig, n: int, generator: torch.Generator) -> Tensor:
+    """Mean images (n, C, H, W) in [0, 1] of z drawn from the prior N(0, 1)."""
+    z = torch.randn(n, config.latent_dim, generator=generator, device=state.device)
+    return torch.sigmoid(decode(state, z))
+
+
+RECIPE = Recipe(
+    VAEConfig, ("elbo", "maximize"), build, train_step, eval_step, encode, decode, sample
+)

@@ -1,0 +1,266 @@
+"""The record of one training on disk, with W&B as a second sink behind the same calls.
+
+    runs/<id>/config.json     before the first step: configuration, code, versions, data, device
+              metrics.jsonl   a line a log: step, epoch, split and its scalars
+              samples/        pictures; pictures.npz and latents.npz for the report
+              checkpoints/    best.pt and last.pt
+              summary.json    last: status finished, pruned or failed; its absence means a crash
+              wandb/          W&B's own record
+
+The disk comes first: whatever W&B does, nothing is lost here.
+"""
+
+import datetime
+import json
+import math
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from genbench import UserError, __version__
+
+PROJECT = "genbench"
+INIT_SECONDS = 20.0  # W&B: longest wait for a server at the start
+FINISH_SECONDS = 10.0  # and for the upload at the end; `wandb sync` sends what is left
+PACKAGES = ("torch", "torchvision", "pytorch-ignite", "wandb", "optuna", "numpy")
+Status = Literal["running", "finished", "pruned", "failed"]
+
+
+class Run:
+    """One run folder; a context manager that leaves summary.json whatever happens inside."""
+
+    def __init__(self, runs_dir: str, name: str, wandb: str = "auto", group: str = ""):
+        """Make the folder `runs_dir`/<time>-`name`-<random>.
+
+        Raises:
+            UserError: `runs_dir` cannot be written.
+        """
+        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        self.id = f"{now}-{name}-{secrets.token_hex(2)}"
+        self.dir = Path(runs_dir) / self.id
+        try:
+            (self.dir / "samples").mkdir(parents=True)
+            self._metrics = (self.dir / "metrics.jsonl").open("a", buffering=1)
+        except OSError as error:
+            raise UserError(
+                f"runs_dir={runs_dir}: cannot be written ({error.strerror}); "
+                "choose another with --runs_dir"
+            ) from error
+        self.status: Status = "running"
+        self.summary: dict[str, Any] = {}
+        self._wandb_choice, self._group = wandb, group
+        self._wandb: Any = None
+        self._start = time.monotonic()
+
+    def begin(self, config: dict[str, Any], **facts: Any) -> None:
+        """Write config.json and open W&B's record: before the first step.
+
+        Args:
+            config: The flat configuration.
+            facts: Whatever else identifies the run (model, key, data hash, device, ...).
+        """
+        record = {"id": self.id, **facts, "config": config, **provenance()}
+        write_json(self.dir / "config.json", record)
+        flat = {k: v for k, v in facts.items() if not isinstance(v, dict)}
+        self._wandb = _open_wandb(self, self._wandb_choice, self._group, config | flat)
+
+    def log(self, split: str, scalars: dict[str, float], step: int, epoch: float) -> None:
+        """Append the scalars of a split to metrics.jsonl, and to W&B as `split/name`."""
+        row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
+        self._metrics.write(to_json(row) + "\n")
+        named = {f"{split}/{name}": value for name, value in scalars.items()}
+        self._to_wandb(lambda wandb: {"epoch": row["epoch"], **named}, step)
+
+    def picture(self, name: str, image: np.ndarray, step: int, epoch: int) -> None:
+        """Save a picture, (H, W) or (H, W, 3) `uint8`, as samples/<name>-epoch-0001.png."""
+        if image.dtype != np.uint8:
+            raise TypeError(f"pictures are uint8, not {image.dtype}: W&B shows others as black")
+        Image.fromarray(image).save(self.dir / "samples" / f"{name}-epoch-{epoch:04d}.png")
+        self._to_wandb(lambda wandb: {"epoch": epoch, f"samples/{name}": wandb.Image(image)}, step)
+
+    def arrays(self, name: str, **arrays: np.ndarray) -> None:
+        """Save arrays as <name>.npz."""
+        np.savez_compressed(self.dir / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+
+    def latents(self, z: np.ndarray, labels: np.ndarray, split: str, step: int) -> None:
+        """Save codes z (N, D) and labels (N,) as latents.npz, and to W&B as a table.
+
+        W&B's 2D projector (PCA, UMAP or t-SNE) opens such a table.
+        """
+        self.arrays("latents", z=z, labels=labels, split=np.array(split))
+        columns = ["label", *(f"z{i}" for i in range(z.shape[1]))]
+        rows = [[str(label), *code] for label, code in zip(labels, z.tolist(), strict=True)]
+        self._to_wandb(lambda wandb: {f"{split}/latents": wandb.Table(columns, rows)}, step)
+
+    def _to_wandb(self, make: Callable[[Any], dict[str, Any]], step: int) -> None:
+        """Log what `make(wandb)` gives; W&B's failures end its record, never the run."""
+        if not self._wandb:
+            return
+        import wandb
+
+        try:
+            self._wandb.log(make(wandb), step=step)
+        except Exception as error:
+            say(f"W&B: {_first_line(error)}; this run goes on without it")
+            self._wandb = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.status = "finished"
+        elif self.status == "running":
+            self.status = "failed"
+            self.summary["error"] = f"{kind.__name__}: {error}".removesuffix(": ")
+        seconds = round(time.monotonic() - self._start, 2)
+        record = {"status": self.status, "seconds": seconds, **self.summary}
+        self._metrics.close()
+        write_json(self.dir / "summary.json", record)
+        if self._wandb:
+            _close_wandb(self._wandb, record)
+
+
+def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> Any:
+    """W&B's run, or None where it is disabled.
+
+    The user's choice or WANDB_MODE wins; else a configured key means online, and offline after a
+    failure; else offline. Never a prompt.
+    """
+    if choice == "disabled":
+        return None
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ["WANDB_DATA_DIR"] = str(run.dir.resolve() / "wandb")  # tables are staged there
+    import wandb
+
+    mode: Any = None if choice == "auto" else choice
+    if choice == "auto" and not os.environ.get("WANDB_MODE"):
+        mode = "online" if _has_key(wandb) else "offline"
+    if mode == "online" and not _has_key(wandb):
+        say("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
+        mode = "offline"
+    options: dict[str, Any] = {
+        "project": os.environ.get("WANDB_PROJECT", PROJECT),
+        "id": os.environ.get("WANDB_RUN_ID"),
+        "name": run.id,
+        "group": group or None,
+        "dir": str(run.dir),
+        "config": config,
+        "settings": wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            x_transaction_log_flush_interval=1.0,
+        ),
+    }
+    try:
+        record = wandb.init(mode=mode, **options)
+    except (wandb.errors.Error, OSError) as error:
+        say(f"W&B: {_first_line(error)}; offline instead, `wandb sync` uploads later")
+        record = wandb.init(mode="offline", **options)
+    for prefix in ("val", "test", "samples"):
+        record.define_metric(f"{prefix}/*", step_metric="epoch")
+    if record.url:
+        say(f"W&B: {record.url}")
+    return record
+
+
+def _has_key(wandb: Any) -> bool:
+    """Whether W&B has credentials, without asking for any and without a server."""
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except wandb.errors.Error as error:
+        say(f"W&B: {_first_line(error)}")
+        return False
+
+
+def _close_wandb(record: Any, summary: dict[str, Any]) -> None:
+    """Finish W&B's record within a bounded time; its failures cost the run nothing."""
+    try:
+        scores = summary.get("scores", {})  # of the best epoch: they replace the last epoch's
+        record.summary.update({k: v for k, v in summary.items() if k != "scores"} | scores)
+        record.finish(exit_code=1 if summary["status"] == "failed" else 0)
+    except Exception as error:  # the run's own record is complete by now
+        say(f"W&B: {_first_line(error)}; `wandb sync` uploads what is left")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal, apart from results on stdout."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, versions, machine and command line, as they are now."""
+    versions = {"genbench": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "versions": versions,
+        "platform": platform.platform(),
+    }
+
+
+def _git(*args: str) -> str | None:
+    """What git says of this package's checkout; None outside one."""
+    try:
+        done = subprocess.run(
+            ["git", *args],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON: NaN and infinities as the strings "NaN", "Infinity" and "-Infinity"."""
+
+    def strict(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: strict(inner) for key, inner in item.items()}
+        if isinstance(item, list | tuple):
+            return [strict(inner) for inner in item]
+        if isinstance(item, float) and not math.isfinite(item):
+            return "NaN" if math.isnan(item) else ("Infinity" if item > 0 else "-Infinity")
+        return item
+
+    return json.dumps(strict(value), allow_nan=False)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    text = json.dumps(json.loads(to_json(value)), indent=2) + "\n"
+    torn = path.with_suffix(".tmp")
+    torn.write_text(text)
+    os.replace(torn, path)

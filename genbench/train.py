@@ -1,0 +1,136 @@
+"""The composition root: one configuration in, its final scalars out."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from genbench import UserError
+from genbench import handlers as h
+from genbench.config import Config
+from genbench.data import Batches, Data, load_data
+from genbench.engines import make_evaluator, make_trainer
+from genbench.evaluate import code_scores, portfolio, split_scores
+from genbench.models import MODELS, Recipe, State
+from genbench.run import Run
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def train(
+    config: Config, *, trial: "optuna.Trial | None" = None, prune_on: str = "", title: str = ""
+) -> dict[str, float]:
+    """Train the model that `config` describes; its run folder holds everything that it did.
+
+    Args:
+        config: The configuration; its class names the model.
+        trial: An Optuna trial that is told where the record is.
+        prune_on: The validation scalar by which the trial may prune the run; empty: never.
+        title: What the progress bar says.
+
+    Returns:
+        The scalars of the best epoch: `val/...`, with `test=True` also `test/...`.
+
+    Raises:
+        UserError: The configuration or the data cannot be used.
+        genbench.handlers.Diverged: A scalar was no longer finite.
+        optuna.TrialPruned: The trial said stop.
+    """
+    recipe = MODELS[config.model]
+    device = pick_device(config.device)
+    data = load_data(config.data, config.data_dir, device, config.test)
+    batches = Batches(data.splits["train"], config.batch_size, config.seed)
+    state = recipe.build(config, data.shape, len(batches), device)
+    name = f"{config.model}-{config.data}-s{config.seed}"
+
+    with Run(config.runs_dir, name, config.wandb, config.group) as run:
+        run.begin(dataclasses.asdict(config), **facts(config, data, state))
+        if trial:
+            trial.set_user_attr("run", run.id)
+        trainer = make_trainer(recipe, state, config)
+        evaluator = make_evaluator(recipe, state, config)
+        h.attach_training_log(trainer, run, state, config.log_every)
+        h.attach_validation(trainer, evaluator, data.splits["val"], run, state)
+        h.attach_early_stopping(trainer, evaluator, recipe.objective, config.patience)
+        h.attach_progress(trainer, evaluator, recipe.objective[0], title or name)
+        if config.save:
+            h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
+        if trial and prune_on:
+            h.attach_pruning(trainer, evaluator, run, trial, prune_on)
+        with checkpoint_folder(run, config.save) as folder:
+            h.attach_checkpoints(trainer, evaluator, state, recipe.objective, folder)
+            trainer.run(batches, max_epochs=config.epochs)
+            best = torch.load(folder / "best.pt", map_location=device, weights_only=True)
+        return finish(recipe, state, config, data, run, best)
+
+
+def finish(
+    recipe: Recipe, state: State, config: Config, data: Data, run: Run, best: dict[str, Any]
+) -> dict[str, float]:
+    """Score the best epoch and record it: the validation split, and the test split if asked."""
+    last_step = state.step
+    state.load_state_dict(best)
+    evaluator = make_evaluator(recipe, state, config)
+    scores = split_scores(evaluator, data, "val")
+    split = "test" if config.test else "val"
+    if config.test:
+        scores |= split_scores(evaluator, data, "test")
+    if config.save:
+        more, z, labels = code_scores(recipe, state, data, split)
+        scores |= more
+        run.latents(z, labels, split, last_step)
+        run.arrays("pictures", **portfolio(recipe, state, z, data.splits[split]))
+    if config.test:
+        tested = {k[5:]: v for k, v in scores.items() if k.startswith("test/")}
+        run.log("test", tested, last_step, state.epoch)
+    run.summary |= {"best_epoch": round(state.epoch), "scores": scores}
+    return scores
+
+
+def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
+    """What config.json says beside the configuration."""
+    device = state.device
+    return {
+        "model": config.model,
+        "key": config.key(frozenset({"seed"})),
+        "data_hash": data.content_hash,
+        "images": {name: len(split) for name, split in data.splits.items()},
+        "shape": list(data.shape),
+        "parameters": sum(p.numel() for p in state.modules.parameters() if p.requires_grad),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def pick_device(choice: str) -> str:
+    """The device by name; auto takes cuda, else mps, else cpu.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if choice == "auto":
+        return next(name for name, is_there in there.items() if is_there)
+    if not there[choice]:
+        raise UserError(f"device={choice}: not available on this machine; use --device=auto")
+    return choice
+
+
+@contextmanager
+def checkpoint_folder(run: Run, keep: bool) -> Iterator[Path]:
+    """The run's folder for checkpoints, removed at the end unless they are to be kept."""
+    folder = run.dir / "checkpoints"
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
