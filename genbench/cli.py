@@ -3,11 +3,15 @@
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from genbench import UserError
-from genbench.config import Config
+from genbench.config import Config, SearchConfig
+
+if TYPE_CHECKING:
+    from genbench.search import Search
 
 T = TypeVar("T")
 
@@ -52,3 +56,46 @@ def train_main(kind: type[Config]) -> None:
             print(f"{name:24} {value:.4f}")
 
     guard(main)
+
+
+def search_main(kind: type[Config], sweep: Path) -> None:
+    """Search as the command line says, train the best over new seeds, and print both."""
+
+    def main() -> None:
+        options = parse(SearchConfig)
+        from genbench.search import Search
+        from genbench.sweep import read_sweep
+
+        path = Path(options.sweep) if options.sweep else sweep
+        search = Search(kind, read_sweep(path, kind), options)
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            print_best(search)
+            raise
+        print_best(search)
+        scores = search.train_best()
+        print_scores(scores)
+        print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
+
+    guard(main)
+
+
+def print_best(search: "Search") -> None:
+    """The best trial's hyper-parameters as a table."""
+    best = search.best()
+    values = ", ".join(f"{value:.4f}" for value in best.values)
+    print(f"\nBest of {search.name}: trial {best.number}, {search.sweep.metric} {values}")
+    for name, value in best.params.items():
+        print(f"  {name:16} {value:.4g}" if isinstance(value, float) else f"  {name:16} {value}")
+    print(flush=True)
+
+
+def print_scores(scores: list[dict[str, float]]) -> None:
+    """Mean and standard deviation over the seeds of every test score."""
+    import statistics
+
+    print(f"Test split, mean ± std over {len(scores)} training seeds:")
+    for name in (name for name in scores[0] if name.startswith("test/")):
+        values = [score[name] for score in scores]
+        print(f"  {name:24} {statistics.mean(values):10.4f} ± {statistics.stdev(values):.4f}")

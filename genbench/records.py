@@ -1,0 +1,88 @@
+"""Reading run folders and study files back, without torch or W&B."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench import UserError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run folder as it lies on disk; a run without summary.json crashed or still runs."""
+
+    path: Path
+    about: dict[str, Any]  # config.json
+    summary: dict[str, Any]  # summary.json, empty if there is none
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat configuration."""
+        return self.about["config"]
+
+    @property
+    def status(self) -> str:
+        """finished, pruned, failed, or crashed."""
+        return self.summary.get("status", "crashed")
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scalars of the best epoch, as `split/name`."""
+        return self.summary.get("scores", {})
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a torn last line is left out."""
+        rows = []
+        for line in (self.path / "metrics.jsonl").read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            rows.append({k: v if k == "split" else float(v) for k, v in row.items()})
+        return rows
+
+    def curve(self, split: str, name: str) -> tuple[list[float], list[float]]:
+        """Epochs and values of a scalar."""
+        rows = [r for r in self.metrics() if r["split"] == split and name in r]
+        return [r["epoch"] for r in rows], [r[name] for r in rows]
+
+
+def read_runs(runs_dir: str | Path) -> list[Record]:
+    """All run folders below `runs_dir`, oldest first; damaged ones are passed over.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    folder = Path(runs_dir)
+    if not folder.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: no such folder; train first or name another")
+    records = []
+    for path in sorted(folder.glob("*/config.json")):
+        about = _read(path)
+        if about and "config" in about:
+            records.append(Record(path.parent, about, _read(path.with_name("summary.json"))))
+    return records
+
+
+def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
+    """All studies below `runs_dir`, the one that changed last at the end."""
+    files = sorted(Path(runs_dir).glob("studies/*.json"), key=lambda path: path.stat().st_mtime)
+    return [study for path in files if (study := _read(path))]
+
+
+def finished(runs_dir: str | Path, key: str, seed: int) -> Record | None:
+    """The finished run of this experiment (`Config.key` without the seed) and seed, if any."""
+    for record in read_runs(runs_dir):
+        same = record.about.get("key") == key and record.config.get("seed") == seed
+        if same and record.status == "finished":
+            return record
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

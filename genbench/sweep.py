@@ -1,0 +1,295 @@
+"""W&B sweep files, read as Optuna search spaces: one file, one meaning, two tools.
+
+W&B's distributions: https://docs.wandb.ai/models/sweeps/sweep-config-keys
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from genbench import UserError
+from genbench.config import Config
+
+TOP_KEYS = {
+    *("program", "method", "metric", "parameters", "name", "description", "command"),
+    *("early_terminate", "run_cap", "project", "entity"),
+}
+PARAMETER_KEYS = {
+    *("value", "values", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"),
+    *("probabilities", "parameters"),
+}
+METHODS = ("bayes", "random")
+# Not Optuna's to draw: it has no normal or beta distribution and no rounded logarithmic floats.
+FOREIGN = {
+    *("normal", "q_normal", "log_normal", "q_log_normal", "beta", "q_beta"),
+    "categorical_w_probabilities",
+}
+# What the search's own flags set, and what would change the meaning of the score.
+FROM_FLAGS = Config.RUNTIME | {"data", "epochs", "seed", "test"}
+MEANING = {"likelihood", "binarize"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file: what to vary, what to hold, which validation scalar to improve."""
+
+    path: str
+    method: str
+    metric: str  # as logged, "val/elbo"
+    goal: str  # "minimize" or "maximize"
+    space: dict[str, BaseDistribution]
+    fixed: dict[str, Any]
+    halving: tuple[int, int] | None  # early_terminate: (min_iter, eta)
+
+
+def read_sweep(path: Path, kind: type[Config]) -> Sweep:
+    """Read a sweep file for the model of `kind`.
+
+    Raises:
+        UserError: The file is missing, no YAML, or says what Optuna or the model cannot do.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"sweep={path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise UserError(f"{path}: {line}not YAML: {getattr(error, 'problem', error)}") from error
+    try:
+        return _parse(content, str(path), kind)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _parse(content: Any, path: str, kind: type[Config]) -> Sweep:
+    if not isinstance(content, dict) or not content.get("parameters"):
+        raise UserError("empty: it needs parameters, metric and method, see sweeps/vae.yaml")
+    _known(content, TOP_KEYS, "key")
+    program = str(content.get("program", f"{kind.model}.py"))
+    if Path(program).stem != kind.model:
+        raise UserError(f"program: {program} does not train model {kind.model}")
+    method = content.get("method")
+    if method not in METHODS:
+        raise UserError(f"method: {method} is not supported here; write {' or '.join(METHODS)}")
+    metric = content.get("metric")
+    if not isinstance(metric, dict) or not str(metric.get("name")).startswith("val/"):
+        raise UserError("metric: needs a name that starts with val/ (the search sees no test data)")
+    goal = metric.get("goal", "minimize")
+    if goal not in ("minimize", "maximize"):
+        raise UserError(f"metric: goal: {goal}; write minimize or maximize")
+    space, fixed = {}, {}
+    _known(content["parameters"], [f.name for f in dataclasses.fields(kind)], "parameter")
+    for name, entry in content["parameters"].items():
+        value = _read(name, lambda entry=entry: to_distribution(entry))
+        if name in FROM_FLAGS:
+            raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
+        if not isinstance(value, BaseDistribution):
+            fixed[name] = value
+        elif name in MEANING:
+            raise UserError(f"{name}: changes what {metric['name']} means; fix it with value:")
+        else:
+            space[name] = value
+    if not space:
+        raise UserError("parameters: all are fixed, nothing to search")
+    for name, distribution in space.items():
+        for value in _extremes(distribution):
+            _read(name, lambda name=name, value=value: kind(**fixed | {name: value}))
+    halving = _halving(content.get("early_terminate"))
+    return Sweep(path, method, metric["name"], goal, space, fixed, halving)
+
+
+def _known(found: Any, allowed: Iterable[str], what: str) -> None:
+    """Refuse keys that are not allowed, with the nearest that is."""
+    if not isinstance(found, dict):
+        raise UserError(f"{what}s: must be a mapping")
+    allowed = list(allowed)
+    for key in found:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(allowed))}"
+            raise UserError(f"unknown {what} {key!r}; {hint}")
+
+
+def _read(name: str, read: Callable[[], Any]) -> Any:
+    """What `read` gives, its errors named after the parameter."""
+    try:
+        return read()
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def _extremes(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return [distribution.low, distribution.high]
+
+
+def to_distribution(entry: Any) -> Any:
+    """A W&B parameter as the Optuna distribution with the same support and the same density.
+
+    Args:
+        entry: The mapping under a parameter's name.
+
+    Returns:
+        A `BaseDistribution`; for `value:` (a constant) the value itself.
+
+    Raises:
+        UserError: W&B does not know it, or Optuna cannot express it.
+    """
+    _known(entry, PARAMETER_KEYS, "key")
+    if "parameters" in entry:
+        raise UserError("nested parameters are not supported; write flat names")
+    kind = entry.get("distribution") or _default_distribution(entry)
+    if kind == "constant":
+        return _scalar(entry, "value")
+    if "probabilities" in entry or kind in FOREIGN:
+        kind = "categorical_w_probabilities" if "probabilities" in entry else kind
+        raise UserError(f"distribution {kind} is W&B's alone, Optuna cannot draw from it")
+    if kind == "categorical":
+        values = entry.get("values")
+        if not isinstance(values, list) or not values:
+            raise UserError("values: must be a list with at least one value")
+        if any(isinstance(value, list | dict) for value in values):
+            raise UserError("values: must be scalars")
+        return CategoricalDistribution([_not_text_number(value) for value in values])
+    if kind not in NUMERIC:
+        raise UserError(f"unknown distribution {kind!r}; known: {', '.join(NUMERIC)}")
+    low, high = _number(entry, "min"), _number(entry, "max")
+    if not low < high:
+        raise UserError(f"min {low} must be below max {high}")
+    q = _number(entry, "q") if "q" in entry else 1
+    if q <= 0:
+        raise UserError(f"q {q} must be above 0")
+    return NUMERIC[kind](low, high, q)
+
+
+def _default_distribution(entry: dict[str, Any]) -> str:
+    """What W&B takes a parameter for that names no distribution."""
+    if "value" in entry:
+        return "constant"
+    if "values" in entry:
+        return "categorical"
+    if "min" in entry and "max" in entry:
+        both_int = type(entry["min"]) is int and type(entry["max"]) is int
+        return "int_uniform" if both_int else "uniform"
+    raise UserError("needs value, values, or min and max")
+
+
+def _scalar(entry: dict[str, Any], key: str) -> Any:
+    if key not in entry:  # not `entry.get`: 0 and false are values
+        raise UserError(f"needs {key}")
+    if isinstance(entry[key], list | dict):
+        raise UserError(f"{key}: must be a scalar")
+    return _not_text_number(entry[key])
+
+
+def _not_text_number(value: Any) -> Any:
+    """`value`, unless it is a number that YAML took for text, as it does 1e-4."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        raise UserError(f"{value!r} is text to YAML; write {number:.10f}".rstrip("0"))
+    return value
+
+
+def _number(entry: dict[str, Any], key: str) -> float:
+    value = _scalar(entry, key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{key}: must be a finite number, not {value!r}")
+    return value
+
+
+def _uniform(low: float, high: float, q: float) -> BaseDistribution:
+    return FloatDistribution(float(low), float(high))
+
+
+def _int_uniform(low: float, high: float, q: float) -> BaseDistribution:
+    if int(low) != low or int(high) != high:
+        raise UserError(f"int_uniform needs whole min and max, not {low} and {high}")
+    return IntDistribution(int(low), int(high))
+
+
+def _q_uniform(low: float, high: float, q: float) -> BaseDistribution:
+    """W&B draws round(X / q) * q, X uniform: the multiples of q nearest to min and max and all
+    between them; whole numbers if q is."""
+    first, last = round(low / q), round(high / q)
+    if first == last:
+        raise UserError(f"q {q} leaves one value between min {low} and max {high}")
+    if isinstance(q, int):
+        return IntDistribution(first * q, last * q, step=q)
+    # Decimal-free multiples: 3 * 0.1 must be the 0.3 that both tools print.
+    digits = max(0, 12 - math.ceil(math.log10(max(abs(first), abs(last)) * q)))
+    return FloatDistribution(round(first * q, digits), round(last * q, digits), step=float(q))
+
+
+def _log_uniform_values(low: float, high: float, q: float) -> BaseDistribution:
+    if low <= 0:
+        raise UserError(f"min {low} must be above 0 on a logarithmic scale")
+    return FloatDistribution(float(low), float(high), log=True)
+
+
+def _log_uniform(low: float, high: float, q: float) -> BaseDistribution:
+    return _log_uniform_values(math.exp(low), math.exp(high), q)
+
+
+def _inv_log_uniform(low: float, high: float, q: float) -> BaseDistribution:
+    return _log_uniform_values(math.exp(-high), math.exp(-low), q)
+
+
+def _q_log_uniform_values(low: float, high: float, q: float) -> BaseDistribution:
+    if type(q) is not int or q != 1 or round(low) < 1:
+        raise UserError(
+            "q_log_uniform is Optuna's only for q: 1 and min at least 1 (whole numbers)"
+        )
+    return IntDistribution(round(low), round(high), log=True)
+
+
+def _q_log_uniform(low: float, high: float, q: float) -> BaseDistribution:
+    return _q_log_uniform_values(math.exp(low), math.exp(high), q)
+
+
+# By W&B's name; those without `_values` take natural exponents for min and max. The inverse of a
+# log-uniform number is log-uniform itself, so inv_log_uniform_values is log_uniform_values.
+NUMERIC: dict[str, Callable[[float, float, float], BaseDistribution]] = {
+    "uniform": _uniform,
+    "int_uniform": _int_uniform,
+    "q_uniform": _q_uniform,
+    "log_uniform": _log_uniform,
+    "log_uniform_values": _log_uniform_values,
+    "inv_log_uniform": _inv_log_uniform,
+    "inv_log_uniform_values": _log_uniform_values,
+    "q_log_uniform": _q_log_uniform,
+    "q_log_uniform_values": _q_log_uniform_values,
+}
+
+
+def _halving(entry: Any) -> tuple[int, int] | None:
+    """(min_iter, eta) of `early_terminate: {type: hyperband}`, W&B's successive halving."""
+    if entry is None:
+        return None
+    if not isinstance(entry, dict) or entry.get("type") != "hyperband":
+        raise UserError("early_terminate: type must be hyperband")
+    unknown = set(entry) - {"type", "min_iter", "eta"}
+    if unknown or "min_iter" not in entry:
+        raise UserError("early_terminate: give min_iter and eta, and no other key")
+    min_iter, eta = entry["min_iter"], entry.get("eta", 3)
+    if type(min_iter) is not int or min_iter < 1 or type(eta) is not int or eta < 2:
+        raise UserError("early_terminate: min_iter must be at least 1 and eta at least 2")
+    return min_iter, eta
