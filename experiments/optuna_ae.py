@@ -1,4 +1,4 @@
-"""Search the autoencoder's hyper-parameters, then train the best: python experiments/optuna_ae.py."""
+"""Search the AE's hyper-parameters, then train the best: python experiments/optuna_ae.py."""
 
 from pathlib import Path
 

@@ -99,3 +99,50 @@ def print_scores(scores: list[dict[str, float]]) -> None:
     for name in (name for name in scores[0] if name.startswith("test/")):
         values = [score[name] for score in scores]
         print(f"  {name:24} {statistics.mean(values):10.4f} ± {statistics.stdev(values):.4f}")
+
+
+def main() -> None:
+    """Entry point of `genbench`: reports and tables of the runs."""
+    import tyro
+
+    def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
+        """Write summary.md, summary.html and figures/ from the run records.
+
+        Args:
+            runs_dir: Folder with the run folders.
+            out: Folder to write to.
+            data: Data set to report on (default: the one with the most finished runs).
+        """
+        from genbench.report import write_report
+
+        print(f"Drawing the figures of {runs_dir}", flush=True)
+        page = write_report(runs_dir, out, data)
+        print(f"Summary:  {page.resolve()} (and summary.md beside it)")
+        print(f"Look:     wandb leet {runs_dir}/RUN/wandb   (RUN: see genbench runs)")
+        print(f"Upload:   wandb sync {runs_dir}/*/wandb/offline-run-*")
+
+    def runs(runs_dir: str = "runs") -> None:
+        """Print a table of the runs.
+
+        Args:
+            runs_dir: Folder with the run folders.
+        """
+        from genbench.records import read_runs
+
+        records = read_runs(runs_dir)
+        width = max((len(record.path.name) for record in records), default=3)
+        print(f"{'run':{width}}  {'status':8}  {'epochs':>6}  {'seconds':>8}  score")
+        for record in records:
+            name = record.about["objective"]
+            score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
+            seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
+            epochs = record.config["epochs"]
+            print(
+                f"{record.path.name:{width}}  {record.status:8}  {epochs:6}  {seconds:>8}  {score}"
+            )
+
+    guard(
+        lambda: tyro.extras.subcommand_cli_from_dict(
+            {"report": report, "runs": runs}, prog="genbench", use_underscores=True
+        )
+    )

@@ -1,5 +1,7 @@
 """Bare Ignite engines: a step returns a dict of scalars, everything else is attached elsewhere."""
 
+import logging
+
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
@@ -45,6 +47,7 @@ def make_trainer(recipe: Recipe, state: State, config: Config) -> Engine:
         return recipe.train_step(state, config, batch[0])
 
     trainer = Engine(step)
+    trainer.logger.setLevel(logging.CRITICAL)  # what ends a training is said by who catches it
 
     @trainer.on(Events.EPOCH_STARTED)
     def training_mode() -> None:
@@ -65,6 +68,7 @@ def make_evaluator(recipe: Recipe, state: State, config: Config) -> Engine:
         return scalars
 
     evaluator = Engine(step)
+    evaluator.logger.setLevel(logging.CRITICAL)
 
     @evaluator.on(Events.STARTED)
     def start() -> None:

@@ -5,6 +5,7 @@ import torch
 from ignite.engine import Engine
 from torch import Tensor
 
+from genbench.config import Config
 from genbench.data import Batches, Data, Split
 from genbench.handlers import EVAL_BATCH, to_uint8
 from genbench.metrics import latent
@@ -48,7 +49,9 @@ def code_scores(
     return scores, z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
 
 
-def portfolio(recipe: Recipe, state: State, z: np.ndarray, split: Split) -> dict[str, np.ndarray]:
+def portfolio(
+    recipe: Recipe, state: State, config: Config, z: np.ndarray, split: Split
+) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`, from held-out images and their codes z (N, D).
 
     originals, reconstructions: (16, H, W[, 3]), the split's first images.
@@ -56,6 +59,7 @@ def portfolio(recipe: Recipe, state: State, z: np.ndarray, split: Split) -> dict
     manifold: (SIDE, SIDE, H, W[, 3]), decoded over the plane of the codes' first two principal
     axes (the two dimensions themselves if there are no more), rows from high to low second
     coordinate; manifold_extent gives its (left, right, bottom, top), 2nd to 98th percentiles.
+    samples: (64, H, W[, 3]), where the family can be drawn from.
     """
 
     @torch.inference_mode()
@@ -73,13 +77,18 @@ def portfolio(recipe: Recipe, state: State, z: np.ndarray, split: Split) -> dict
     t = np.linspace(0, 1, STEPS)[None, :, None]
     lines = (1 - t) * ends[0::2, None] + t * ends[1::2, None]
     plane, extent = _plane(z)
-    return {
+    pictures = {
         "originals": to_uint8(x),
         "reconstructions": decode(z[:16]),
         "interpolations": draw(lines),
         "manifold": draw(plane),
         "manifold_extent": np.array(extent),
     }
+    if recipe.sample:
+        generator = torch.Generator(state.device).manual_seed(config.seed)
+        with torch.inference_mode():
+            pictures["samples"] = to_uint8(recipe.sample(state, config, 64, generator))
+    return pictures
 
 
 def _plane(z: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:

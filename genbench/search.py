@@ -53,7 +53,7 @@ class Search:
 
     def _open_study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        directions = [self.sweep.goal] + (["minimize"] if self.options.pareto else [])
+        directions: Any = [self.sweep.goal] + (["minimize"] if self.options.pareto else [])
         url = self.options.storage or f"sqlite:///{self.options.runs_dir}/optuna.db"
         try:
             study = optuna.create_study(
@@ -77,7 +77,7 @@ class Search:
             distribution._contains(distribution.to_internal_repr(defaults[name]))
             for name, distribution in self.sweep.space.items()
         ):
-            study.enqueue_trial(defaults)
+            study.enqueue_trial(defaults, user_attrs={"defaults": True})
 
     def make_config(self, params: dict[str, Any], **more: Any) -> Config:
         """The configuration of a trial: the defaults, the file's constants, `params`, the flags."""

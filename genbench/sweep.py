@@ -8,6 +8,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def _parse(content: Any, path: str, kind: type[Config]) -> Sweep:
     space, fixed = {}, {}
     _known(content["parameters"], [f.name for f in dataclasses.fields(kind)], "parameter")
     for name, entry in content["parameters"].items():
-        value = _read(name, lambda entry=entry: to_distribution(entry))
+        value = _read(name, partial(to_distribution, entry))
         if name in FROM_FLAGS:
             raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
         if not isinstance(value, BaseDistribution):
@@ -106,7 +107,7 @@ def _parse(content: Any, path: str, kind: type[Config]) -> Sweep:
         raise UserError("parameters: all are fixed, nothing to search")
     for name, distribution in space.items():
         for value in _extremes(distribution):
-            _read(name, lambda name=name, value=value: kind(**fixed | {name: value}))
+            _read(name, partial(kind, **fixed | {name: value}))
     halving = _halving(content.get("early_terminate"))
     return Sweep(path, method, metric["name"], goal, space, fixed, halving)
 

@@ -84,7 +84,7 @@ def finish(
         more, z, labels = code_scores(recipe, state, data, split)
         scores |= more
         run.latents(z, labels, split, last_step)
-        run.arrays("pictures", **portfolio(recipe, state, z, data.splits[split]))
+        run.arrays("pictures", **portfolio(recipe, state, config, z, data.splits[split]))
     if config.test:
         tested = {k[5:]: v for k, v in scores.items() if k.startswith("test/")}
         run.log("test", tested, last_step, state.epoch)
@@ -95,9 +95,12 @@ def finish(
 def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
     """What config.json says beside the configuration."""
     device = state.device
+    objective, direction = MODELS[config.model].objective
     return {
         "model": config.model,
         "key": config.key(frozenset({"seed"})),
+        "objective": f"val/{objective}",
+        "direction": direction,
         "data_hash": data.content_hash,
         "images": {name: len(split) for name, split in data.splits.items()},
         "shape": list(data.shape),

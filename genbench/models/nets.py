@@ -51,9 +51,8 @@ def make_decoder(
     ]
     for level in range(depth, 0, -1):
         # A stride-2 transposed convolution makes 2n - 1 of n; the padding adds the odd row.
-        padding = tuple(
-            big - (2 * small - 1) for big, small in zip(sizes[level - 1], sizes[level], strict=True)
-        )
+        (height, columns), (low, short) = sizes[level - 1], sizes[level]
+        padding = (height - (2 * low - 1), columns - (2 * short - 1))
         up = nn.ConvTranspose2d(
             channels[level], channels[level - 1], 3, stride=2, padding=1, output_padding=padding
         )

@@ -1,0 +1,142 @@
+"""What the numbers say, in sentences computed from them: other numbers, other sentences."""
+
+import math
+
+from genbench.records import Record
+from genbench.report.select import Chapter, Entry
+from genbench.report.studies import default_value, importances, trial_counts
+
+CLEAR = 2.0  # a difference counts if it is above so many times the spread over seeds
+COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
+
+
+def conclude(chapter: Chapter) -> list[str]:
+    """The report's conclusion, a sentence or two a finding; comparisons first."""
+    ae, vae = chapter.entry("ae"), chapter.entry("vae")
+    said: list[str | None] = []
+    if ae and vae:
+        said.append(compare(ae, vae, "bce", "reconstructs better", " nats of BCE", 2, lower=True))
+        said.append(
+            compare(ae, vae, "knn_accuracy", "has the code that knows more about the label", "", 4)
+        )
+        said.append(about_sampling(ae, vae))
+    for entry in chapter.entries:
+        said += [about_elbo(entry), about_code(entry), about_training(entry), about_search(entry)]
+    return [sentence for sentence in said if sentence]
+
+
+def compare(
+    a: Entry, b: Entry, name: str, claim: str, unit: str, digits: int, lower: bool = False
+) -> str | None:
+    """Which of two models is better by one measure, and whether the seeds bear it out."""
+    first, second = a.score(name), b.score(name)
+    if not first or not second:
+        return None
+    winner, loser = (a, b) if (first.mean < second.mean) == lower else (b, a)
+    best, other = (first, second) if winner is a else (second, first)
+    numbers = f"{best.show(digits)} against {other.show(digits)}{unit}"
+    gap = abs(first.mean - second.mean)
+    if first.std is None or second.std is None:
+        return (
+            f"The {winner.title} {claim} than the {loser.title} ({numbers}), "
+            "but without several seeds of both nobody knows how sure that is."
+        )
+    spread = math.hypot(first.std, second.std)
+    if gap <= CLEAR * spread:
+        return (
+            f"Neither {claim}: {a.title} {first.show(digits)}, {b.title} {second.show(digits)}"
+            f"{unit}, a difference within {CLEAR:g} times the spread over seeds."
+        )
+    return f"The {winner.title} {claim} than the {loser.title}: {numbers}."
+
+
+def about_sampling(ae: Entry, vae: Entry) -> str | None:
+    """Why one of the two can be drawn from."""
+    kl = vae.score("kl")
+    if not kl:
+        return None
+    return (
+        f"Only the {vae.title} has a prior to draw new images from: its KL term of "
+        f"{kl.show(2)} nats ties the codes to N(0, 1), the {ae.title}'s codes lie where they like."
+    )
+
+
+def about_elbo(entry: Entry) -> str | None:
+    """The bound and its two parts."""
+    elbo, rec, kl = (entry.score(name) for name in ("elbo", "reconstruction", "kl"))
+    if not elbo or not rec or not kl:
+        return None
+    return (
+        f"The {entry.title}'s ELBO is {elbo.show(2)} nats an image: {rec.mean:.2f} for the "
+        f"reconstruction and {kl.mean:.2f} of KL."
+    )
+
+
+def about_code(entry: Entry) -> str | None:
+    """How much of the code is used, and whether the posterior collapsed."""
+    active, kl = entry.score("active_units"), entry.score("kl")
+    size = entry.runs[0].config["latent_dim"]
+    if not active:
+        return None
+    if kl and kl.mean < COLLAPSED_NATS:
+        return (
+            f"The {entry.title}'s posterior has collapsed: {kl.mean:.2f} nats of KL say next to "
+            "nothing about an image; try a smaller beta, a longer kl_warmup or free_bits."
+        )
+    if round(active.mean) >= size:
+        return f"The {entry.title} uses all of its {size} latent dimensions."
+    return (
+        f"The {entry.title} uses {active.mean:.1f} of its {size} latent dimensions; "
+        "the others carry no information."
+    )
+
+
+def about_training(entry: Entry) -> str | None:
+    """Whether training was long enough, too long, or over-fitted."""
+    about = entry.runs[0].about
+    name = about["objective"].removeprefix("val/")
+    sign = -1 if about["direction"] == "maximize" else 1
+    best, epochs = entry.score("best_epoch"), entry.runs[0].config["epochs"]
+    gaps = [gap for run in entry.runs if (gap := _gap(run, name, sign)) is not None]
+    if not best or not gaps:
+        return None
+    gap = sum(gaps) / len(gaps)
+    text = f"At the end the {entry.title}'s validation {name} is {abs(gap):.2f} nats "
+    text += "worse than" if gap > 0 else "no worse than" if gap == 0 else "better than"
+    text += " the training one"
+    if best.mean > epochs - 0.5:
+        return f"{text}, and its best epoch was the last of {epochs}: more epochs would help."
+    return f"{text}; its best epoch was {best.mean:.0f} of {epochs}, so more epochs would not help."
+
+
+def _gap(run: Record, name: str, sign: int) -> float | None:
+    """Nats by which the last validation value is worse than the last training value."""
+    train, val = run.curve("train", name)[1], run.curve("val", name)[1]
+    return sign * (val[-1] - train[-1]) if train and val else None
+
+
+def about_search(entry: Entry) -> str | None:
+    """What the search tried, what it gained, and what mattered."""
+    study = entry.study
+    if not study or study.get("best") is None:
+        return None
+    counts = ", ".join(f"{n} {state}" for state, n in trial_counts(study).items())
+    best = study["trials"][study["best"]]["values"][0]
+    text = (
+        f"The {entry.title}'s search ran {len(study['trials'])} trials ({counts}) "
+        f"of {study['epochs']} epochs; the best {study['objectives'][0]} was {best:.2f}"
+    )
+    default = default_value(study)
+    if default is not None:
+        gain = abs(best - default)
+        text += f", {gain:.2f} nats better than the defaults" if gain else ", that of the defaults"
+    ranked = importances(study)
+    if ranked:
+        name, share = next(iter(ranked.items()))
+        text += f". What mattered most was {name} (importance {share:.2f}"
+        text += (
+            f", next {list(ranked)[1]} with {list(ranked.values())[1]:.2f})"
+            if len(ranked) > 1
+            else ")"
+        )
+    return text + "."

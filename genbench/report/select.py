@@ -1,0 +1,153 @@
+"""Which runs a report speaks of: one data set and one likelihood, the best group a model."""
+
+import statistics
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from genbench import UserError
+from genbench.records import Record, read_runs, read_studies
+
+MODELS = ("ae", "vae")
+TITLES = {"ae": "AE", "vae": "VAE"}
+# Scores under another value of these are of another kind and share no table.
+RULER = ("data", "likelihood", "binarize")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean and standard deviation over training seeds; no deviation of a single one."""
+
+    mean: float
+    std: float | None
+    n: int
+
+    def show(self, digits: int) -> str:
+        """As text, `mean ± std`."""
+        spread = "" if self.std is None else f" ± {self.std:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model's chosen configuration: its runs, one a training seed."""
+
+    model: str
+    runs: list[Record]
+    study: dict[str, Any] | None  # the search that last looked for it
+    pareto: dict[str, Any] | None
+
+    @property
+    def title(self) -> str:
+        """The model's name in text."""
+        return TITLES[self.model]
+
+    @property
+    def split(self) -> str:
+        """The split of the scores: test if every run was tested, else val."""
+        return "test" if all(_tested(run) for run in self.runs) else "val"
+
+    def score(self, name: str) -> Score | None:
+        """A scalar of the held-out split, or `parameters`, `seconds`, `best_epoch`."""
+        values = [_value(run, name, self.split) for run in self.runs]
+        found = [value for value in values if value is not None]
+        if not found or len(found) < len(values):
+            return None
+        std = statistics.stdev(found) if len(found) > 1 else None
+        return Score(statistics.mean(found), std, len(found))
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """All that a report says: the chosen entries, and what was left out."""
+
+    runs_dir: str
+    data: str
+    entries: list[Entry]
+    counts: dict[str, int]
+    left_out: list[str] = field(default_factory=list)
+
+    def entry(self, model: str) -> Entry | None:
+        """The entry of a model, if it was trained."""
+        return next((entry for entry in self.entries if entry.model == model), None)
+
+    @property
+    def split(self) -> str:
+        """The split of the table: test only if every entry has it."""
+        return "test" if all(entry.split == "test" for entry in self.entries) else "val"
+
+
+def choose(runs_dir: str, data: str = "") -> Chapter:
+    """Pick the data set with the most finished runs (or `data`) and each model's best group.
+
+    A group is the runs that differ in their seed alone. Tested groups come before others, then
+    those with more seeds (up to three), then the better validation score.
+
+    Raises:
+        UserError: There is no finished run to report on.
+    """
+    records = read_runs(runs_dir)
+    finished = [r for r in records if r.status == "finished" and r.about.get("model") in MODELS]
+    if data:
+        finished = [r for r in finished if r.config["data"] == data]
+    if not finished:
+        what = f"finished run on {data}" if data else "finished run"
+        raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
+    rulers = Counter(_ruler(r) for r in finished)
+    ruler = max(rulers, key=lambda one: (rulers[one], one == _plainest(rulers)))
+    mine = [r for r in finished if _ruler(r) == ruler]
+    studies = [s for s in read_studies(runs_dir) if s.get("data") == ruler[0]]
+    entries = []
+    for model in MODELS:
+        runs = _best_group([r for r in mine if r.about["model"] == model])
+        if runs:
+            ours = [s for s in studies if s.get("model") == model]
+            single = [s for s in ours if len(s["objectives"]) == 1]
+            pareto = [s for s in ours if len(s["objectives"]) == 2]
+            entries.append(Entry(model, runs, _last(single), _last(pareto)))
+    counts = Counter(r.status for r in records)
+    left_out = [f"{n} runs on {', '.join(one)}" for one, n in rulers.items() if one != ruler]
+    return Chapter(str(runs_dir), ruler[0], entries, dict(counts), left_out)
+
+
+def _ruler(record: Record) -> tuple[str, ...]:
+    return tuple(str(record.config.get(name, "none")) for name in RULER)
+
+
+def _plainest(rulers: Counter) -> tuple[str, ...]:
+    return min(rulers)
+
+
+def _best_group(records: list[Record]) -> list[Record]:
+    """The runs of the best group, one a seed, by seed."""
+    groups: dict[str, dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        groups[record.about["key"]][record.config["seed"]] = record
+    if not groups:
+        return []
+
+    def rank(runs: dict[int, Record]) -> tuple[bool, int, float]:
+        records = list(runs.values())
+        name, direction = records[0].about["objective"], records[0].about["direction"]
+        mean = statistics.mean(r.scores[name] for r in records)
+        better = mean if direction == "maximize" else -mean
+        return all(map(_tested, records)), min(len(records), 3), better
+
+    best = max(groups.values(), key=rank)
+    return [best[seed] for seed in sorted(best)]
+
+
+def _tested(record: Record) -> bool:
+    return any(name.startswith("test/") for name in record.scores)
+
+
+def _value(record: Record, name: str, split: str) -> float | None:
+    for place in (record.summary, record.about):
+        if name in place:
+            return float(place[name])
+    value = record.scores.get(f"{split}/{name}")
+    return None if value is None else float(value)
+
+
+def _last(studies: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return studies[-1] if studies else None
