@@ -82,8 +82,8 @@ class Config(Checked):
     data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     epochs: Count = 10  # passes over the training split
-    batch_size: Count = 128  # images a step
-    lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate
+    batch_size: Count = 64  # images a step
+    lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
     seed: Annotated[int, Range(0)] = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
     log_every: Count = 20  # steps between two logs of the training scalars
@@ -113,9 +113,9 @@ class AEConfig(Config):
 
     arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
     latent_dim: Count = 16  # numbers in the code of an image
-    width: Annotated[int, Range(4)] = 256  # units a hidden layer (conv: 4 x the deepest channels)
+    width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 4 x the deepest channels)
     depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
-    activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "relu"
+    activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "silu"
     # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts

@@ -44,9 +44,14 @@ def attach_training_log(trainer: Engine, run: Run, state: State, every: int) -> 
             return
         trainer.state.metrics.update(scalars)
         run.log("train", scalars, state.step, state.epoch)
-        bad = [name for name, value in scalars.items() if not math.isfinite(value)]
-        if bad:
-            raise Diverged(f"{bad[0]} is not finite at step {state.step}; try a smaller --lr")
+        check_finite("train", scalars, state.step)
+
+
+def check_finite(split: str, scalars: dict[str, float], step: int) -> None:
+    """Raise `Diverged` for the first scalar that is not finite."""
+    for name, value in scalars.items():
+        if not math.isfinite(value):
+            raise Diverged(f"{split}/{name} is {value} at step {step}; try a smaller --lr")
 
 
 def attach_validation(
@@ -59,6 +64,7 @@ def attach_validation(
     def validate() -> None:
         evaluator.run(batches)
         run.log("val", evaluator.state.metrics, state.step, state.epoch)
+        check_finite("val", evaluator.state.metrics, state.step)
 
 
 def attach_checkpoints(
@@ -78,7 +84,7 @@ def attach_checkpoints(
     )
     last = Checkpoint({"state": state}, saver, filename_pattern="last.pt")
     evaluator.add_event_handler(Events.COMPLETED, best)
-    evaluator.add_event_handler(Events.COMPLETED, last)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, last)
 
 
 def attach_early_stopping(

@@ -143,14 +143,14 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
     The user's choice or WANDB_MODE wins; else a configured key means online, and offline after a
     failure; else offline. Never a prompt.
     """
-    if choice == "disabled":
+    mode: Any = os.environ.get("WANDB_MODE") or "auto" if choice == "auto" else choice
+    if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ["WANDB_DATA_DIR"] = str(run.dir.resolve() / "wandb")  # tables are staged there
     import wandb
 
-    mode: Any = None if choice == "auto" else choice
-    if choice == "auto" and not os.environ.get("WANDB_MODE"):
+    if mode == "auto":
         mode = "online" if _has_key(wandb) else "offline"
     if mode == "online" and not _has_key(wandb):
         say("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
@@ -194,6 +194,7 @@ def _has_key(wandb: Any) -> bool:
 def _close_wandb(record: Any, summary: dict[str, Any]) -> None:
     """Finish W&B's record within a bounded time; its failures cost the run nothing."""
     try:
+        record.log({}, commit=True)  # else the last row would come after the summary
         scores = summary.get("scores", {})  # of the best epoch: they replace the last epoch's
         record.summary.update({k: v for k, v in summary.items() if k != "scores"} | scores)
         record.finish(exit_code=1 if summary["status"] == "failed" else 0)

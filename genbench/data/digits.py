@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ STALL_SECONDS = 30.0
 def read_mini(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Real MNIST digits shipped with the package: 10,000 for training, 2,000 for the test."""
     try:
-        with np.load(MINI, allow_pickle=False) as archive:
+        with MINI.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels = archive[f"{split}_images"], archive[f"{split}_labels"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{MINI}: damaged ({error}); install genbench again") from error
@@ -108,13 +109,14 @@ def _read_idx(path: Path) -> np.ndarray:
         else:
             path = zipped
             content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); {_again(path)}") from error
     n_dims = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
-    shape = np.frombuffer(content[4 : 4 + 4 * n_dims], dtype=">u4").tolist()
-    if not n_dims or len(shape) < n_dims or len(content) != 4 + 4 * n_dims + math.prod(shape):
+    start = 4 + 4 * n_dims
+    shape = np.frombuffer(content[4:start].ljust(4 * n_dims, b"\0"), dtype=">u4").tolist()
+    if not n_dims or len(content) != start + math.prod(shape):
         raise UserError(f"{path}: truncated or not an IDX file of bytes; {_again(path)}")
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy()
 
 
 def _again(path: Path) -> str:

@@ -1,0 +1,47 @@
+"""What all tests share: no W&B account, no user's folders, one torch thread's determinism."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no account: an empty home, no W&B variable but those a test sets."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a real script or command in an empty folder, without a terminal."""
+
+    def run(*args: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess:
+        name, *rest = args
+        if name.endswith(".py"):
+            command = [sys.executable, str(ROOT / "experiments" / name), *rest]
+        else:
+            command = [name, *rest]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

@@ -1,0 +1,61 @@
+import dataclasses
+import math
+import typing
+
+import pytest
+
+from genbench import UserError
+from genbench.config import AEConfig, Config, SearchConfig, VAEConfig
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "message"),
+    [
+        (VAEConfig, "latent_dim", 0, "latent_dim=0: must be at least 1"),
+        (VAEConfig, "beta", -1.0, "beta=-1.0: must be at least 0"),
+        (VAEConfig, "lr", 0.0, "lr=0.0: must be above 0"),
+        (VAEConfig, "lr", math.nan, "lr=nan: must be finite"),
+        (VAEConfig, "lr", "1e-3", "lr='1e-3': must be float, not str"),
+        (VAEConfig, "latent_dim", 8.0, "latent_dim=8.0: must be int, not float"),
+        (VAEConfig, "latent_dim", True, "latent_dim=True: must be int, not bool"),
+        (VAEConfig, "depth", 9, "depth=9: must be at least 1 and at most 8"),
+        (AEConfig, "arch", "resnet", "arch='resnet': choose one of mlp, conv"),
+        (SearchConfig, "trials", 0, "trials=0: must be at least 1"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(kind, field, value, message):
+    with pytest.raises(UserError) as error:
+        kind(**{field: value})
+    assert str(error.value) == message
+
+
+def test_fields_that_contradict_each_other_are_refused():
+    with pytest.raises(UserError, match="binarize=dynamic needs likelihood=bernoulli"):
+        VAEConfig(likelihood="gaussian", binarize="dynamic")
+
+
+def test_whole_numbers_serve_as_floats():
+    assert VAEConfig(beta=2) == VAEConfig(beta=2.0)
+    assert VAEConfig(beta=2).key() == VAEConfig(beta=2.0).key()
+
+
+def test_the_key_tells_experiments_apart_and_nothing_else():
+    key = VAEConfig().key(frozenset({"seed"}))
+    assert VAEConfig(seed=7, runs_dir="elsewhere", device="cpu").key(frozenset({"seed"})) == key
+    assert VAEConfig(seed=7).key() != VAEConfig().key()
+    others = [VAEConfig(beta=2.0), VAEConfig(epochs=3), VAEConfig(data="mnist")]
+    assert len({key, *(other.key(frozenset({"seed"})) for other in others)}) == 4
+    assert AEConfig().key() != VAEConfig().key()
+
+
+@pytest.mark.parametrize("kind", [AEConfig, VAEConfig, SearchConfig])
+def test_every_field_is_a_scalar(kind):
+    """W&B passes lists in a form that the command line rejects."""
+    for field in dataclasses.fields(kind):
+        assert type(field.default) in (int, float, str, bool), field.name
+
+
+def test_runtime_fields_exist():
+    names = {field.name for field in dataclasses.fields(Config)}
+    assert names >= Config.RUNTIME
+    assert typing.get_type_hints(Config)["epochs"] is int

@@ -1,0 +1,159 @@
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genbench import losses
+from genbench.config import AEConfig, VAEConfig
+from genbench.models import MODELS
+from genbench.models.ae import reconstruction_nll
+from genbench.models.nets import ACTIVATIONS, make_decoder, make_encoder
+from genbench.models.vae import beta_at
+
+SMALL = {"width": 16, "latent_dim": 3, "depth": 2}
+
+
+def make(kind, shape=(1, 8, 8), **fields):
+    config = kind(**SMALL | fields)
+    recipe = MODELS[config.model]
+    return config, recipe, recipe.build(config, shape, 10, "cpu")
+
+
+def images(n=4, shape=(1, 8, 8)):
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    arch=st.sampled_from(["mlp", "conv"]),
+    shape=st.tuples(st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40)),
+    depth=st.integers(1, 6),
+    width=st.integers(4, 64),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+)
+def test_every_decoder_mirrors_its_encoder(arch, shape, depth, width, activation):
+    encoder = make_encoder(arch, shape, 5, width, depth, activation)
+    decoder = make_decoder(arch, shape, 5, width, depth, activation)
+    code = encoder(torch.zeros(2, *shape))
+    assert code.shape == (2, 5)
+    assert decoder(code).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
+@pytest.mark.parametrize("arch", ["mlp", "conv"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_training_on_one_batch_learns_it(kind, arch, likelihood):
+    config, recipe, state = make(kind, arch=arch, likelihood=likelihood, lr=0.01)
+    x = images()
+    first = recipe.train_step(state, config, x)["reconstruction"].item()
+    for _ in range(200):
+        last = recipe.train_step(state, config, x)["reconstruction"].item()
+    assert last < first - 3
+    assert state.step == 201
+
+
+@pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
+def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, tmp_path):
+    config, recipe, state = make(kind)
+    x = images()
+    recipe.train_step(state, config, x)
+    torch.save(state.state_dict(), tmp_path / "state.pt")
+    expected = [recipe.train_step(state, config, x)["loss"].item() for _ in range(3)]
+    _, _, other = make(kind, seed=9)
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert other.step == 1
+    assert [recipe.train_step(other, config, x)["loss"].item() for _ in range(3)] == expected
+
+
+def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
+    config, recipe, state = make(VAEConfig, beta=3.0)
+    x = images()
+    mu, logvar = state.modules["encoder"](x).chunk(2, 1)
+    z = losses.reparameterize(mu, logvar, torch.Generator().manual_seed(2))
+    logits = state.modules["decoder"](z)
+    nll, kl = losses.bernoulli_nll(logits, x).mean(), losses.kl_standard_normal(mu, logvar).sum(1)
+    got = recipe.eval_step(state, config, x, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(got["elbo"], -(nll + kl.mean()))
+    torch.testing.assert_close(got["loss"], nll + 3 * kl.mean())
+    torch.testing.assert_close(got["bce"], losses.bernoulli_nll(recipe.decode(state, mu), x).mean())
+
+
+def test_the_ae_has_one_loss_for_training_and_validation():
+    config, recipe, state = make(AEConfig)
+    x = images()
+    evaluated = recipe.eval_step(state, config, x, torch.Generator())
+    trained = recipe.train_step(state, config, x)
+    assert evaluated["loss"] == trained["loss"] == evaluated["reconstruction"] == evaluated["bce"]
+
+
+def test_warm_up_raises_beta_linearly():
+    config = VAEConfig(beta=2.0, kl_warmup=4.0)
+    assert [beta_at(config, epoch) for epoch in (0, 1, 2, 4, 9)] == [0, 0.5, 1, 2, 2]
+    assert beta_at(VAEConfig(beta=2.0), 0) == 2.0
+
+
+def test_warm_up_begins_without_kl_in_the_loss():
+    config, recipe, state = make(VAEConfig, kl_warmup=1.0)
+    first = recipe.train_step(state, config, images())
+    assert first["loss"] == first["reconstruction"]
+    second = recipe.train_step(state, config, images())
+    torch.testing.assert_close(second["loss"], second["reconstruction"] + 0.1 * second["kl"])
+
+
+@pytest.mark.parametrize(("learn", "moved"), [(True, True), (False, False)])
+def test_sigma_is_learned_or_fixed(learn, moved):
+    config, recipe, state = make(AEConfig, likelihood="gaussian", sigma=0.2, learn_sigma=learn)
+    log_sigma = state.modules["sigma"].log_sigma
+    assert log_sigma.exp().item() == pytest.approx(0.2)
+    recipe.train_step(state, config, images())
+    assert (log_sigma.exp().item() != pytest.approx(0.2, abs=1e-5)) is moved
+
+
+def test_the_gaussian_mean_is_the_sigmoid_of_the_logits():
+    config, _, state = make(AEConfig, likelihood="gaussian", sigma=0.5)
+    logits, x = torch.zeros(2, 1, 8, 8), torch.full((2, 1, 8, 8), 0.5)
+    expected = -torch.distributions.Normal(0.5, 0.5).log_prob(torch.tensor(0.5)) * 64
+    torch.testing.assert_close(reconstruction_nll(state, config, logits, x), expected.expand(2))
+
+
+def test_dynamic_binarisation_scores_zeros_and_ones():
+    config, recipe, state = make(VAEConfig, binarize="dynamic")
+    x = images(2000)
+    seen = []
+    original = recipe.eval_step.__globals__["bound"]
+
+    def spy(state, config, x, beta, generator):
+        seen.append(x)
+        return original(state, config, x, beta, generator)
+
+    recipe.eval_step.__globals__["bound"] = spy
+    try:
+        recipe.eval_step(state, config, x, torch.Generator().manual_seed(0))
+    finally:
+        recipe.eval_step.__globals__["bound"] = original
+    assert set(seen[0].unique().tolist()) == {0.0, 1.0}
+    assert (seen[0].mean(0) - x.mean(0)).abs().max() < 0.06
+
+
+def test_samples_are_decoded_draws_of_the_prior():
+    config, recipe, state = make(VAEConfig)
+    drawn = recipe.sample(state, config, 7, torch.Generator().manual_seed(1))
+    z = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(drawn, torch.sigmoid(recipe.decode(state, z)))
+
+
+def test_the_seed_gives_the_weights():
+    weights = [
+        torch.nn.utils.parameters_to_vector(make(VAEConfig, seed=seed)[2].modules.parameters())
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_every_model_is_listed_under_its_configs_name():
+    for name, recipe in MODELS.items():
+        assert recipe.config.model == name
+        assert dataclasses.is_dataclass(recipe.config)

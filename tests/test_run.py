@@ -1,0 +1,226 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from genbench import UserError
+from genbench.records import Record, finished, read_runs
+from genbench.run import Run, to_json, write_json
+
+
+def inspect(run_dir, *options):
+    """W&B's own, public dump of a run's .wandb file."""
+    command = ["wandb", "leet", "inspect", "--json", *options, str(run_dir / "wandb")]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def history(run_dir):
+    """step -> what W&B recorded at it."""
+    rows = {}
+    for line in inspect(run_dir).splitlines():
+        record = json.loads(line)
+        if record["type"] == "history":
+            rows.setdefault(record["history"]["step"]["num"], {}).update(record["history"]["item"])
+    return rows
+
+
+def only_run(runs_dir):
+    (record,) = read_runs(runs_dir)
+    return record
+
+
+def test_a_run_leaves_its_whole_record(tmp_path):
+    with Run(str(tmp_path), "toy", wandb="disabled") as run:
+        run.begin({"seed": 3}, key="abc")
+        assert json.loads((run.dir / "config.json").read_text())["config"] == {"seed": 3}
+        assert not (run.dir / "summary.json").exists()
+        run.log("train", {"loss": 1.5}, step=20, epoch=0.25)
+        run.log("val", {"loss": math.inf}, step=80, epoch=1)
+        run.summary["scores"] = {"val/loss": 2.0}
+    record = only_run(tmp_path)
+    assert record.status == "finished"
+    assert record.scores == {"val/loss": 2.0}
+    assert record.curve("train", "loss") == ([0.25], [1.5])
+    assert record.curve("val", "loss") == ([1.0], [math.inf])
+    for name in ("created", "command", "commit", "versions", "platform"):
+        assert name in record.about
+    assert {"torch", "wandb", "python", "genbench"} <= set(record.about["versions"])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("boom"), "RuntimeError: boom"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (SystemExit(143), "SystemExit: 143"),
+    ],
+)
+def test_what_ends_a_run_early_is_written_down(tmp_path, error, text):
+    def train():
+        with Run(str(tmp_path), "toy", wandb="disabled") as run:
+            run.begin({})
+            run.log("train", {"loss": 1.0}, 1, 0.1)
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
+    record = only_run(tmp_path)
+    assert (record.status, record.summary["error"]) == ("failed", text)
+    assert record.curve("train", "loss") == ([0.1], [1.0])
+
+
+def test_a_run_without_a_summary_has_crashed_and_its_torn_line_is_left_out(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / "config.json", {"config": {}})
+    (folder / "metrics.jsonl").write_text('{"step": 1, "epoch": 1, "split": "val", "a": 2}\n{"st')
+    record = only_run(tmp_path)
+    assert record.status == "crashed"
+    assert record.curve("val", "a") == ([1.0], [2.0])
+
+
+def test_json_is_strict():
+    text = to_json({"a": [math.nan, -math.inf], "b": {"c": math.inf}, "d": 1.5})
+    assert text == '{"a": ["NaN", "-Infinity"], "b": {"c": "Infinity"}, "d": 1.5}'
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        UserError, match=r"file/runs: cannot be written \(Not a directory\); choose"
+    ):
+        Run(str(tmp_path / "file" / "runs"), "toy")
+
+
+def test_pictures_are_uint8_on_disk_and_in_wandb(tmp_path):
+    picture = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    with Run(str(tmp_path), "toy", wandb="offline") as run:
+        run.begin({})
+        run.picture("grid", picture, step=1, epoch=1)
+        with pytest.raises(TypeError, match="uint8, not float64"):
+            run.picture("grid", picture / 255, step=2, epoch=2)
+    on_disk = Image.open(run.dir / "samples" / "grid-epoch-0001.png")
+    in_wandb = Image.open(next(run.dir.glob("wandb/offline-*/files/media/images/samples/*.png")))
+    for image in (on_disk, in_wandb):
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), picture)
+
+
+def test_latents_are_kept_with_their_labels_and_as_a_wandb_table(tmp_path):
+    z = np.array([[0.5, -1.0], [2.0, 0.25]], dtype=np.float32)
+    with Run(str(tmp_path), "toy", wandb="offline") as run:
+        run.begin({})
+        run.latents(z, np.array([7, 2]), "test", step=1)
+    with np.load(run.dir / "latents.npz", allow_pickle=False) as saved:
+        np.testing.assert_array_equal(saved["z"], z)
+        assert saved["labels"].tolist() == [7, 2]
+    table = json.loads(
+        next(run.dir.glob("wandb/offline-*/files/media/table/**/*.json")).read_text()
+    )
+    assert table["columns"] == ["label", "z0", "z1"]
+    assert table["data"] == [["7", 0.5, -1.0], ["2", 2.0, 0.25]]
+
+
+def test_metrics_and_wandb_hold_the_same_numbers(tmp_path):
+    with Run(str(tmp_path), "toy", wandb="offline", group="g") as run:
+        run.begin({"beta": 2.0}, model="vae")
+        for step in range(1, 6):
+            run.log("train", {"loss": 10.0 / step, "kl": float(step)}, step, step / 5)
+        run.log("val", {"loss": math.nan}, 5, 1.0)
+        run.summary["scores"] = {"val/loss": 1.25}
+    recorded = history(run.dir)
+    for row in only_run(tmp_path).metrics():
+        for name in row.keys() - {"step", "epoch", "split"}:
+            got = float(recorded[int(row["step"])][f"{row['split']}/{name}"])
+            assert got == row[name] or (math.isnan(got) and math.isnan(row[name]))
+    summary = json.loads(inspect(run.dir, "--summary"))
+    assert summary["config"]["beta"] == 2.0
+    assert summary["summary"]["val/loss"] == 1.25
+    assert summary["summary"]["status"] == "finished"
+
+
+def test_no_key_means_offline_and_no_question(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with Run(str(tmp_path), "toy", wandb="auto") as run:
+        run.begin({})
+        run.log("train", {"loss": 1.0}, 1, 1.0)
+    assert len(list(run.dir.glob("wandb/offline-run-*/*.wandb"))) == 1
+
+
+def test_wandb_mode_is_the_users_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with Run(str(tmp_path), "toy", wandb="auto") as run:
+        run.begin({})
+        run.log("train", {"loss": 1.0}, 1, 1.0)
+    assert not list(run.dir.glob("wandb/*run-*"))
+    assert only_run(tmp_path).status == "finished"
+
+
+def test_online_without_a_key_goes_offline_and_says_so(tmp_path, capsys):
+    with Run(str(tmp_path), "toy", wandb="online") as run:
+        run.begin({})
+    assert "no key, so offline" in capsys.readouterr().err
+    assert list(run.dir.glob("wandb/offline-run-*"))
+
+
+def test_a_dead_server_costs_nothing_but_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("genbench.run.INIT_SECONDS", 2.0)
+    with Run(str(tmp_path), "toy", wandb="auto") as run:
+        run.begin({})
+        run.log("train", {"loss": 1.0}, 1, 1.0)
+    assert "offline instead" in capsys.readouterr().err
+    assert history(run.dir)[1]["train/loss"] == 1.0
+
+
+def test_wandb_failing_in_the_middle_ends_its_record_only(tmp_path, capsys):
+    class Broken:
+        def log(self, *args, **kwargs):
+            raise BrokenPipeError("service gone")
+
+    with Run(str(tmp_path), "toy", wandb="disabled") as run:
+        run.begin({})
+        run._wandb = Broken()
+        run.log("train", {"loss": 1.0}, 1, 1.0)
+        run.log("train", {"loss": 2.0}, 2, 1.0)
+    assert capsys.readouterr().err.count("goes on without it") == 1
+    assert only_run(tmp_path).curve("train", "loss")[1] == [1.0, 2.0]
+
+
+def test_finished_finds_the_same_experiment_and_seed_only(tmp_path):
+    for name, key, seed, status in [
+        ("a", "k", 1, "finished"),
+        ("b", "k", 2, "failed"),
+        ("c", "other", 2, "finished"),
+    ]:
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "config.json", {"key": key, "config": {"seed": seed}})
+        write_json(tmp_path / name / "summary.json", {"status": status})
+    assert isinstance(finished(tmp_path, "k", 1), Record)
+    assert finished(tmp_path, "k", 2) is None
+
+
+def test_sigterm_leaves_the_record_and_what_wandb_had(tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / "vae.py"), "--epochs=1000", "--width=16"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    process.stdout.readline()  # the first epoch is done
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    process.stdout.close()
+    record = only_run(tmp_path / "runs")
+    assert (record.status, record.summary["error"]) == ("failed", "SystemExit: 143")
+    assert (record.path / "checkpoints" / "last.pt").exists()
+    steps = {int(row["step"]) for row in record.metrics()}
+    assert steps <= set(history(record.path))

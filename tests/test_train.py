@@ -1,0 +1,159 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from genbench import UserError
+from genbench.config import AEConfig, VAEConfig
+from genbench.data import DATASETS
+from genbench.handlers import Diverged, to_grid, to_uint8
+from genbench.records import read_runs
+from genbench.train import pick_device, train
+
+TOY = {"width": 16, "latent_dim": 3, "batch_size": 20, "epochs": 2, "wandb": "disabled"}
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    """Three hundred digits in place of ten thousand."""
+    read = DATASETS["mnist-mini"]
+
+    def reader(root, split):
+        images, labels = read(root, split)
+        return images[:300], labels[:300]
+
+    monkeypatch.setitem(DATASETS, "mnist-mini", reader)
+
+
+def toy(tmp_path, kind=VAEConfig, **fields):
+    return kind(**TOY | {"runs_dir": str(tmp_path / "runs")} | fields)
+
+
+def record(tmp_path):
+    return read_runs(tmp_path / "runs")[-1]
+
+
+@pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
+def test_one_seed_gives_identical_metrics(tmp_path, kind):
+    logs = []
+    for name in ("a", "b"):
+        train(toy(tmp_path / name, kind, arch="conv", test=True))
+        logs.append((record(tmp_path / name).path / "metrics.jsonl").read_text())
+    assert logs[0] == logs[1]
+    train(toy(tmp_path / "c", kind, arch="conv", test=True, seed=1))
+    assert (record(tmp_path / "c").path / "metrics.jsonl").read_text() != logs[0]
+
+
+def test_pictures_and_logs_do_not_touch_the_training(tmp_path):
+    curves = []
+    for name, fields in (("a", {"save": True}), ("b", {"save": False, "log_every": 3})):
+        train(toy(tmp_path / name, **fields))
+        curves.append(record(tmp_path / name).curve("val", "elbo"))
+    assert curves[0] == curves[1]
+
+
+def test_the_best_epoch_is_kept_scored_and_restored(tmp_path):
+    scores = train(toy(tmp_path, lr=0.05, epochs=6, test=True))
+    run = record(tmp_path)
+    epochs, elbos = run.curve("val", "elbo")
+    best = int(np.argmax(elbos))
+    assert run.summary["best_epoch"] == epochs[best]
+    assert scores["val/elbo"] == pytest.approx(elbos[best], rel=1e-6)
+    assert run.scores == pytest.approx(scores)
+    assert run.curve("test", "elbo") == ([epochs[best]], [scores["test/elbo"]])
+    saved = {
+        name: torch.load(run.path / "checkpoints" / f"{name}.pt", weights_only=True)["step"]
+        for name in ("best", "last")
+    }
+    steps_per_epoch = 14  # 270 images, 20 a step
+    assert saved == {"best": steps_per_epoch * (best + 1), "last": steps_per_epoch * 6}
+
+
+def test_the_record_says_what_was_trained_on_what(tmp_path):
+    train(toy(tmp_path, beta=2.0))
+    about = record(tmp_path).about
+    assert about["model"] == "vae"
+    assert about["config"]["beta"] == 2.0
+    assert about["images"] == {"train": 270, "val": 30}
+    assert about["objective"] == "val/elbo"
+    assert len(about["data_hash"]) == 64
+    # 784-16-16-6 and 3-16-16-784 with biases, and sigma
+    assert about["parameters"] == 12560 + 272 + 102 + 64 + 272 + 13328 + 1
+
+
+def test_the_last_train_means_weigh_every_image_alike(tmp_path, monkeypatch):
+    """With lr so small that nothing moves, a run's train loss is the loss of all its images."""
+    train(toy(tmp_path, AEConfig, lr=1e-12, epochs=1, batch_size=200, log_every=1000))
+    run = record(tmp_path)
+    (one,) = run.curve("train", "reconstruction")[1]
+    train(toy(tmp_path, AEConfig, lr=1e-12, epochs=1, batch_size=270, log_every=1000))
+    (other,) = record(tmp_path).curve("train", "reconstruction")[1]
+    assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_search_trial_keeps_scalars_and_no_heavy_files(tmp_path):
+    train(toy(tmp_path, save=False))
+    names = {path.name for path in record(tmp_path).path.iterdir()}
+    assert names == {"config.json", "metrics.jsonl", "summary.json", "samples"}
+
+
+def test_the_test_split_is_read_only_when_asked_for(tmp_path, monkeypatch):
+    read, seen = DATASETS["mnist-mini"], []
+    monkeypatch.setitem(DATASETS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    scores = train(toy(tmp_path))
+    assert seen == ["train"]
+    assert not [name for name in scores if name.startswith("test/")]
+
+
+def test_a_scalar_that_is_not_finite_stops_and_says_so(tmp_path):
+    with pytest.raises(Diverged, match=r"/\w+ is (nan|-?inf) at step \d+; try a smaller --lr"):
+        train(toy(tmp_path, lr=1e6, epochs=50))
+    run = record(tmp_path)
+    assert run.status == "failed"
+    assert run.summary["error"].startswith("Diverged: ")
+    assert not math.isfinite(run.metrics()[-1]["loss"])
+
+
+def test_patience_stops_early(tmp_path):
+    train(toy(tmp_path, lr=0.2, epochs=40, patience=2))
+    epochs, elbos = record(tmp_path).curve("val", "elbo")
+    assert len(epochs) < 40
+    assert len(epochs) - 1 - int(np.argmax(elbos)) == 2
+
+
+def test_latents_and_pictures_are_those_of_the_held_out_images(tmp_path):
+    train(toy(tmp_path, test=True))
+    run = record(tmp_path)
+    _, labels = DATASETS["mnist-mini"](None, "test")
+    images, _ = DATASETS["mnist-mini"](None, "test")
+    with np.load(run.path / "latents.npz") as latents, np.load(run.path / "pictures.npz") as pics:
+        assert latents["labels"].tolist() == labels.tolist()
+        assert latents["z"].shape == (300, 3)
+        np.testing.assert_array_equal(pics["originals"], images[:16, 0])
+        # an interpolation's ends are the reconstructions of its two images
+        np.testing.assert_allclose(
+            pics["interpolations"][0][[0, -1]].astype(int), pics["reconstructions"][:2], atol=1
+        )
+        assert pics["manifold"].shape == (15, 15, 28, 28)
+
+
+def test_a_device_that_is_not_there_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has it")
+    with pytest.raises(UserError, match="device=cuda: not available"):
+        pick_device("cuda")
+    assert pick_device("auto") in ("cpu", "mps")
+
+
+def test_grids_put_images_row_by_row_between_white_lines():
+    x = torch.tensor([0.0, 0.2, 0.4]).reshape(3, 1, 1, 1).expand(3, 1, 2, 2)
+    grid = to_grid(x, columns=2)
+    assert grid.shape == (8, 8)
+    assert grid[1:3, 1:3].tolist() == [[0, 0]] * 2
+    assert grid[1:3, 5:7].tolist() == [[51, 51]] * 2
+    assert grid[5:7, 1:3].tolist() == [[102, 102]] * 2
+    assert (grid[4:, 4:] == 255).all()  # the last row is filled up
+    colour = torch.rand(2, 3, 4, 5)
+    assert to_grid(colour, columns=2).shape == (6, 14, 3)
+    np.testing.assert_array_equal(to_grid(colour, 2)[1:5, 1:6], to_uint8(colour)[0])
