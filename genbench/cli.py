@@ -71,7 +71,8 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         try:
             search.run()
         except KeyboardInterrupt:
-            print_best(search)
+            if search.completed():
+                print_best(search)
             raise
         print_best(search)
         scores = search.train_best()

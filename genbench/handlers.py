@@ -12,6 +12,7 @@ from optuna_integration import PyTorchIgnitePruningHandler
 from torch import Tensor
 from tqdm import tqdm
 
+from genbench import UserError
 from genbench.config import Config
 from genbench.data import Batches, Split
 from genbench.engines import Means
@@ -63,6 +64,9 @@ def attach_validation(
     @trainer.on(Events.EPOCH_COMPLETED)
     def validate() -> None:
         evaluator.run(batches)
+
+    @evaluator.on(Events.COMPLETED)  # before what is attached later may end the run
+    def log() -> None:
         run.log("val", evaluator.state.metrics, state.step, state.epoch)
         check_finite("val", evaluator.state.metrics, state.step)
 
@@ -171,6 +175,9 @@ def attach_pruning(
 
     @evaluator.on(Events.COMPLETED)
     def prune() -> None:
+        if name not in evaluator.state.metrics:
+            known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)
+            raise UserError(f"metric: val/{name} is never logged; choose one of {known}")
         try:
             handler(evaluator)
         except optuna.TrialPruned:

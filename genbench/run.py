@@ -11,6 +11,7 @@ The disk comes first: whatever W&B does, nothing is lost here.
 """
 
 import datetime
+import functools
 import json
 import math
 import os
@@ -150,11 +151,11 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
     os.environ["WANDB_DATA_DIR"] = str(run.dir.resolve() / "wandb")  # tables are staged there
     import wandb
 
-    if mode == "auto":
-        mode = "online" if _has_key(wandb) else "offline"
-    if mode == "online" and not _has_key(wandb):
-        say("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
+    if mode in ("auto", "online") and not _has_key(wandb):
+        say_once("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
         mode = "offline"
+    elif mode == "auto":
+        mode = "online"
     options: dict[str, Any] = {
         "project": os.environ.get("WANDB_PROJECT", PROJECT),
         "id": os.environ.get("WANDB_RUN_ID"),
@@ -209,6 +210,12 @@ def _first_line(error: Exception) -> str:
 def say(line: str) -> None:
     """One line for the person at the terminal, apart from results on stdout."""
     print(line, file=sys.stderr, flush=True)
+
+
+@functools.cache
+def say_once(line: str) -> None:
+    """`say`, but not the same line again in this process."""
+    say(line)
 
 
 def provenance() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.records import finished
 from genbench.run import say, write_json
-from genbench.sweep import Sweep
+from genbench.sweep import Sweep, holds
 from genbench.train import train
 
 FINAL_SEEDS = 3
@@ -73,10 +73,7 @@ class Search:
     def _enqueue_defaults(self, study: optuna.Study) -> None:
         """The first trial is the model's defaults, so that the best is never worse than they."""
         defaults = {name: getattr(self.base, name) for name in self.sweep.space}
-        if all(
-            distribution._contains(distribution.to_internal_repr(defaults[name]))
-            for name, distribution in self.sweep.space.items()
-        ):
+        if all(holds(d, defaults[name]) for name, d in self.sweep.space.items()):
             study.enqueue_trial(defaults, user_attrs={"defaults": True})
 
     def make_config(self, params: dict[str, Any], **more: Any) -> Config:
@@ -121,6 +118,7 @@ class Search:
         state, values = TrialState.FAIL, None
         start = time.monotonic()
         try:
+            # Trial.report raises in a study of several objectives
             metric = "" if self.options.pareto else self.sweep.metric.removeprefix("val/")
             scores = train(config, trial=trial, prune_on=metric, title=title)
             values = [scores[self.sweep.metric]]
@@ -131,9 +129,6 @@ class Search:
             state = TrialState.PRUNED
         except (UserError, KeyboardInterrupt, SystemExit):
             raise
-        except KeyError as error:
-            known = ", ".join(scores)
-            raise UserError(f"metric: {error} is never logged; choose one of {known}") from error
         except Exception as error:
             trial.set_user_attr("error", f"{type(error).__name__}: {error}")
         finally:
@@ -150,14 +145,17 @@ class Search:
             outcome = f"failed: {trial.user_attrs.get('error')}"
         print(f"{title}: {outcome}  ({show_params(trial.params)})", flush=True)
 
+    def completed(self) -> list[optuna.trial.FrozenTrial]:
+        """The trials that ran to their end."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
     def best(self) -> optuna.trial.FrozenTrial:
         """The best trial; of several objectives the front's trial nearest to the ideal point.
 
         Raises:
             UserError: No trial was completed.
         """
-        complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if not complete:
+        if not self.completed():
             raise UserError(f"{self.name}: no trial was completed; run again with more --trials")
         if not self.options.pareto:
             return self.study.best_trial
@@ -194,7 +192,6 @@ class Search:
     def write(self, **more: Any) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
         trials = self.study.get_trials(deepcopy=False)
-        complete = any(trial.state == TrialState.COMPLETE for trial in trials)
         record = {
             "name": self.name,
             "model": self.kind.model,
@@ -204,7 +201,7 @@ class Search:
             "directions": [direction.name.lower() for direction in self.study.directions],
             "space": {k: distribution_to_json(d) for k, d in self.sweep.space.items()},
             "fixed": self.sweep.fixed,
-            "best": self.best().number if complete else None,
+            "best": self.best().number if self.completed() else None,
             "trials": [_describe(trial) for trial in trials],
             **more,
         }

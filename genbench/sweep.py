@@ -140,6 +140,16 @@ def _extremes(distribution: BaseDistribution) -> list[Any]:
     return [distribution.low, distribution.high]
 
 
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether the distribution can draw this value."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    steps = (value - distribution.low) / (distribution.step or 1)
+    on_grid = distribution.step is None or math.isclose(steps, round(steps), abs_tol=1e-9)
+    return distribution.low <= value <= distribution.high and on_grid
+
+
 def to_distribution(entry: Any) -> Any:
     """A W&B parameter as the Optuna distribution with the same support and the same density.
 

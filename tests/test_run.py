@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbench import UserError
 from genbench.records import Record, finished, read_runs
-from genbench.run import Run, to_json, write_json
+from genbench.run import Run, say_once, to_json, write_json
 
 
 def inspect(run_dir, *options):
@@ -165,6 +165,7 @@ def test_wandb_mode_is_the_users_word(tmp_path, monkeypatch):
 
 
 def test_online_without_a_key_goes_offline_and_says_so(tmp_path, capsys):
+    say_once.cache_clear()
     with Run(str(tmp_path), "toy", wandb="online") as run:
         run.begin({})
     assert "no key, so offline" in capsys.readouterr().err

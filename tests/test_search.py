@@ -1,0 +1,254 @@
+import json
+
+import optuna
+import pytest
+import yaml
+
+from genbench import UserError, search
+from genbench.config import SearchConfig, VAEConfig
+from genbench.data import DATASETS
+from genbench.records import read_runs, read_studies
+from genbench.search import Search, make_pruner
+from genbench.sweep import read_sweep
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """A search over a small space, on three hundred digits; `options` are its flags."""
+    read = DATASETS["mnist-mini"]
+    monkeypatch.setitem(
+        DATASETS, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
+    )
+
+    def build(parameters=None, halving=None, **options):
+        content = {
+            "method": "bayes",
+            "metric": {"name": "val/elbo", "goal": "maximize"},
+            "parameters": parameters
+            or {"latent_dim": {"min": 1, "max": 30}, "width": {"values": [16, 32]}},
+        }
+        if halving:
+            content["early_terminate"] = {"type": "hyperband", "min_iter": halving, "eta": 2}
+        path = tmp_path / "sweep.yaml"
+        path.write_text(yaml.safe_dump(content))
+        given = {"trials": 3, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
+        return Search(VAEConfig, read_sweep(path, VAEConfig), SearchConfig(**given | options))
+
+    return build
+
+
+def points(study):
+    return [json.dumps(trial.params, sort_keys=True) for trial in study.trials]
+
+
+def test_a_continued_study_goes_on_with_new_points(make):
+    space = {"lr": {"min": 0.001, "max": 0.01}, "width": {"value": 16}}
+    first = make(space)
+    first.run()
+    second = make(space, trials=4)
+    second.run()
+    assert second.name == first.name
+    assert len(second.study.trials) == 7
+    assert len(set(points(second.study))) == 7
+    (record,) = read_studies(second.options.runs_dir)
+    assert [trial["number"] for trial in record["trials"]] == list(range(7))
+    assert record["trials"][record["best"]]["values"][0] == max(
+        trial["values"][0] for trial in record["trials"]
+    )
+
+
+def test_one_seed_proposes_the_same_points_another_seed_others(make, tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        study = make(seed=seed, runs_dir=str(tmp_path / name))
+        study.run()
+        runs.append(points(study.study))
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_other_space_data_budget_or_seed_is_another_study(make):
+    names = {
+        make().name,
+        make(epochs=2).name,
+        make(data="mnist").name,
+        make(seed=1).name,
+        make(parameters={"latent_dim": {"min": 1, "max": 20}}).name,
+        make(parameters={"latent_dim": {"min": 1, "max": 30}, "width": {"value": 16}}).name,
+        make(pareto=True).name,
+    }
+    assert len(names) == 7
+    assert make(trials=9, timeout=5.0, device="cpu").name == make().name
+
+
+def test_every_trial_has_a_record_in_the_studys_group(make):
+    study = make()
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    runs = {run.path.name: run for run in read_runs(study.options.runs_dir)}
+    for trial in record["trials"]:
+        run = runs[trial["run"]]
+        assert run.config["group"] == study.name
+        assert run.scores["val/elbo"] == trial["values"][0]
+        assert {name: run.config[name] for name in trial["params"]} == trial["params"]
+
+
+def test_the_defaults_are_tried_first_where_the_space_has_them(make):
+    study = make(parameters={"latent_dim": {"min": 1, "max": 30}, "width": {"values": [16, 512]}})
+    study.run()
+    first = study.study.trials[0]
+    assert first.params == {"latent_dim": VAEConfig().latent_dim, "width": VAEConfig().width}
+    other = make()  # 512 is not among its widths
+    other.run()
+    assert "defaults" not in other.study.trials[0].user_attrs
+
+
+def test_the_search_cannot_see_the_test_split(make, monkeypatch):
+    read, seen = DATASETS["mnist-mini"], []
+    monkeypatch.setitem(DATASETS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    study = make(final_epochs=1)
+    study.run()
+    assert set(seen) == {"train"}
+    study.train_best()
+    assert seen.count("test") == 3  # once a final training
+
+
+def test_a_failed_trial_is_recorded_and_the_study_goes_on(make, monkeypatch):
+    real, calls = search.train, []
+
+    def train(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return real(*args, **more)
+
+    monkeypatch.setattr(search, "train", train)
+    study = make()
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert record["trials"][1]["error"] == "RuntimeError: out of memory"
+
+
+def test_bad_input_ends_the_search_at_once(make):
+    study = make(data="mnsit")
+    with pytest.raises(UserError, match="data='mnsit': unknown"):
+        study.run()
+    with pytest.raises(UserError, match="no trial was completed"):
+        study.best()
+
+
+def test_ctrl_c_keeps_the_study(make, monkeypatch):
+    real, calls = search.train, []
+
+    def train(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **more)
+
+    monkeypatch.setattr(search, "train", train)
+    study = make()
+    with pytest.raises(KeyboardInterrupt):
+        study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "FAIL"]
+
+
+def test_hopeless_trials_are_pruned(make):
+    """A learning rate of nothing stays at the start: after one good trial it is cut off."""
+    study = make(
+        parameters={"lr": {"values": [0.01, 1e-9]}, "width": {"value": 16}}, halving=1, epochs=4
+    )
+    for lr in (0.01, 0.01, 1e-9):
+        study.study.enqueue_trial({"lr": lr})
+    study.run()
+    states = [trial.state.name for trial in study.study.trials]
+    assert states == ["COMPLETE", "COMPLETE", "PRUNED"]
+    runs = read_runs(study.options.runs_dir)
+    assert [run.status for run in runs] == ["finished", "finished", "pruned"]
+    assert len(runs[-1].curve("val", "elbo")[0]) == 1
+
+
+def test_halving_keeps_the_better_half_at_each_rung_as_wandb_does():
+    study = optuna.create_study(direction="minimize", pruner=make_pruner((2, 2)))
+    outcomes = {}
+    for value in (1.0, 2.0, 3.0):
+        trial = study.ask()
+        for epoch in range(1, 9):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                outcomes[value] = epoch
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, value)
+    assert outcomes == {2.0: 2, 3.0: 2}  # at epoch 2 = min_iter, worse than the best half
+
+
+def test_the_finals_use_new_seeds_and_are_not_trained_twice(make):
+    study = make(final_epochs=2)
+    study.run()
+    scores = study.train_best()
+    runs = [run for run in read_runs(study.options.runs_dir) if run.config["test"]]
+    assert [run.config["seed"] for run in runs] == [1, 2, 3]
+    assert {run.config["epochs"] for run in runs} == {2}
+    assert len({json.dumps(score) for score in scores}) == 3
+    assert study.train_best() == scores
+    assert len([r for r in read_runs(study.options.runs_dir) if r.config["test"]]) == 3
+    (record,) = read_studies(study.options.runs_dir)
+    assert record["final_key"] == runs[0].about["key"]
+
+
+def test_pareto_weighs_the_score_against_the_size_of_the_code(make):
+    study = make(pareto=True, trials=4)
+    study.run()
+    front = {trial.number for trial in study.study.best_trials}
+    assert study.best().number in front
+    (record,) = read_studies(study.options.runs_dir)
+    assert record["objectives"] == ["val/elbo", "latent_dim"]
+    assert record["directions"] == ["maximize", "minimize"]
+    for trial in record["trials"]:
+        assert trial["values"][1] == trial["params"]["latent_dim"]
+
+
+def test_pareto_picks_the_trial_nearest_to_the_ideal(make):
+    study = make(pareto=True)
+    space = study.sweep.space
+    for latent_dim, elbo in ((1, -200.0), (5, -110.0), (30, -100.0)):
+        study.study.add_trial(
+            optuna.trial.create_trial(
+                params={"latent_dim": latent_dim, "width": 16},
+                distributions=space,
+                values=[elbo, float(latent_dim)],
+            )
+        )
+    assert study.best().params["latent_dim"] == 5
+
+
+def test_pareto_needs_a_size_that_varies(make):
+    with pytest.raises(UserError, match=r"pareto: .* does not vary latent_dim"):
+        make(parameters={"width": {"values": [16, 32]}}, pareto=True)
+
+
+def test_a_metric_that_is_never_logged_is_named(make):
+    study = make()
+    object.__setattr__(study.sweep, "metric", "val/fid")
+    with pytest.raises(UserError, match=r"val/fid is never logged; choose one of val/loss"):
+        study.run()
+
+
+def test_a_storage_that_cannot_be_opened_is_named(make):
+    with pytest.raises(UserError, match=r"storage=nosql://x: cannot be opened"):
+        make(storage="nosql://x")
+
+
+def test_a_file_in_place_of_the_runs_folder_is_named(make, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"runs_dir=.*file: cannot be written"):
+        make(runs_dir=str(tmp_path / "file"))
+
+
+def test_the_time_limit_ends_the_search_between_trials(make):
+    study = make(timeout=1e-9, trials=50)
+    study.run()
+    assert len(study.study.trials) <= 1

@@ -1,0 +1,275 @@
+"""The reader against both tools' meaning: W&B's formulas stand here, Optuna draws for itself."""
+
+import math
+import random
+
+import optuna
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from genbench import UserError
+from genbench.config import AEConfig, VAEConfig
+from genbench.sweep import holds, read_sweep, to_distribution
+
+GOOD = {
+    "program": "vae.py",
+    "method": "bayes",
+    "metric": {"name": "val/elbo", "goal": "maximize"},
+    "parameters": {"latent_dim": {"values": [2, 4]}},
+}
+
+
+def write(tmp_path, content):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"value": 0}, 0),
+        ({"value": False}, False),
+        ({"distribution": "constant", "value": "conv"}, "conv"),
+        ({"values": ["mlp", "conv"]}, CategoricalDistribution(("mlp", "conv"))),
+        ({"distribution": "categorical", "values": [1, 2]}, CategoricalDistribution((1, 2))),
+        ({"min": 1, "max": 5}, IntDistribution(1, 5)),
+        ({"min": 1, "max": 5.0}, FloatDistribution(1.0, 5.0)),
+        ({"min": 0.5, "max": 1.5}, FloatDistribution(0.5, 1.5)),
+        ({"distribution": "uniform", "min": 1, "max": 5}, FloatDistribution(1.0, 5.0)),
+        ({"distribution": "int_uniform", "min": 1, "max": 5}, IntDistribution(1, 5)),
+        ({"distribution": "q_uniform", "min": 0, "max": 8, "q": 2}, IntDistribution(0, 8, step=2)),
+        # W&B rounds to the nearest multiple of q, beyond min and max if need be
+        ({"distribution": "q_uniform", "min": 3, "max": 9, "q": 4}, IntDistribution(4, 8, step=4)),
+        (
+            {"distribution": "q_uniform", "min": 0.1, "max": 0.3, "q": 0.1},
+            FloatDistribution(0.1, 0.3, step=0.1),
+        ),
+        (
+            {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1},
+            FloatDistribution(0.001, 0.1, log=True),
+        ),
+        (
+            {"distribution": "inv_log_uniform_values", "min": 0.001, "max": 0.1},
+            FloatDistribution(0.001, 0.1, log=True),
+        ),
+        (
+            {"distribution": "log_uniform", "min": -2, "max": 0},
+            FloatDistribution(math.exp(-2), 1.0, log=True),
+        ),
+        (
+            {"distribution": "inv_log_uniform", "min": 0, "max": 2},
+            FloatDistribution(math.exp(-2), 1.0, log=True),
+        ),
+        (
+            {"distribution": "q_log_uniform_values", "min": 2, "max": 64, "q": 1},
+            IntDistribution(2, 64, log=True),
+        ),
+        (
+            {"distribution": "q_log_uniform", "min": 0.7, "max": 3.5, "q": 1},
+            IntDistribution(2, 33, log=True),
+        ),
+    ],
+)
+def test_each_distribution_is_read_as_the_one_of_the_same_meaning(entry, expected):
+    assert to_distribution(entry) == expected
+
+
+# W&B's own way from a uniform u in [0, 1] to a value (its sweeps documentation).
+WANDB = {
+    "uniform": lambda u, a, b, q: a + u * (b - a),
+    "int_uniform": lambda u, a, b, q: min(b, a + math.floor(u * (b - a + 1))),
+    "q_uniform": lambda u, a, b, q: round((a + u * (b - a)) / q) * q,
+    "log_uniform": lambda u, a, b, q: math.exp(a + u * (b - a)),
+    "log_uniform_values": lambda u, a, b, q: math.exp(math.log(a) + u * math.log(b / a)),
+    "inv_log_uniform": lambda u, a, b, q: 1 / math.exp(a + u * (b - a)),
+    "inv_log_uniform_values": lambda u, a, b, q: 1 / math.exp(-math.log(b) + u * math.log(b / a)),
+    "q_log_uniform": lambda u, a, b, q: round(math.exp(a + u * (b - a))),
+    "q_log_uniform_values": lambda u, a, b, q: round(math.exp(math.log(a) + u * math.log(b / a))),
+}
+EXPONENTS = ("log_uniform", "inv_log_uniform", "q_log_uniform")
+
+
+@given(
+    name=st.sampled_from(sorted(WANDB)),
+    low=st.integers(1, 40),
+    size=st.integers(1, 60),
+    scale=st.sampled_from([1, 0.1, 0.03]),
+    q=st.sampled_from([1, 2, 0.25, 0.1, 0.7]),
+    u=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+)
+def test_a_value_drawn_by_either_tool_lies_in_the_others_support(
+    name, low, size, scale, q, u, seed
+):
+    whole = name == "int_uniform" or name.startswith("q_log")
+    low, high = (low, low + size) if whole else (low * scale, (low + size) * scale)
+    if name in EXPONENTS:
+        low, high = math.log(low), math.log(high)
+    q = 1 if name.startswith("q_log") else q
+    assume(name != "q_uniform" or round(low / q) < round(high / q))
+    entry = {"distribution": name, "min": low, "max": high} | ({"q": q} if name[:2] == "q_" else {})
+    ours = to_distribution(entry)
+
+    theirs = WANDB[name](u, low, high, q)
+    assert ours.low - 1e-9 <= theirs <= ours.high + 1e-9
+    if getattr(ours, "step", None):
+        assert (theirs - ours.low) / ours.step == pytest.approx(
+            round((theirs - ours.low) / ours.step), abs=1e-6
+        )
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    drawn = study.ask({"p": ours}).params["p"]
+    ends = sorted(WANDB[name](end, low, high, q) for end in (0, 1))
+    assert ends[0] - 1e-9 <= drawn <= ends[1] + 1e-9
+    if name == "q_uniform":
+        assert drawn / q == pytest.approx(round(drawn / q), abs=1e-6)
+        assert type(drawn) is type(q)
+    if whole:
+        assert type(drawn) is int
+
+
+@pytest.mark.parametrize(
+    "name", ["uniform", "log_uniform_values", "inv_log_uniform_values", "q_uniform"]
+)
+def test_both_tools_draw_with_the_same_density(name):
+    low, high, q, n = 0.5, 8.0, 0.5, 4_000
+    entry = {"distribution": name, "min": low, "max": high} | (
+        {"q": q} if name == "q_uniform" else {}
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space = {"p": to_distribution(entry)}
+    ours = sorted(study.ask(space).params["p"] for _ in range(n // 10))
+    rng = random.Random(0)
+    theirs = sorted(WANDB[name](rng.random(), low, high, q) for _ in range(n))
+    for share in (0.25, 0.5, 0.75):
+        got, expected = ours[int(share * len(ours))], theirs[int(share * n)]
+        assert got == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"distribution": "normal", "mu": 0, "sigma": 1}, "distribution normal is W&B's alone"),
+        ({"distribution": "q_beta", "a": 1, "b": 1}, "distribution q_beta is W&B's alone"),
+        ({"values": [1, 2], "probabilities": [0.1, 0.9]}, "categorical_w_probabilities is W&B's"),
+        (
+            {"distribution": "q_log_uniform_values", "min": 0.1, "max": 1, "q": 0.1},
+            "q_log_uniform is Optuna's only for q: 1",
+        ),
+        ({"distribution": "unifrom", "min": 0, "max": 1}, "unknown distribution 'unifrom'"),
+        ({"parameters": {"a": {"value": 1}}}, "nested parameters are not supported"),
+        ({"min": 2, "max": 1}, "min 2 must be below max 1"),
+        ({"min": 0, "max": "1e-4"}, "'1e-4' is text to YAML; write 0.0001"),
+        ({"values": []}, "values: must be a list with at least one value"),
+        ({"values": [1, "1e-3"]}, "'1e-3' is text to YAML; write 0.001"),
+        ({"values": [[1], [2]]}, "values: must be scalars"),
+        ({"min": 1}, "needs value, values, or min and max"),
+        ({"distribution": "uniform", "min": 1}, "needs max"),
+        ({"distribution": "int_uniform", "min": 0.5, "max": 3}, "int_uniform needs whole min"),
+        ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min 0 must be above 0"),
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 5}, "q 5 leaves one value"),
+        ({"mn": 0, "max": 1}, "unknown key 'mn'; did you mean min"),
+        (3, "keys: must be a mapping"),
+    ],
+)
+def test_what_optuna_cannot_express_is_refused_by_name(entry, message):
+    with pytest.raises(UserError) as error:
+        to_distribution(entry)
+    assert message in str(error.value)
+
+
+def test_a_sweep_file_is_read_whole(tmp_path):
+    content = GOOD | {
+        "parameters": GOOD["parameters"] | {"depth": {"value": 3}},
+        "early_terminate": {"type": "hyperband", "min_iter": 4, "eta": 2},
+    }
+    sweep = read_sweep(write(tmp_path, content), VAEConfig)
+    assert sweep.space == {"latent_dim": CategoricalDistribution((2, 4))}
+    assert sweep.fixed == {"depth": 3}
+    assert (sweep.metric, sweep.goal, sweep.method) == ("val/elbo", "maximize", "bayes")
+    assert sweep.halving == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty: it needs parameters, metric and method"),
+        ("- a\n- b\n", "empty: it needs parameters"),
+        ("method: bayes\nparameters: {a: [1, 2\n", "line 3: not YAML"),
+        (GOOD | {"methd": "bayes"}, "unknown key 'methd'; did you mean method?"),
+        (GOOD | {"method": "bays"}, "method: bays is not supported here; write bayes or random"),
+        (GOOD | {"program": "experiments/gan.py"}, "does not train model vae"),
+        (GOOD | {"metric": {"name": "test/elbo"}}, "metric: needs a name that starts with val/"),
+        (GOOD | {"metric": {"name": "val/elbo", "goal": "max"}}, "goal: max; write minimize"),
+        (GOOD | {"early_terminate": {"type": "median"}}, "type must be hyperband"),
+        (
+            GOOD | {"parameters": {"latent": {"value": 1}}},
+            "unknown parameter 'latent'; did you mean",
+        ),
+        (GOOD | {"parameters": {"seed": {"values": [1, 2]}}}, "seed: is set on the command line"),
+        (GOOD | {"parameters": {"test": {"value": True}}}, "test: is set on the command line"),
+        (GOOD | {"parameters": {"binarize": {"values": ["none", "dynamic"]}}}, "changes what val/"),
+        (GOOD | {"parameters": {"likelihood": {"values": ["gaussian"]}}}, "fix it with value:"),
+        (
+            GOOD | {"parameters": {"latent_dim": {"min": 0, "max": 9}}},
+            "latent_dim=0: must be at least",
+        ),
+        (
+            GOOD | {"parameters": {"latent_dim": {"min": 0.5, "max": 9}}},
+            "latent_dim=0.5: must be int",
+        ),
+        (
+            GOOD | {"parameters": {"arch": {"values": ["mlp", "rnn"]}}},
+            "arch='rnn': choose one of mlp",
+        ),
+        (GOOD | {"parameters": {"depth": {"value": 2}}}, "all are fixed, nothing to search"),
+        (GOOD | {"parameters": {"lr": {"min": 1, "max": "1e-4"}}}, "lr: '1e-4' is text to YAML"),
+    ],
+)
+def test_a_bad_sweep_file_is_refused_in_one_line_that_names_it(tmp_path, content, message):
+    path = write(tmp_path, content)
+    with pytest.raises(UserError) as error:
+        read_sweep(path, VAEConfig)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_sweep_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"sweep=.*none.yaml: cannot be read"):
+        read_sweep(tmp_path / "none.yaml", VAEConfig)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "inside", "outside"),
+    [
+        (CategoricalDistribution((1, "a")), [1, "a"], [2, "b"]),
+        (IntDistribution(2, 8, step=3), [2, 5, 8], [1, 3, 9]),
+        (FloatDistribution(0.1, 0.5, step=0.2), [0.1, 0.3, 0.5], [0.2, 0.7]),
+        (FloatDistribution(0.1, 0.5), [0.1, 0.123, 0.5], [0.05, 0.51]),
+    ],
+)
+def test_holds_tells_what_a_distribution_can_draw(distribution, inside, outside):
+    assert all(holds(distribution, value) for value in inside)
+    assert not any(holds(distribution, value) for value in outside)
+
+
+@pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
+def test_the_shipped_sweeps_vary_what_matters_and_keep_the_scores_meaning(kind):
+    sweep = read_sweep(ROOT / "sweeps" / f"{kind.model}.yaml", kind)
+    assert {"arch", "latent_dim", "width", "depth", "activation", "lr"} <= set(sweep.space)
+    assert not {"likelihood", "binarize"} & set(sweep.space)
+    assert ("beta" in sweep.space) is (kind is VAEConfig)
+    for name, distribution in sweep.space.items():  # the defaults can be the first trial
+        assert holds(distribution, getattr(kind(), name)), name
+        assert "object" not in distribution_to_json(distribution)
