@@ -58,11 +58,11 @@ def read_runs(runs_dir: str | Path) -> list[Record]:
     if not folder.is_dir():
         raise UserError(f"runs_dir={runs_dir}: no such folder; train first or name another")
     records = []
-    for path in sorted(folder.glob("*/config.json")):
+    for path in folder.glob("*/config.json"):
         about = _read(path)
         if about and "config" in about:
             records.append(Record(path.parent, about, _read(path.with_name("summary.json"))))
-    return records
+    return sorted(records, key=lambda record: record.about.get("created", ""))
 
 
 def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ def conclude(chapter: Chapter) -> list[str]:
     said: list[str | None] = []
     if ae and vae:
         said.append(compare(ae, vae, "bce", "reconstructs better", " nats of BCE", 2, lower=True))
+        said.append(about_sizes(ae, vae))
         said.append(
             compare(ae, vae, "knn_accuracy", "has the code that knows more about the label", "", 4)
         )
@@ -48,6 +49,17 @@ def compare(
             f"{unit}, a difference within {CLEAR:g} times the spread over seeds."
         )
     return f"The {winner.title} {claim} than the {loser.title}: {numbers}."
+
+
+def about_sizes(ae: Entry, vae: Entry) -> str | None:
+    """A warning where the codes differ in size: the comparison is then not on equal terms."""
+    sizes = {entry.title: entry.runs[0].config["latent_dim"] for entry in (vae, ae)}
+    if len(set(sizes.values())) == 1:
+        return None
+    return (
+        f"The two have codes of {sizes['VAE']} and {sizes['AE']} numbers (VAE, AE), each as its "
+        "own search chose: the larger code has the easier reconstruction."
+    )
 
 
 def about_sampling(ae: Entry, vae: Entry) -> str | None:

@@ -34,6 +34,7 @@ class Entry:
 
     model: str
     runs: list[Record]
+    split: str  # of the scores: the same for every entry of a chapter
     study: dict[str, Any] | None  # the search that last looked for it
     pareto: dict[str, Any] | None
 
@@ -41,11 +42,6 @@ class Entry:
     def title(self) -> str:
         """The model's name in text."""
         return TITLES[self.model]
-
-    @property
-    def split(self) -> str:
-        """The split of the scores: test if every run was tested, else val."""
-        return "test" if all(_tested(run) for run in self.runs) else "val"
 
     def score(self, name: str) -> Score | None:
         """A scalar of the held-out split, or `parameters`, `seconds`, `best_epoch`."""
@@ -63,6 +59,7 @@ class Chapter:
 
     runs_dir: str
     data: str
+    split: str  # of the scores: test if every run was tested, else val
     entries: list[Entry]
     counts: dict[str, int]
     left_out: list[str] = field(default_factory=list)
@@ -70,11 +67,6 @@ class Chapter:
     def entry(self, model: str) -> Entry | None:
         """The entry of a model, if it was trained."""
         return next((entry for entry in self.entries if entry.model == model), None)
-
-    @property
-    def split(self) -> str:
-        """The split of the table: test only if every entry has it."""
-        return "test" if all(entry.split == "test" for entry in self.entries) else "val"
 
 
 def choose(runs_dir: str, data: str = "") -> Chapter:
@@ -97,17 +89,16 @@ def choose(runs_dir: str, data: str = "") -> Chapter:
     ruler = max(rulers, key=lambda one: (rulers[one], one == _plainest(rulers)))
     mine = [r for r in finished if _ruler(r) == ruler]
     studies = [s for s in read_studies(runs_dir) if s.get("data") == ruler[0]]
-    entries = []
-    for model in MODELS:
-        runs = _best_group([r for r in mine if r.about["model"] == model])
-        if runs:
-            ours = [s for s in studies if s.get("model") == model]
-            single = [s for s in ours if len(s["objectives"]) == 1]
-            pareto = [s for s in ours if len(s["objectives"]) == 2]
-            entries.append(Entry(model, runs, _last(single), _last(pareto)))
+    groups = {m: _best_group([r for r in mine if r.about["model"] == m]) for m in MODELS}
+    split = "test" if all(_tested(r) for runs in groups.values() for r in runs) else "val"
+    entries = [
+        Entry(model, runs, split, _last(studies, model, 1), _last(studies, model, 2))
+        for model, runs in groups.items()
+        if runs
+    ]
     counts = Counter(r.status for r in records)
     left_out = [f"{n} runs on {', '.join(one)}" for one, n in rulers.items() if one != ruler]
-    return Chapter(str(runs_dir), ruler[0], entries, dict(counts), left_out)
+    return Chapter(str(runs_dir), ruler[0], split, entries, dict(counts), left_out)
 
 
 def _ruler(record: Record) -> tuple[str, ...]:
@@ -149,5 +140,7 @@ def _value(record: Record, name: str, split: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _last(studies: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return studies[-1] if studies else None
+def _last(studies: list[dict[str, Any]], model: str, objectives: int) -> dict[str, Any] | None:
+    """The model's last changed study with so many objectives."""
+    mine = [s for s in studies if s["model"] == model and len(s["objectives"]) == objectives]
+    return mine[-1] if mine else None

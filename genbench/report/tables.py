@@ -13,7 +13,6 @@ MEASURES = (
     ("knn_accuracy", "k-NN accuracy of the code ↑", 4),
     ("probe_accuracy", "Linear-probe accuracy of the code ↑", 4),
     ("best_epoch", "Best epoch", 1),
-    ("parameters", "Parameters", 0),
     ("seconds", "Seconds a training", 1),
 )
 NOT_SHOWN = {"runs_dir", "data_dir", "wandb", "device", "group", "save", "test", "log_every"}
@@ -27,6 +26,8 @@ def scores(chapter: Chapter) -> list[list[str]]:
         found = [entry.score(name) for entry in chapter.entries]
         if any(found):
             rows.append([title, *(one.show(digits) if one else "—" for one in found)])
+    sizes = [f"{entry.runs[0].about['parameters']:,}" for entry in chapter.entries]
+    rows.append(["Parameters", *sizes])
     return rows
 
 

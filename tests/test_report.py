@@ -1,0 +1,343 @@
+"""The report on hand-made records: change the numbers and the sentences change."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
+
+from genbench import UserError
+from genbench.report import write_report
+from genbench.report.conclusion import conclude
+from genbench.report.figures import projections
+from genbench.report.select import choose
+from genbench.report.studies import default_value, importances, to_study
+from genbench.report.tables import hyperparameters, scores
+from genbench.run import write_json
+
+CONFIG = {
+    **{"data": "mnist-mini", "epochs": 4, "likelihood": "bernoulli", "binarize": "none"},
+    **{"latent_dim": 8, "lr": 0.001, "seed": 0, "save": True, "runs_dir": "runs"},
+}
+SCORES = {
+    **{"reconstruction": 80.0, "bce": 80.0, "mse": 0.01, "psnr": 20.0},
+    **{"active_units": 8.0, "knn_accuracy": 0.9, "probe_accuracy": 0.8},
+}
+ELBO = {"kl": 20.0, "elbo": -100.0}
+
+
+class Records:
+    """Writes run folders and studies as a training would."""
+
+    def __init__(self, folder):
+        self.folder, self.n = folder, 0
+
+    def run(self, model, seed=0, split="test", key="k", status="finished", **more):
+        self.n += 1
+        path = self.folder / f"run-{self.n:03d}"
+        path.mkdir(parents=True)
+        config = CONFIG | {"seed": seed} | more.pop("config", {})
+        base = SCORES | (ELBO if model == "vae" else {}) | more.pop("scores", {})
+        found = {f"{part}/{name}": v for part in {"val", split} for name, v in base.items()}
+        objective = (
+            ("val/elbo", "maximize") if model == "vae" else ("val/reconstruction", "minimize")
+        )
+        about = {
+            **{"id": path.name, "created": f"{self.n:03d}", "model": model, "key": key},
+            **{"objective": objective[0], "direction": objective[1], "parameters": 1234},
+            **{"data_hash": "abc" * 20, "commit": "f" * 40, "hardware": "cpu", "threads": 2},
+            **{
+                "images": {"train": 90, "val": 10, "test": 20},
+                "versions": {"genbench": "1", "torch": "2"},
+            },
+        }
+        write_json(path / "config.json", about | {"config": config})
+        summary = {"status": status, "seconds": 10.0, "best_epoch": 4, "scores": found}
+        write_json(path / "summary.json", summary | more)
+        rows = [
+            {"step": 10 * e, "epoch": e, "split": part, "loss": 100 - e + gap, **base}
+            | {"reconstruction": 100 - e + gap, "elbo": -100 + e - gap}
+            for e in range(1, 5)
+            for part, gap in (("train", 0), ("val", 1.5))
+        ]
+        (path / "metrics.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(40, config["latent_dim"])).astype(np.float32)
+        np.savez(path / "latents.npz", z=z, labels=np.arange(40) % 10, split=np.array(split))
+        image = rng.integers(0, 255, (16, 6, 6), dtype=np.uint8)
+        pictures = {
+            "originals": image,
+            "reconstructions": image,
+            "interpolations": np.stack([image[:9]] * 6),
+            "manifold": np.stack([image[:15]] * 15),
+            "manifold_extent": np.array([-2.0, 2.0, -1.0, 1.0]),
+        }
+        if model == "vae":
+            pictures["samples"] = np.concatenate([image] * 4)
+        np.savez(path / "pictures.npz", **pictures)
+        return path
+
+    def study(self, model, values, **more):
+        space = {
+            "lr": FloatDistribution(0.001, 1.0, log=True),
+            "latent_dim": IntDistribution(2, 64),
+        }
+        rng = np.random.default_rng(0)
+        trials = [
+            {
+                "number": i,
+                "state": "COMPLETE" if value is not None else "FAIL",
+                "values": None if value is None else [value],
+                "params": {"lr": 0.01 * (i + 1), "latent_dim": int(rng.integers(2, 64))},
+                "intermediate": {"1": value} if value else {},
+                "defaults": i == 0,
+            }
+            for i, value in enumerate(values)
+        ]
+        done = [t for t in trials if t["values"]]
+        maximize = model == "vae"
+        best = (max if maximize else min)(done, key=lambda t: t["values"][0])["number"]
+        record = {
+            **{"name": f"{model}-study", "model": model, "data": "mnist-mini", "epochs": 4},
+            "objectives": ["val/elbo" if maximize else "val/reconstruction"],
+            "directions": ["maximize" if maximize else "minimize"],
+            "space": {name: distribution_to_json(d) for name, d in space.items()},
+            **{"fixed": {}, "best": best, "trials": trials},
+        }
+        (self.folder / "studies").mkdir(exist_ok=True)
+        write_json(self.folder / "studies" / f"{model}.json", record | more)
+        return record
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path / "runs")
+
+
+def sentences(records):
+    return conclude(choose(str(records.folder)))
+
+
+def seeds(records, model, name, values, **more):
+    for seed, value in enumerate(values):
+        records.run(model, seed=seed, scores={name: value}, **more)
+
+
+def test_the_better_reconstruction_is_said_with_both_numbers(records):
+    seeds(records, "ae", "bce", [70.0, 71.0, 72.0])
+    seeds(records, "vae", "bce", [80.0, 81.0, 82.0])
+    (said,) = [s for s in sentences(records) if "reconstructs better" in s]
+    assert said.startswith(
+        "The AE reconstructs better than the VAE: 71.00 ± 1.00 against 81.00 ± 1.00"
+    )
+
+
+def test_other_numbers_turn_the_sentence_round(records):
+    seeds(records, "ae", "bce", [80.0, 81.0, 82.0])
+    seeds(records, "vae", "bce", [70.0, 71.0, 72.0])
+    assert any(s.startswith("The VAE reconstructs better than the AE") for s in sentences(records))
+
+
+def test_a_difference_within_the_spread_is_no_difference(records):
+    seeds(records, "ae", "bce", [70.0, 75.0, 80.0])
+    seeds(records, "vae", "bce", [72.0, 77.0, 82.0])
+    assert any(s.startswith("Neither reconstructs better") for s in sentences(records))
+
+
+def test_one_seed_is_said_to_be_one(records):
+    seeds(records, "ae", "bce", [70.0])
+    seeds(records, "vae", "bce", [80.0])
+    assert any("nobody knows how sure" in s for s in sentences(records))
+
+
+def test_codes_of_unlike_size_are_pointed_out(records):
+    records.run("ae", config={"latent_dim": 8})
+    records.run("vae", config={"latent_dim": 30}, scores={"bce": 70.0, "active_units": 30.0})
+    assert any("codes of 30 and 8 numbers" in s for s in sentences(records))
+
+
+@pytest.mark.parametrize(
+    ("scores", "text"),
+    [
+        ({"kl": 0.3, "active_units": 0.0}, "posterior has collapsed: 0.30 nats"),
+        ({"active_units": 5.0}, "uses 5.0 of its 8 latent dimensions"),
+        ({"active_units": 8.0}, "uses all of its 8 latent dimensions"),
+        (
+            {"elbo": -95.5, "reconstruction": 75.0, "kl": 20.5},
+            "ELBO is -95.50 nats an image: 75.00",
+        ),
+    ],
+)
+def test_the_code_and_the_bound_are_described(records, scores, text):
+    records.run("vae", scores=scores)
+    assert any(text in s for s in sentences(records))
+
+
+@pytest.mark.parametrize(
+    ("best_epoch", "text"),
+    [
+        (4, "was the last of 4: more epochs would help"),
+        (2, "was 2 of 4, so more epochs would not help"),
+    ],
+)
+@pytest.mark.parametrize("model", ["ae", "vae"])
+def test_training_is_judged_by_its_best_epoch_and_gap(records, model, best_epoch, text):
+    records.run(model, best_epoch=best_epoch)
+    (said,) = [s for s in sentences(records) if text in s]
+    assert "is 1.50 nats worse than the training one" in said
+
+
+def test_the_search_is_summed_up(records):
+    records.run("vae")
+    records.study("vae", [-120.0, -110.0, None, -130.0, -100.5, -140.0])
+    (said,) = [s for s in sentences(records) if "search ran" in s]
+    assert "6 trials (5 complete, 1 fail) of 4 epochs" in said
+    assert "the best val/elbo was -100.50, 19.50 nats better than the defaults" in said
+
+
+def test_importance_names_what_the_score_follows(tmp_path):
+    rng = np.random.default_rng(0)
+    space = {"lr": FloatDistribution(0.0, 1.0), "latent_dim": IntDistribution(2, 64)}
+    trials = []
+    for i in range(60):
+        lr = float(rng.uniform())
+        params = {"lr": lr, "latent_dim": int(rng.integers(2, 65))}
+        trials.append(
+            {
+                "number": i,
+                "state": "COMPLETE",
+                "values": [(lr - 0.3) ** 2],
+                "params": params,
+                "intermediate": {},
+            }
+        )
+    record = {
+        "directions": ["minimize"],
+        "space": {name: distribution_to_json(d) for name, d in space.items()},
+        "trials": trials,
+    }
+    assert next(iter(importances(record))) == "lr"
+    assert importances(record | {"trials": trials[:3]}) == {}
+    assert to_study(record).best_value == min(t["values"][0] for t in trials)
+    assert default_value(record) is None
+
+
+def test_the_table_is_mean_and_standard_deviation_over_seeds(records):
+    seeds(records, "ae", "bce", [1.0, 2.0, 6.0])
+    records.run("vae")
+    table = {row[0]: row[1:] for row in scores(choose(str(records.folder)))}
+    assert table[""] == ["AE", "VAE"]
+    assert table["Training seeds"] == ["3", "1"]
+    assert table["Reconstruction, BCE (nats an image) ↓"] == ["3.00 ± 2.65", "80.00"]
+    assert table["ELBO (nats an image) ↑"] == ["—", "-100.00"]
+    assert table["Parameters"] == ["1,234", "1,234"]
+
+
+def test_searched_hyper_parameters_are_marked(records):
+    records.run("vae")
+    records.study("vae", [-1.0])
+    table = {row[0]: row[1:] for row in hyperparameters(choose(str(records.folder)))}
+    assert table["lr"] == ["0.001 (searched)"]
+    assert table["epochs"] == ["4"]
+    assert "runs_dir" not in table
+
+
+def test_the_best_group_is_tested_then_seeded_then_good_on_validation(records):
+    records.run("vae", key="untested", split="val", scores={"elbo": -1.0})
+    records.run("vae", key="alone", scores={"elbo": -2.0})
+    for seed in (1, 2, 3):
+        records.run("vae", key="winner", seed=seed, scores={"elbo": -50.0})
+        records.run("vae", key="other", seed=seed, scores={"elbo": -60.0})
+    records.run("vae", key="broken", status="failed", scores={"elbo": 0.0})
+    (entry,) = choose(str(records.folder)).entries
+    assert {run.about["key"] for run in entry.runs} == {"winner"}
+    assert [run.config["seed"] for run in entry.runs] == [1, 2, 3]
+
+
+def test_a_repeated_seed_counts_once_the_later_run(records):
+    records.run("vae", seed=1, scores={"elbo": -90.0})
+    records.run("vae", seed=1, scores={"elbo": -80.0})
+    (entry,) = choose(str(records.folder)).entries
+    assert entry.score("elbo").n == 1
+    assert entry.score("elbo").mean == -80.0
+
+
+def test_other_likelihoods_and_data_share_no_table(records):
+    records.run("ae")
+    records.run("vae")
+    records.run("vae", key="g", config={"likelihood": "gaussian"}, scores={"elbo": 900.0})
+    records.run("vae", key="d", config={"data": "fashion-mnist"})
+    chapter = choose(str(records.folder))
+    assert chapter.entry("vae").score("elbo").mean == -100.0
+    assert len(chapter.left_out) == 2
+    assert choose(str(records.folder), "fashion-mnist").data == "fashion-mnist"
+
+
+def test_models_scored_on_unlike_splits_are_compared_on_validation(records):
+    records.run("ae", split="test", scores={"bce": 70.0})
+    records.run("vae", split="val", scores={"bce": 60.0})
+    chapter = choose(str(records.folder))
+    assert chapter.split == "val"
+    assert [entry.split for entry in chapter.entries] == ["val", "val"]
+
+
+def test_nothing_to_report_is_said(records, tmp_path):
+    with pytest.raises(UserError, match="runs: no such folder"):
+        choose(str(records.folder))
+    records.run("vae", status="failed")
+    with pytest.raises(UserError, match="no finished run to report on"):
+        choose(str(records.folder))
+    with pytest.raises(UserError, match="no finished run on mnist to report on"):
+        choose(str(records.folder), "mnist")
+
+
+def test_the_page_is_one_escaped_file_with_every_figure(records, tmp_path):
+    evil = "<script>alert(1)</script>"
+    for model in ("ae", "vae"):
+        records.run(model, config={"data": evil})
+        records.study(model, [90.0, 80.0, 70.0, 60.0, 50.0], data=evil)
+    records.study("ae", [90.0, 80.0, 70.0, 60.0, 50.0], data=evil)
+    page = write_report(str(records.folder), str(tmp_path / "out"))
+    html = page.read_text()
+    assert evil not in html
+    assert "&lt;script&gt;" in html
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', html)
+    text = (tmp_path / "out" / "summary.md").read_text()
+    shown = re.findall(r"\]\(figures/(.*?)\)", text)
+    drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert set(shown) == drawn
+    assert html.count("data:image/png") == len(drawn)
+    for name in ("loss", "latent_space", "manifold", "interpolations", "search_history"):
+        assert {f"ae_{name}.png", f"vae_{name}.png"} <= drawn
+    assert {"reconstructions.png", "vae_samples.png", "vae_search_importances.png"} <= drawn
+
+
+def test_the_report_stands_on_files_alone(records, tmp_path):
+    records.run("ae")
+    records.run("vae")
+    code = (
+        "import sys; from genbench.report import write_report; "
+        f"write_report({str(records.folder)!r}, {str(tmp_path / 'out')!r}); "
+        "print([name for name in ('torch', 'wandb', 'ignite') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_out_that_cannot_be_written_is_named(records, tmp_path):
+    records.run("ae")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"out=.*file: cannot be written"):
+        write_report(str(records.folder), str(tmp_path / "file"))
+
+
+def test_codes_of_two_dimensions_are_shown_as_they_are():
+    z = np.random.default_rng(0).normal(size=(50, 2))
+    np.testing.assert_array_equal(projections(z)["code"], z)
+    np.testing.assert_array_equal(projections(z[:, :1])["code"], np.c_[z[:, 0], np.zeros(50)])
+    three = np.random.default_rng(0).normal(0, [5.0, 1.0, 0.1], (50, 3))
+    pca = projections(three)["PCA"]
+    assert np.abs(np.corrcoef(pca[:, 0], three[:, 0])[0, 1]) > 0.99
