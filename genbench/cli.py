@@ -73,6 +73,7 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         except KeyboardInterrupt:
             if search.completed():
                 print_best(search)
+            print("the same command again goes on with this study")
             raise
         print_best(search)
         scores = search.train_best()
@@ -114,12 +115,16 @@ def main() -> None:
             out: Folder to write to.
             data: Data set to report on (default: the one with the most finished runs).
         """
+        from genbench.records import read_runs
         from genbench.report import write_report
 
         print(f"Drawing the figures of {runs_dir}", flush=True)
         page = write_report(runs_dir, out, data)
         print(f"Summary:  {page.resolve()} (and summary.md beside it)")
-        print(f"Look:     wandb leet {runs_dir}/RUN/wandb   (RUN: see genbench runs)")
+        newest = read_runs(runs_dir)[-1].path
+        print(
+            f"Look:     wandb leet {newest}/wandb   (all runs: genbench runs --runs_dir={runs_dir})"
+        )
         print(f"Upload:   wandb sync {runs_dir}/*/wandb/offline-run-*")
 
     def runs(runs_dir: str = "runs") -> None:

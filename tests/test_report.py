@@ -180,7 +180,7 @@ def test_the_code_and_the_bound_are_described(records, scores, text):
     ("best_epoch", "text"),
     [
         (4, "was the last of 4: more epochs would help"),
-        (2, "was 2 of 4, so more epochs would not help"),
+        (2, "was 2 of 4: the epochs were enough"),
     ],
 )
 @pytest.mark.parametrize("model", ["ae", "vae"])

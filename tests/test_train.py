@@ -78,8 +78,8 @@ def test_the_record_says_what_was_trained_on_what(tmp_path):
     assert about["images"] == {"train": 270, "val": 30}
     assert about["objective"] == "val/elbo"
     assert len(about["data_hash"]) == 64
-    # 784-16-16-6 and 3-16-16-784 with biases, and sigma
-    assert about["parameters"] == 12560 + 272 + 102 + 64 + 272 + 13328 + 1
+    # 784-16-16-6 and 3-16-16-784 with biases
+    assert about["parameters"] == 12560 + 272 + 102 + 64 + 272 + 13328
 
 
 def test_the_last_train_means_weigh_every_image_alike(tmp_path, monkeypatch):

@@ -29,9 +29,11 @@ def build_autoencoder(
         {
             "encoder": make_encoder(config.arch, shape, code_size, *net),
             "decoder": make_decoder(config.arch, shape, config.latent_dim, *net),
-            "sigma": Sigma(config.sigma, config.learn_sigma),
         }
-    ).to(device)
+    )
+    if config.likelihood == "gaussian":
+        modules["sigma"] = Sigma(config.sigma, config.learn_sigma)
+    modules.to(device)
     optimizer = torch.optim.Adam(modules.parameters(), lr=config.lr, fused=device != "mps")
     generator = torch.Generator(device).manual_seed(config.seed)
     return State(modules, {"adam": optimizer}, generator, steps_per_epoch)

@@ -118,7 +118,7 @@ def about_training(entry: Entry) -> str | None:
     text += " the training one"
     if best.mean > epochs - 0.5:
         return f"{text}, and its best epoch was the last of {epochs}: more epochs would help."
-    return f"{text}; its best epoch was {best.mean:.0f} of {epochs}, so more epochs would not help."
+    return f"{text}; its best epoch was {best.mean:.0f} of {epochs}: the epochs were enough."
 
 
 def _gap(run: Record, name: str, sign: int) -> float | None:

@@ -1,0 +1,159 @@
+"""The real commands, as a person types them, on a machine with no account and no terminal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from genbench.records import read_runs, read_studies
+
+TOY = ("--width=16", "--latent_dim=2", "--epochs=1")
+
+
+def test_training_prints_its_scores_and_leaves_a_record_that_both_tools_read(script, tmp_path):
+    done = script("vae.py", *TOY, "--beta=2.0", "--test=True")
+    assert done.returncode == 0, done.stderr
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.status == "finished"
+    printed = dict(line.split() for line in done.stdout.splitlines() if re.match(r"\w+/\w+ ", line))
+    assert float(printed["test/elbo"]) == pytest.approx(run.scores["test/elbo"], abs=1e-3)
+    summary = json.loads(
+        script("wandb", "leet", "inspect", "--summary", "--json", str(run.path / "wandb")).stdout
+    )
+    assert summary["state"] == "finished"
+    assert summary["config"]["beta"] == 2.0
+    for name, value in run.scores.items():
+        assert summary["summary"][name] == pytest.approx(value)
+    for name in ("samples/reconstructions", "samples/samples"):
+        assert summary["summary"][name]["_type"] == "image-file"
+    assert summary["summary"]["test/latents"]["_type"] == "table-file"
+    assert "no key, so offline" in done.stderr
+
+
+def test_a_search_is_continued_reported_and_listed(script, tmp_path):
+    for model in ("ae", "vae"):
+        flags = ("--epochs=1", "--final_epochs=1", "--runs_dir=there")
+        sweep = tmp_path / f"{model}.yaml"
+        text = (ROOT / "sweeps" / f"{model}.yaml").read_text()
+        sweep.write_text(text.replace("[mlp, conv]", "[mlp]").replace("512]", "512, 16]"))
+        first = script(f"optuna_{model}.py", "--trials=3", f"--sweep={sweep}", *flags)
+        assert first.returncode == 0, first.stderr
+        assert f"Best of {model}-mnist-mini-1ep-" in first.stdout
+        assert re.search(r"  latent_dim +\d+", first.stdout)
+        assert "over 3 training seeds" in first.stdout
+        second = script(f"optuna_{model}.py", "--trials=2", f"--sweep={sweep}", *flags)
+        assert "3 trials so far, adding 2" in second.stderr
+    for study in read_studies(tmp_path / "there"):
+        assert len(study["trials"]) == 5
+    runs = read_runs(tmp_path / "there")
+    assert {run.status for run in runs} <= {"finished", "pruned"}
+    for run in runs:
+        assert list(run.path.glob("wandb/offline-run-*/*.wandb"))
+
+    done = script("genbench", "report", "--runs_dir=there", "--out=out")
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out" / "summary.html") in done.stdout
+    assert "wandb leet there/" in done.stdout
+    assert "wandb sync there/" in done.stdout
+    names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    for model in ("ae", "vae"):
+        assert {f"{model}_loss.png", f"{model}_latent_space.png", f"{model}_manifold.png"} <= names
+    table = script("genbench", "runs", "--runs_dir=there").stdout
+    for run in runs:
+        assert re.search(rf"{run.path.name} +{run.status}", table)
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / "optuna_vae.py"), "--epochs=1"]
+    sweep = tmp_path / "sweep.yaml"
+    text = (ROOT / "sweeps" / "vae.yaml").read_text()
+    sweep.write_text(text.replace("[mlp, conv]", "[mlp]"))
+    process = subprocess.Popen(
+        [*command, f"--sweep={sweep}", "--trials=50"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    for line in process.stdout:
+        if "trial 2/50: epoch" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted; what is done is kept" in err
+    assert "the same command again goes on with this study" in out
+    assert "Best of vae-" in out
+    (study,) = read_studies(tmp_path / "runs")
+    states = [trial["state"] for trial in study["trials"]]
+    assert states[0] == "COMPLETE"
+    assert "RUNNING" not in states
+    assert all(run.status != "crashed" for run in read_runs(tmp_path / "runs"))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["vae.py", "--data=minst"], ["minst", "mnist-mini"]),
+        (["vae.py", "--latent_dim=0"], ["latent_dim=0", "at least 1"]),
+        (["vae.py", "--latent=3"], ["--latent", "--help"]),
+        (["vae.py", "--arch=resnet"], ["--arch", "mlp"]),
+        (["vae.py", "--beta=much"], ["--beta", "much"]),
+        (["vae.py", "--binarize=dynamic", "--likelihood=gaussian"], ["binarize", "bernoulli"]),
+        (["vae.py", "--device=mps"], ["device=mps", "--device=auto"]),
+        (["ae.py", "--runs_dir=file/runs"], ["file/runs", "--runs_dir"]),
+        (["ae.py", "--data=mnist", "--data_dir=torn"], ["train-images", "truncated"]),
+        (["optuna_vae.py", "--trials=0"], ["trials=0", "at least 1"]),
+        (["optuna_vae.py", "--timeout=0"], ["timeout=0", "above 0"]),
+        (["optuna_vae.py", "--sweep=empty.yaml"], ["empty.yaml", "needs parameters"]),
+        (["optuna_vae.py", "--sweep=broken.yaml"], ["broken.yaml", "line 3"]),
+        (["optuna_vae.py", "--sweep=unknown.yaml"], ["unknown.yaml", "latent_dmi", "latent_dim?"]),
+        (["optuna_ae.py", "--sweep=unknown.yaml"], ["vae.py does not train model ae"]),
+        (["optuna_vae.py", "--runs_dir=file"], ["runs_dir=file", "--runs_dir"]),
+        (["optuna_vae.py", "--storage=nosql://x"], ["storage=nosql://x"]),
+        (["genbench", "report", "--runs_dir=none"], ["runs_dir=none", "no such folder"]),
+        (["genbench", "runs", "--runs_dir=none"], ["runs_dir=none", "no such folder"]),
+        (["genbench", "report", "--runs_dri=x"], ["--runs_dri"]),
+        (["genbench", "reprot"], ["reprot"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_a_short_message_that_names_it_and_exit_code_2(
+    script, tmp_path, command, words
+):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "broken.yaml").write_text("method: bayes\nparameters: {a: [1\n")
+    (tmp_path / "unknown.yaml").write_text(
+        "program: vae.py\nmethod: bayes\nmetric: {name: val/elbo, goal: maximize}\n"
+        "parameters: {latent_dmi: {values: [1]}}\n"
+    )
+    raw = tmp_path / "torn" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3\0\0")
+    done = script(*command)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 12
+    flat = re.sub(r"[│\s]+", " ", said)
+    for word in words:
+        assert word in flat, said
+    assert not list(tmp_path.glob("runs/*/config.json"))
+
+
+@pytest.mark.parametrize(
+    "command", [["vae.py"], ["optuna_ae.py"], ["genbench"], ["genbench", "report"]], ids=" ".join
+)
+def test_help_needs_no_torch(script, command):
+    done = script(*command, "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert "--help" in done.stdout
+    assert not re.search(r"\| +(torch|wandb|optuna|matplotlib)$", done.stderr, re.MULTILINE)
