@@ -1,6 +1,10 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
 import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +169,34 @@ def attach_progress(trainer: Engine, evaluator: Engine, name: str, title: str) -
     @trainer.on(Events.COMPLETED | Events.TERMINATE)
     def close() -> None:
         bar.close()
+
+
+@contextmanager
+def signals_between_steps(trainer: Engine) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the step.
+
+    In the middle of a file being written they would tear it, and the writer may turn the
+    KeyboardInterrupt into an error of its own, which a search takes for a failed trial.
+    """
+    waiting: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[int(number)] = signal.signal(number, lambda n, _: waiting.append(n))
+
+    def deliver() -> None:
+        if waiting:
+            number = waiting.pop()
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, deliver)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        deliver()
 
 
 def attach_pruning(

@@ -62,7 +62,7 @@ def train(
             h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-        with checkpoint_folder(run, config.save) as folder:
+        with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer):
             h.attach_checkpoints(trainer, evaluator, state, recipe.objective, folder)
             trainer.run(batches, max_epochs=config.epochs)
             best = torch.load(folder / "best.pt", map_location=device, weights_only=True)

@@ -1,4 +1,6 @@
+import dataclasses
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from genbench import UserError
 from genbench.config import AEConfig, VAEConfig
 from genbench.data import DATASETS
 from genbench.handlers import Diverged, to_grid, to_uint8
+from genbench.models import MODELS, vae
 from genbench.records import read_runs
 from genbench.train import pick_device, train
 
@@ -113,6 +116,37 @@ def test_a_scalar_that_is_not_finite_stops_and_says_so(tmp_path):
     assert run.status == "failed"
     assert run.summary["error"].startswith("Diverged: ")
     assert not math.isfinite(run.metrics()[-1]["loss"])
+
+
+@pytest.mark.parametrize("during", ["train", "val", "checkpoint"])
+def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch, during):
+    """Even where the code that it falls into would make an error of its own of it."""
+
+    def interrupted(function):
+        def wrapper(*args, **more):
+            result = function(*args, **more)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise RuntimeError("torn file") from error
+            return result
+
+        return wrapper
+
+    if during == "checkpoint":
+        monkeypatch.setattr(torch, "save", interrupted(torch.save))
+    else:
+        name = {"train": "train_step", "val": "eval_step"}[during]
+        recipe = dataclasses.replace(MODELS["vae"], **{name: interrupted(getattr(vae, name))})
+        monkeypatch.setitem(MODELS, "vae", recipe)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(toy(tmp_path))
+    assert signal.getsignal(signal.SIGINT) is handler
+    run = record(tmp_path)
+    assert (run.status, run.summary["error"]) == ("failed", "KeyboardInterrupt")
+    expected = {"train": [1], "val": [14, 15], "checkpoint": [14, 15]}[during]
+    assert run.metrics() == [] or run.metrics()[-1]["step"] in expected
 
 
 def test_patience_stops_early(tmp_path):
