@@ -181,8 +181,8 @@ def signals_between_steps(trainer: Engine) -> Iterator[None]:
     waiting: list[int] = []
     before = {}
     if threading.current_thread() is threading.main_thread():  # others may not set handlers
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[int(number)] = signal.signal(number, lambda n, _: waiting.append(n))
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            before[int(caught)] = signal.signal(caught, lambda n, _: waiting.append(n))
 
     def deliver() -> None:
         if waiting:
