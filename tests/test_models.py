@@ -10,7 +10,7 @@ from genbench.config import AEConfig, VAEConfig
 from genbench.models import MODELS
 from genbench.models.ae import reconstruction_nll
 from genbench.models.nets import ACTIVATIONS, make_decoder, make_encoder
-from genbench.models.vae import beta_at
+from genbench.models.vae import beta_at, posterior
 
 SMALL = {"width": 16, "latent_dim": 3, "depth": 2}
 
@@ -70,7 +70,7 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, tmp_path):
 def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
     config, recipe, state = make(VAEConfig, beta=3.0)
     x = images()
-    mu, logvar = state.modules["encoder"](x).chunk(2, 1)
+    mu, logvar = posterior(state, x)
     z = losses.reparameterize(mu, logvar, torch.Generator().manual_seed(2))
     logits = state.modules["decoder"](z)
     nll, kl = losses.bernoulli_nll(logits, x).mean(), losses.kl_standard_normal(mu, logvar).sum(1)
@@ -78,6 +78,17 @@ def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
     torch.testing.assert_close(got["elbo"], -(nll + kl.mean()))
     torch.testing.assert_close(got["loss"], nll + 3 * kl.mean())
     torch.testing.assert_close(got["bce"], losses.bernoulli_nll(recipe.decode(state, mu), x).mean())
+
+
+def test_an_outlying_image_cannot_overflow_the_posterior():
+    config, recipe, state = make(VAEConfig)
+    x = images()
+    before = posterior(state, x)[1]
+    raw = state.modules["encoder"](x).chunk(2, 1)[1]
+    torch.testing.assert_close(before, raw, atol=0.03, rtol=0)  # as it is where it matters
+    scalars = recipe.train_step(state, config, torch.cat([x, 1e4 * x]))
+    assert all(torch.isfinite(value) for value in scalars.values())
+    assert posterior(state, 1e4 * x)[1].max() <= 4
 
 
 def test_the_ae_has_one_loss_for_training_and_validation():

@@ -6,11 +6,14 @@ With beta (Higgins et al. 2017), linear KL warm-up (Bowman et al. 2016) and free
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from genbench.config import VAEConfig
 from genbench.losses import Scalars, image_errors, kl_standard_normal, reparameterize, vae_loss
 from genbench.models.ae import build_autoencoder, decode, reconstruction_nll, update
 from genbench.models.recipe import Recipe, Shape, State
+
+LOGVAR_CAP = 4.0
 
 
 def build(config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str) -> State:
@@ -24,9 +27,13 @@ def beta_at(config: VAEConfig, epoch: float) -> float:
 
 
 def posterior(state: State, x: Tensor) -> tuple[Tensor, Tensor]:
-    """x (B, C, H, W) -> mu, logvar of q(z|x), both (B, D)."""
-    mu, logvar = state.modules["encoder"](x).chunk(2, dim=1)
-    return mu, logvar
+    """x (B, C, H, W) -> mu, logvar of q(z|x), both (B, D).
+
+    logvar bends smoothly to stay below `LOGVAR_CAP`: a variance above the prior's never pays, and
+    without a bound one outlying image overflows exp(logvar) and ends a long training as NaN.
+    """
+    mu, raw = state.modules["encoder"](x).chunk(2, dim=1)
+    return mu, LOGVAR_CAP - softplus(LOGVAR_CAP - raw)
 
 
 def bound(
