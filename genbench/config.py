@@ -113,7 +113,7 @@ class AEConfig(Config):
 
     arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
     latent_dim: Count = 16  # numbers in the code of an image
-    width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 4 x the deepest channels)
+    width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 8 x the deepest channels)
     depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
     activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "silu"
     # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels

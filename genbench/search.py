@@ -175,23 +175,28 @@ class Search:
         Returns:
             The scores of each seed.
         """
-        params = self.best().params
-        epochs = self.options.final_epochs or 2 * self.options.epochs
         scores = []
-        for i in range(FINAL_SEEDS):
-            seed = self.options.seed + 1 + i
-            config = self.make_config(
-                params, epochs=epochs, seed=seed, test=True, group=f"{self.name}-best"
-            )
-            there = finished(config.runs_dir, config.key(frozenset({"seed"})), seed)
-            title = f"{self.kind.model} best, seed {i + 1}/{FINAL_SEEDS}"
+        for i in range(1, FINAL_SEEDS + 1):
+            config = self.final_config(self.options.seed + i)
+            there = finished(config.runs_dir, config.key(frozenset({"seed"})), config.seed)
+            title = f"{self.kind.model} best, seed {i}/{FINAL_SEEDS}"
             scores.append(there.scores if there else train(config, title=title))
-            self.write(final_key=config.key(frozenset({"seed"})))
         return scores
 
-    def write(self, **more: Any) -> None:
+    def final_config(self, seed: int) -> Config:
+        """The best trial's configuration as the final trainings run it."""
+        epochs = self.options.final_epochs or 2 * self.options.epochs
+        group = f"{self.name}-best"
+        params = self.best().params
+        return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
+
+    def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
         trials = self.study.get_trials(deepcopy=False)
+        best: dict[str, Any] = {"best": None, "final_key": None}
+        if self.completed():
+            key = self.final_config(0).key(frozenset({"seed"}))
+            best = {"best": self.best().number, "final_key": key}
         record = {
             "name": self.name,
             "model": self.kind.model,
@@ -201,9 +206,8 @@ class Search:
             "directions": [direction.name.lower() for direction in self.study.directions],
             "space": {k: distribution_to_json(d) for k, d in self.sweep.space.items()},
             "fixed": self.sweep.fixed,
-            "best": self.best().number if self.completed() else None,
+            **best,
             "trials": [_describe(trial) for trial in trials],
-            **more,
         }
         write_json(self.file, record)
 

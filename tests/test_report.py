@@ -1,6 +1,7 @@
 """The report on hand-made records: change the numbers and the sentences change."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -243,6 +244,16 @@ def test_searched_hyper_parameters_are_marked(records):
     assert table["lr"] == ["0.001 (searched)"]
     assert table["epochs"] == ["4"]
     assert "runs_dir" not in table
+
+
+def test_the_study_shown_is_the_one_that_chose_the_runs(records):
+    records.run("vae", key="chosen")
+    records.study("vae", [-120.0, -110.0], final_key="chosen", name="mine")
+    first = records.folder / "studies" / "vae.json"
+    first.rename(first.with_name("first.json"))
+    records.study("vae", [-120.0, -90.0], final_key="another", name="later")
+    os.utime(first.with_name("first.json"), (1, 1))
+    assert choose(str(records.folder)).entry("vae").study["name"] == "mine"
 
 
 def test_the_best_group_is_tested_then_seeded_then_good_on_validation(records):

@@ -71,12 +71,12 @@ def _dense(units: list[int], act: type[nn.Module]) -> list[nn.Module]:
 def _stages(shape: Shape, width: int, depth: int) -> tuple[list[int], list[tuple[int, int]]]:
     """Channels and (height, width) of each level, from the image down to 1/2^depth of it.
 
-    The deepest level has width/4 channels, each level above it half as many, at least 4.
+    The deepest level has width/8 channels, each level above it half as many, at least 4.
     """
     channels, height, columns = shape
     counts, sizes = [channels], [(height, columns)]
     for level in range(1, depth + 1):
         height, columns = -(-height // 2), -(-columns // 2)
-        counts.append(max(4, width // 4 // 2 ** (depth - level)))
+        counts.append(max(4, width // 8 // 2 ** (depth - level)))
         sizes.append((height, columns))
     return counts, sizes

@@ -92,7 +92,7 @@ def choose(runs_dir: str, data: str = "") -> Chapter:
     groups = {m: _best_group([r for r in mine if r.about["model"] == m]) for m in MODELS}
     split = "test" if all(_tested(r) for runs in groups.values() for r in runs) else "val"
     entries = [
-        Entry(model, runs, split, _last(studies, model, 1), _last(studies, model, 2))
+        Entry(model, runs, split, _study(studies, runs, 1), _study(studies, runs, 2))
         for model, runs in groups.items()
         if runs
     ]
@@ -140,7 +140,13 @@ def _value(record: Record, name: str, split: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _last(studies: list[dict[str, Any]], model: str, objectives: int) -> dict[str, Any] | None:
-    """The model's last changed study with so many objectives."""
-    mine = [s for s in studies if s["model"] == model and len(s["objectives"]) == objectives]
-    return mine[-1] if mine else None
+def _study(
+    studies: list[dict[str, Any]], runs: list[Record], objectives: int
+) -> dict[str, Any] | None:
+    """The model's study with so many objectives: the one that chose these runs, else the last."""
+    about = runs[0].about
+    mine = [s for s in studies if s["model"] == about["model"]]
+    mine = [s for s in mine if len(s["objectives"]) == objectives]
+    chose = [s for s in mine if s.get("final_key") == about["key"]]
+    found = chose or mine
+    return found[-1] if found else None
