@@ -210,6 +210,9 @@ def attach_pruning(
         if name not in evaluator.state.metrics:
             known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)
             raise UserError(f"metric: val/{name} is never logged; choose one of {known}")
+        if trainer.state.epoch == trainer.state.max_epochs:
+            trial.report(evaluator.state.metrics[name], trainer.state.epoch)
+            return  # nothing left to save: a run that is done is a finished one
         try:
             handler(evaluator)
         except optuna.TrialPruned:

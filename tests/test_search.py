@@ -169,6 +169,18 @@ def test_hopeless_trials_are_pruned(make):
     assert len(runs[-1].curve("val", "elbo")[0]) == 1
 
 
+def test_no_trial_is_pruned_at_its_last_epoch(make):
+    study = make(
+        parameters={"lr": {"values": [0.01, 1e-9]}, "width": {"value": 16}}, halving=2, epochs=2
+    )
+    for lr in (0.01, 0.01, 1e-9):
+        study.study.enqueue_trial({"lr": lr})
+    study.run()
+    for trial in study.study.trials:
+        assert trial.state.name == "COMPLETE"
+        assert trial.intermediate_values[2] == trial.value
+
+
 def test_halving_keeps_the_better_half_at_each_rung_as_wandb_does():
     study = optuna.create_study(direction="minimize", pruner=make_pruner((2, 2)))
     outcomes = {}
