@@ -1,5 +1,6 @@
 """The command lines: parsing, clear endings, and `genbench` itself. Imports are lazy."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -31,6 +32,9 @@ def guard(main: Callable[[], None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # `genbench runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         print("interrupted; what is done is kept", file=sys.stderr)
         sys.exit(130)
@@ -113,7 +117,8 @@ def main() -> None:
         Args:
             runs_dir: Folder with the run folders.
             out: Folder to write to.
-            data: Data set to report on (default: the one with the most finished runs).
+            data: Data set to report on (default: the one with the most finished runs, as is
+                the likelihood; others are named as left out).
         """
         from genbench.records import read_runs
         from genbench.report import write_report

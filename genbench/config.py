@@ -9,9 +9,10 @@ import json
 import math
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from genbench import UserError
+from genbench import UserError, __version__
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
@@ -35,6 +36,8 @@ class Range:
 
 Positive = Range(0, above=True)
 Count = Annotated[int, Range(1)]
+Seed = Annotated[int, Range(0, 2**31 - 1)]
+FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Checked:
 
 def _checked(name: str, hint: Any, value: Any) -> Any:
     """`value` if it fits the annotation (an int becomes a float where one is wanted)."""
-    limits: list[Range] = []
+    limits: list[Any] = []
     if typing.get_origin(hint) is Annotated:
         hint, *limits = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
@@ -66,7 +69,11 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     if hint is float and not math.isfinite(value):
         raise UserError(f"{name}={value}: must be finite")
     for limit in limits:
-        if value not in limit:
+        if limit == FOLDER and value:
+            value = str(Path(value).expanduser())
+        elif limit == FOLDER:
+            raise UserError(f"{name}: is empty; name a folder")
+        elif value not in limit:
             raise UserError(f"{name}={value}: must be {limit}")
     return value
 
@@ -84,24 +91,24 @@ class Config(Checked):
     epochs: Count = 10  # passes over the training split
     batch_size: Count = 64  # images a step
     lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
-    seed: Annotated[int, Range(0)] = 0  # of weights, batches and noise; the splits do not vary
+    seed: Seed = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
     log_every: Count = 20  # steps between two logs of the training scalars
     test: bool = False  # score the test split, once, at the end
     save: bool = True  # keep checkpoints, pictures and latents beside the scalars
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
-    runs_dir: str = "runs"  # the run records go here, one folder a run
+    runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here, one folder a run
     group: str = ""  # name shared by runs that belong together (W&B's group)
 
     def key(self, ignore: frozenset[str] = frozenset()) -> str:
-        """Eight hex digits of the model and of every field that changes what is computed.
+        """Eight hex digits of the model, genbench's version, and every field that changes weights.
 
         Runs that share `key({"seed"})` are repetitions of one experiment.
         """
-        left_out = self.RUNTIME | ignore
+        left_out = self.RUNTIME | ignore | {"log_every", "test"}
         fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}
-        text = json.dumps({"model": self.model, **fields}, sort_keys=True)
+        text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -146,14 +153,14 @@ class VAEConfig(AEConfig):
 class SearchConfig(Checked):
     """Search hyper-parameters with Optuna, then train the best ones over three seeds."""
 
-    trials: Count = 24  # trials to add to the study
-    timeout: Annotated[float, Positive] = 600.0  # seconds after which no new trial starts
-    epochs: Count = 8  # epochs a trial
+    trials: Count = 30  # trials to add to the study
+    timeout: Annotated[float, Positive] = 720.0  # seconds after which no new trial starts
+    epochs: Count = 12  # epochs a trial
     final_epochs: Annotated[int, Range(0)] = 0  # epochs of the final trainings (0: 2 x epochs)
     data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
-    runs_dir: str = "runs"  # the run records and the study go here
-    seed: Annotated[int, Range(0)] = 0  # of the sampler and of the trials; finals use the next 3
+    runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
+    seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
     storage: str = ""  # Optuna storage URL (default: sqlite in runs_dir)
     sweep: str = ""  # W&B sweep file with the search space (default: the one in sweeps/)
     pareto: bool = False  # two objectives: the sweep's metric and a small latent_dim

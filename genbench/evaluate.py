@@ -1,15 +1,19 @@
 """What is measured and drawn once, at the end, with the best epoch's weights."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 from ignite.engine import Engine
 from torch import Tensor
 
+from genbench import UserError
 from genbench.config import Config
 from genbench.data import Batches, Data, Split
 from genbench.handlers import EVAL_BATCH, to_uint8
 from genbench.metrics import latent
-from genbench.models import Recipe, State
+from genbench.models import MODELS, Recipe, State
 
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
@@ -33,7 +37,9 @@ def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
 def code_scores(
     recipe: Recipe, state: State, data: Data, split: str
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-    """Active units, k-NN and linear-probe accuracy of a held-out split's codes.
+    """k-NN and linear-probe accuracy of a held-out split's codes; with a prior, active units.
+
+    (Without one a code has no scale that a variance could be held against.)
 
     Returns:
         The scores as `split/name`, the codes (N, D) and their labels (N,).
@@ -42,11 +48,35 @@ def code_scores(
     z_train, z = (encode_all(recipe, state, part) for part in (teachers, held_out))
     labels_train, labels = teachers.labels.cpu().numpy(), held_out.labels.cpu().numpy()
     scores = {
-        f"{split}/active_units": float(latent.active_units(z)),
         f"{split}/knn_accuracy": latent.knn_accuracy(z_train, labels_train, z, labels),
         f"{split}/probe_accuracy": latent.probe_accuracy(z_train, labels_train, z, labels),
     }
+    if recipe.sample:
+        scores[f"{split}/active_units"] = float(latent.active_units(z))
     return scores, z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
+
+
+def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[Recipe, Config, State]:
+    """A finished run's model, with the weights of its best epoch.
+
+    >>> recipe, config, state = load_run("runs/RUN")
+    >>> x = recipe.sample(state, config, 64, torch.Generator().manual_seed(0))
+
+    Raises:
+        UserError: The folder holds no finished run with checkpoints.
+    """
+    folder = Path(run_dir)
+    try:
+        about = json.loads((folder / "config.json").read_text())
+        best = torch.load(folder / "checkpoints" / "best.pt", device, weights_only=True)
+    except OSError as error:
+        raise UserError(f"{folder}: no run with checkpoints ({error.strerror})") from error
+    recipe = MODELS[about["model"]]
+    config = recipe.config(**about["config"])
+    state = recipe.build(config, tuple(about["shape"]), 1, device)
+    state.load_state_dict(best)
+    state.modules.eval()
+    return recipe, config, state
 
 
 def portfolio(
@@ -92,8 +122,14 @@ def portfolio(
 
 
 def _plane(z: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """Codes (SIDE, SIDE, D) over the plane that z (N, D) varies in most, and its edges."""
-    mean, axes = np.zeros(z.shape[1]), np.eye(max(2, z.shape[1]), z.shape[1])
+    """Codes (SIDE, SIDE, D) over the plane that z (N, D) varies in most, and its edges.
+
+    Of a one-dimensional code there is one row.
+    """
+    if z.shape[1] == 1:
+        left, right = np.percentile(z, [2, 98])
+        return np.linspace(left, right, SIDE)[None, :, None], (left, right, -0.5, 0.5)
+    mean, axes = np.zeros(2), np.eye(2)
     if z.shape[1] > 2:
         mean, axes = latent.principal_axes(z)
     (left, bottom), (right, top) = np.percentile((z - mean) @ axes[:2].T, [2, 98], axis=0)

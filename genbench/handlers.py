@@ -146,7 +146,8 @@ def to_grid(x: Tensor, columns: int) -> np.ndarray:
     return rows.reshape(len(rows) * height, columns * width, *tiles.shape[3:])
 
 
-def attach_progress(trainer: Engine, evaluator: Engine, name: str, title: str) -> None:
+@contextmanager
+def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> Iterator[None]:
     """A bar over all steps with the validation scalar `name`; a line an epoch off a terminal."""
     bar: tqdm = tqdm(desc=title, unit="step", leave=False, disable=None, mininterval=0.2)
 
@@ -158,7 +159,7 @@ def attach_progress(trainer: Engine, evaluator: Engine, name: str, title: str) -
     def advance() -> None:
         bar.update()
 
-    @evaluator.on(Events.COMPLETED)
+    @trainer.on(Events.EPOCH_COMPLETED)
     def show() -> None:
         epoch, epochs = trainer.state.epoch, trainer.state.max_epochs
         score = f"val/{name} {evaluator.state.metrics[name]:.2f}"
@@ -166,9 +167,8 @@ def attach_progress(trainer: Engine, evaluator: Engine, name: str, title: str) -
         if bar.disable:
             print(f"{title}: epoch {epoch}/{epochs}, {score}", flush=True)
 
-    @trainer.on(Events.COMPLETED | Events.TERMINATE)
-    def close() -> None:
-        bar.close()
+    with bar:
+        yield
 
 
 @contextmanager

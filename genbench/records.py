@@ -10,7 +10,7 @@ from genbench import UserError
 
 @dataclass(frozen=True)
 class Record:
-    """One run folder as it lies on disk; a run without summary.json crashed or still runs."""
+    """One run folder as it lies on disk; a run without summary.json still runs or crashed."""
 
     path: Path
     about: dict[str, Any]  # config.json
@@ -23,13 +23,18 @@ class Record:
 
     @property
     def status(self) -> str:
-        """finished, pruned, failed, or crashed."""
-        return self.summary.get("status", "crashed")
+        """finished, pruned, failed, or unfinished: it still runs or crashed."""
+        return self.summary.get("status", "unfinished")
 
     @property
     def scores(self) -> dict[str, float]:
         """The scalars of the best epoch, as `split/name`."""
         return self.summary.get("scores", {})
+
+    @property
+    def tested(self) -> bool:
+        """Whether the test split was scored."""
+        return any(name.startswith("test/") for name in self.scores)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a torn last line is left out."""
@@ -47,6 +52,17 @@ class Record:
         rows = [r for r in self.metrics() if r["split"] == split and name in r]
         return [r["epoch"] for r in rows], [r[name] for r in rows]
 
+    def last_epoch(self, split: str, name: str) -> float | None:
+        """A scalar's mean over the last epoch, its rows weighted by the steps they stand for."""
+        rows = [r for r in self.metrics() if r["split"] == split and name in r]
+        before, total, steps = 0.0, 0.0, 0.0
+        for row in rows:
+            if row["epoch"] > rows[-1]["epoch"] - 1:
+                total += row[name] * (row["step"] - before)
+                steps += row["step"] - before
+            before = row["step"]
+        return total / steps if steps else None
+
 
 def read_runs(runs_dir: str | Path) -> list[Record]:
     """All run folders below `runs_dir`, oldest first; damaged ones are passed over.
@@ -54,7 +70,7 @@ def read_runs(runs_dir: str | Path) -> list[Record]:
     Raises:
         UserError: There is no such folder.
     """
-    folder = Path(runs_dir)
+    folder = Path(runs_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"runs_dir={runs_dir}: no such folder; train first or name another")
     records = []
@@ -67,15 +83,18 @@ def read_runs(runs_dir: str | Path) -> list[Record]:
 
 def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
     """All studies below `runs_dir`, the one that changed last at the end."""
-    files = sorted(Path(runs_dir).glob("studies/*.json"), key=lambda path: path.stat().st_mtime)
+    files = sorted(
+        Path(runs_dir).expanduser().glob("studies/*.json"), key=lambda path: path.stat().st_mtime
+    )
     return [study for path in files if (study := _read(path))]
 
 
-def finished(runs_dir: str | Path, key: str, seed: int) -> Record | None:
-    """The finished run of this experiment (`Config.key` without the seed) and seed, if any."""
+def finished(runs_dir: str | Path, key: str, seed: int, commit: str | None) -> Record | None:
+    """The finished, tested run with this key (`Config.key` without the seed), seed and commit."""
     for record in read_runs(runs_dir):
-        same = record.about.get("key") == key and record.config.get("seed") == seed
-        if same and record.status == "finished":
+        about = record.about
+        same = (about.get("key"), about.get("commit"), record.config["seed"]) == (key, commit, seed)
+        if same and record.status == "finished" and record.tested:
             return record
     return None
 

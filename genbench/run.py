@@ -34,8 +34,10 @@ from genbench import UserError, __version__
 PROJECT = "genbench"
 INIT_SECONDS = 20.0  # W&B: longest wait for a server at the start
 FINISH_SECONDS = 10.0  # and for the upload at the end; `wandb sync` sends what is left
+MODES = ("auto", "online", "offline", "disabled")
 PACKAGES = ("torch", "torchvision", "pytorch-ignite", "wandb", "optuna", "numpy")
 Status = Literal["running", "finished", "pruned", "failed"]
+_failed: set[str] = set()  # W&B's modes that failed in this process
 
 
 class Run:
@@ -139,43 +141,56 @@ class Run:
 
 
 def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> Any:
-    """W&B's run, or None where it is disabled.
+    """W&B's run, or None where it is disabled or cannot be had.
 
     The user's choice or WANDB_MODE wins; else a configured key means online, and offline after a
-    failure; else offline. Never a prompt.
+    failure; else offline. Never a prompt, and what failed once is not tried again in this process.
+
+    Raises:
+        UserError: WANDB_MODE is no mode.
     """
-    mode: Any = os.environ.get("WANDB_MODE") or "auto" if choice == "auto" else choice
+    mode = os.environ.get("WANDB_MODE") or "auto" if choice == "auto" else choice
+    if mode not in MODES:
+        raise UserError(f"WANDB_MODE={mode}: choose one of {', '.join(MODES)}")
     if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ["WANDB_DATA_DIR"] = str(run.dir.resolve() / "wandb")  # tables are staged there
     import wandb
 
-    if mode in ("auto", "online") and not _has_key(wandb):
-        say_once("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
-        mode = "offline"
-    elif mode == "auto":
-        mode = "online"
-    options: dict[str, Any] = {
-        "project": os.environ.get("WANDB_PROJECT", PROJECT),
-        "id": os.environ.get("WANDB_RUN_ID"),
-        "name": run.id,
-        "group": group or None,
-        "dir": str(run.dir),
-        "config": config,
-        "settings": wandb.Settings(
+    online = mode in ("auto", "online") and "online" not in _failed and _has_key(wandb)
+    for attempt in ("online", "offline") if online else ("offline",):
+        if attempt in _failed:
+            continue
+        try:
+            return _init_wandb(wandb, attempt, run, group, config)
+        except Exception as error:  # whatever is wrong with W&B, the run goes on
+            _failed.add(attempt)
+            instead = "offline instead, `wandb sync` uploads later"
+            instead = instead if attempt == "online" else "going on without its record"
+            say(f"W&B: {_first_line(error)}; {instead}")
+    return None
+
+
+def _init_wandb(wandb: Any, mode: str, run: Run, group: str, config: dict[str, Any]) -> Any:
+    """Start W&B's run in the run's folder."""
+    record = wandb.init(
+        mode=mode,
+        project=os.environ.get("WANDB_PROJECT", PROJECT),
+        id=os.environ.get("WANDB_RUN_ID"),
+        name=run.id,
+        group=group or None,
+        dir=str(run.dir),
+        config=config,
+        reinit="create_new",
+        settings=wandb.Settings(
             silent=True,
             console="off",
             init_timeout=INIT_SECONDS,
             finish_timeout=FINISH_SECONDS,
             x_transaction_log_flush_interval=1.0,
         ),
-    }
-    try:
-        record = wandb.init(mode=mode, **options)
-    except (wandb.errors.Error, OSError) as error:
-        say(f"W&B: {_first_line(error)}; offline instead, `wandb sync` uploads later")
-        record = wandb.init(mode="offline", **options)
+    )
     for prefix in ("val", "test", "samples"):
         record.define_metric(f"{prefix}/*", step_metric="epoch")
     if record.url:
@@ -186,10 +201,13 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
 def _has_key(wandb: Any) -> bool:
     """Whether W&B has credentials, without asking for any and without a server."""
     try:
-        return bool(wandb.login(prompt=False, verify=False))
-    except wandb.errors.Error as error:
-        say(f"W&B: {_first_line(error)}")
+        found = bool(wandb.login(prompt=False, verify=False))
+    except Exception as error:  # a malformed key or URL
+        say_once(f"W&B: {_first_line(error)}")
         return False
+    if not found:
+        say_once("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
+    return found
 
 
 def _close_wandb(record: Any, summary: dict[str, Any]) -> None:
@@ -229,14 +247,14 @@ def provenance() -> dict[str, Any]:
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "versions": versions,
         "platform": platform.platform(),
     }
 
 
-def _git(*args: str) -> str | None:
+def git(*args: str) -> str | None:
     """What git says of this package's checkout; None outside one."""
     try:
         done = subprocess.run(

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.records import finished
-from genbench.run import say, write_json
+from genbench.run import git, say, write_json
 from genbench.sweep import Sweep, holds
 from genbench.train import train
 
@@ -64,15 +64,18 @@ class Search:
             raise UserError(f"storage={url}: cannot be opened ({reason})") from error
         # A sampler seeded alike proposes the same points again when a study goes on.
         done = len(study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(self.sweep.method, self.options.seed * 100_003 + done)
+        seed = (self.options.seed * 100_003 + done) % 2**32
+        study.sampler = make_sampler(self.sweep.method, seed)
         study.pruner = make_pruner(None if self.options.pareto else self.sweep.halving)
-        if not done:
-            self._enqueue_defaults(study)
+        self._enqueue_defaults(study)
         return study
 
     def _enqueue_defaults(self, study: optuna.Study) -> None:
         """The first trial is the model's defaults, so that the best is never worse than they."""
         defaults = {name: getattr(self.base, name) for name in self.sweep.space}
+        tried = study.get_trials(deepcopy=False)
+        if any(t.user_attrs.get("defaults") and t.state != TrialState.FAIL for t in tried):
+            return
         if all(holds(d, defaults[name]) for name, d in self.sweep.space.items()):
             study.enqueue_trial(defaults, user_attrs={"defaults": True})
 
@@ -100,11 +103,15 @@ class Search:
         done = len(self.study.get_trials(deepcopy=False, states=_ENDED))
         if done:
             say(f"{self.name}: {done} trials so far, adding {o.trials}")
-        for i in range(o.trials):
+        cap = self.sweep.run_cap
+        todo = o.trials if cap is None else min(o.trials, max(0, cap - done))
+        if todo < o.trials:
+            say(f"{self.name}: run_cap {cap} leaves {todo} trials to run")
+        for i in range(todo):
             if time.monotonic() - start > o.timeout:
                 say(f"{self.name}: {o.timeout:g} s are over after {i} trials; run again for more")
                 break
-            self._run_trial(f"{self.kind.model} trial {i + 1}/{o.trials}")
+            self._run_trial(f"{self.kind.model} trial {i + 1}/{todo}")
 
     def _run_trial(self, title: str) -> None:
         trial = self.study.ask(self.sweep.space)
@@ -121,6 +128,9 @@ class Search:
             # Trial.report raises in a study of several objectives
             metric = "" if self.options.pareto else self.sweep.metric.removeprefix("val/")
             scores = train(config, trial=trial, prune_on=metric, title=title)
+            if self.sweep.metric not in scores:
+                known = ", ".join(scores)
+                raise UserError(f"metric: {self.sweep.metric} is never logged; known: {known}")
             values = [scores[self.sweep.metric]]
             if self.options.pareto:
                 values.append(float(trial.params[SIZE]))
@@ -178,7 +188,8 @@ class Search:
         scores = []
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
-            there = finished(config.runs_dir, config.key(frozenset({"seed"})), config.seed)
+            key = config.key(frozenset({"seed"}))
+            there = finished(config.runs_dir, key, config.seed, git("rev-parse", "HEAD"))
             title = f"{self.kind.model} best, seed {i}/{FINAL_SEEDS}"
             scores.append(there.scores if there else train(config, title=title))
         return scores
@@ -205,7 +216,7 @@ class Search:
             "objectives": [self.sweep.metric] + ([SIZE] if self.options.pareto else []),
             "directions": [direction.name.lower() for direction in self.study.directions],
             "space": {k: distribution_to_json(d) for k, d in self.sweep.space.items()},
-            "fixed": self.sweep.fixed,
+            "base": dataclasses.asdict(self.base),
             **best,
             "trials": [_describe(trial) for trial in trials],
         }

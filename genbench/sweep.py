@@ -53,6 +53,7 @@ class Sweep:
     space: dict[str, BaseDistribution]
     fixed: dict[str, Any]
     halving: tuple[int, int] | None  # early_terminate: (min_iter, eta)
+    run_cap: int | None  # trials at most, over all calls
 
 
 def read_sweep(path: Path, kind: type[Config]) -> Sweep:
@@ -108,8 +109,15 @@ def _parse(content: Any, path: str, kind: type[Config]) -> Sweep:
     for name, distribution in space.items():
         for value in _extremes(distribution):
             _read(name, partial(kind, **fixed | {name: value}))
+    if metric["name"] == "val/loss" and {"beta", "free_bits"} & set(space):
+        raise UserError(
+            "metric: val/loss changes its meaning with beta and free_bits; use val/elbo"
+        )
     halving = _halving(content.get("early_terminate"))
-    return Sweep(path, method, metric["name"], goal, space, fixed, halving)
+    cap = content.get("run_cap")
+    if cap is not None and (type(cap) is not int or cap < 1):
+        raise UserError(f"run_cap: {cap} must be a whole number of at least 1")
+    return Sweep(path, method, metric["name"], goal, space, fixed, halving, cap)
 
 
 def _known(found: Any, allowed: Iterable[str], what: str) -> None:
@@ -151,7 +159,9 @@ def holds(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def to_distribution(entry: Any) -> Any:
-    """A W&B parameter as the Optuna distribution with the same support and the same density.
+    """A W&B parameter as the Optuna distribution with the same support.
+
+    The density is the same too, but for the ends of rounded ones: W&B draws them half as often.
 
     Args:
         entry: The mapping under a parameter's name.
@@ -168,7 +178,7 @@ def to_distribution(entry: Any) -> Any:
     kind = entry.get("distribution") or _default_distribution(entry)
     if kind == "constant":
         return _scalar(entry, "value")
-    if "probabilities" in entry or kind in FOREIGN:
+    if "probabilities" in entry or (isinstance(kind, str) and kind in FOREIGN):
         kind = "categorical_w_probabilities" if "probabilities" in entry else kind
         raise UserError(f"distribution {kind} is W&B's alone, Optuna cannot draw from it")
     if kind == "categorical":
@@ -178,7 +188,7 @@ def to_distribution(entry: Any) -> Any:
         if any(isinstance(value, list | dict) for value in values):
             raise UserError("values: must be scalars")
         return CategoricalDistribution([_not_text_number(value) for value in values])
-    if kind not in NUMERIC:
+    if not isinstance(kind, str) or kind not in NUMERIC:
         raise UserError(f"unknown distribution {kind!r}; known: {', '.join(NUMERIC)}")
     low, high = _number(entry, "min"), _number(entry, "max")
     if not low < high:
@@ -186,7 +196,12 @@ def to_distribution(entry: Any) -> Any:
     q = _number(entry, "q") if "q" in entry else 1
     if q <= 0:
         raise UserError(f"q {q} must be above 0")
-    return NUMERIC[kind](low, high, q)
+    try:
+        return NUMERIC[kind](low, high, q)
+    except (ArithmeticError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{kind} with min {low}, max {high}, q {q}: {error}") from error
 
 
 def _default_distribution(entry: dict[str, Any]) -> str:

@@ -57,12 +57,12 @@ def train(
         h.attach_training_log(trainer, run, state, config.log_every)
         h.attach_validation(trainer, evaluator, data.splits["val"], run, state)
         h.attach_early_stopping(trainer, evaluator, recipe.objective, config.patience)
-        h.attach_progress(trainer, evaluator, recipe.objective[0], title or name)
         if config.save:
             h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-        with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer):
+        bar = h.progress_bar(trainer, evaluator, recipe.objective[0], title or name)
+        with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer), bar:
             h.attach_checkpoints(trainer, evaluator, state, recipe.objective, folder)
             trainer.run(batches, max_epochs=config.epochs)
             best = torch.load(folder / "best.pt", map_location=device, weights_only=True)
@@ -73,21 +73,21 @@ def finish(
     recipe: Recipe, state: State, config: Config, data: Data, run: Run, best: dict[str, Any]
 ) -> dict[str, float]:
     """Score the best epoch and record it: the validation split, and the test split if asked."""
-    last_step = state.step
+    step, epoch = state.step, state.epoch  # of the end, where the rows of the scores stand
     state.load_state_dict(best)
     evaluator = make_evaluator(recipe, state, config)
-    scores = split_scores(evaluator, data, "val")
-    split = "test" if config.test else "val"
-    if config.test:
-        scores |= split_scores(evaluator, data, "test")
+    scores: dict[str, float] = {}
+    for split in ("val", "test") if config.test else ("val",):
+        scores |= split_scores(evaluator, data, split)
+        if config.save:
+            more, z, labels = code_scores(recipe, state, data, split)
+            scores |= more
     if config.save:
-        more, z, labels = code_scores(recipe, state, data, split)
-        scores |= more
-        run.latents(z, labels, split, last_step)
+        run.latents(z, labels, split, step)
         run.arrays("pictures", **portfolio(recipe, state, config, z, data.splits[split]))
     if config.test:
         tested = {k[5:]: v for k, v in scores.items() if k.startswith("test/")}
-        run.log("test", tested, last_step, state.epoch)
+        run.log("test", tested, step, epoch)
     run.summary |= {"best_epoch": round(state.epoch), "scores": scores}
     return scores
 

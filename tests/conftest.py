@@ -1,4 +1,4 @@
-"""What all tests share: no W&B account, no user's folders, one torch thread's determinism."""
+"""What all tests share: no W&B account, no user's folders, the real scripts."""
 
 import os
 import subprocess
@@ -18,6 +18,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
+    monkeypatch.setattr("genbench.run._failed", set())
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "data"))

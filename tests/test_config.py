@@ -21,6 +21,8 @@ from genbench.config import AEConfig, Config, SearchConfig, VAEConfig
         (VAEConfig, "depth", 9, "depth=9: must be at least 1 and at most 8"),
         (AEConfig, "arch", "resnet", "arch='resnet': choose one of mlp, conv"),
         (SearchConfig, "trials", 0, "trials=0: must be at least 1"),
+        (VAEConfig, "seed", 2**40, f"seed={2**40}: must be at least 0 and at most {2**31 - 1:g}"),
+        (VAEConfig, "runs_dir", "", "runs_dir: is empty; name a folder"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(kind, field, value, message):
@@ -42,6 +44,7 @@ def test_whole_numbers_serve_as_floats():
 def test_the_key_tells_experiments_apart_and_nothing_else():
     key = VAEConfig().key(frozenset({"seed"}))
     assert VAEConfig(seed=7, runs_dir="elsewhere", device="cpu").key(frozenset({"seed"})) == key
+    assert VAEConfig(log_every=7, test=True).key(frozenset({"seed"})) == key
     assert VAEConfig(seed=7).key() != VAEConfig().key()
     others = [VAEConfig(beta=2.0), VAEConfig(epochs=3), VAEConfig(data="mnist")]
     assert len({key, *(other.key(frozenset({"seed"})) for other in others)}) == 4
@@ -53,6 +56,11 @@ def test_every_field_is_a_scalar(kind):
     """W&B passes lists in a form that the command line rejects."""
     for field in dataclasses.fields(kind):
         assert type(field.default) in (int, float, str, bool), field.name
+
+
+def test_a_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert VAEConfig(runs_dir="~/runs").runs_dir == "/somewhere/runs"
 
 
 def test_runtime_fields_exist():

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution, IntDistribution, distributio
 from genbench import UserError
 from genbench.report import write_report
 from genbench.report.conclusion import conclude
-from genbench.report.figures import projections
+from genbench.report.figures import _plan, projections
 from genbench.report.select import choose
 from genbench.report.studies import default_value, importances, to_study
 from genbench.report.tables import hyperparameters, scores
@@ -25,9 +25,9 @@ CONFIG = {
 }
 SCORES = {
     **{"reconstruction": 80.0, "bce": 80.0, "mse": 0.01, "psnr": 20.0},
-    **{"active_units": 8.0, "knn_accuracy": 0.9, "probe_accuracy": 0.8},
+    **{"knn_accuracy": 0.9, "probe_accuracy": 0.8},
 }
-ELBO = {"kl": 20.0, "elbo": -100.0}
+ELBO = {"kl": 20.0, "elbo": -100.0, "active_units": 8.0}
 
 
 class Records:
@@ -106,7 +106,7 @@ class Records:
             "objectives": ["val/elbo" if maximize else "val/reconstruction"],
             "directions": ["maximize" if maximize else "minimize"],
             "space": {name: distribution_to_json(d) for name, d in space.items()},
-            **{"fixed": {}, "best": best, "trials": trials},
+            **{"base": CONFIG, "best": best, "final_key": "k", "trials": trials},
         }
         (self.folder / "studies").mkdir(exist_ok=True)
         write_json(self.folder / "studies" / f"{model}.json", record | more)
@@ -188,7 +188,7 @@ def test_the_code_and_the_bound_are_described(records, scores, text):
 def test_training_is_judged_by_its_best_epoch_and_gap(records, model, best_epoch, text):
     records.run(model, best_epoch=best_epoch)
     (said,) = [s for s in sentences(records) if text in s]
-    assert "is 1.50 nats worse than the training one" in said
+    assert "is 1.50 nats worse than its training mean" in said
 
 
 def test_the_search_is_summed_up(records):
@@ -237,11 +237,12 @@ def test_the_table_is_mean_and_standard_deviation_over_seeds(records):
     assert table["Parameters"] == ["1,234", "1,234"]
 
 
-def test_searched_hyper_parameters_are_marked(records):
-    records.run("vae")
-    records.study("vae", [-1.0])
+@pytest.mark.parametrize(("final_key", "mark"), [("k", " (searched)"), ("other", "")])
+def test_hyper_parameters_are_marked_if_these_runs_were_searched(records, final_key, mark):
+    records.run("vae", key="k")
+    records.study("vae", [-1.0], final_key=final_key)
     table = {row[0]: row[1:] for row in hyperparameters(choose(str(records.folder)))}
-    assert table["lr"] == ["0.001 (searched)"]
+    assert table["lr"] == [f"0.001{mark}"]
     assert table["epochs"] == ["4"]
     assert "runs_dir" not in table
 
@@ -272,7 +273,7 @@ def test_a_repeated_seed_counts_once_the_later_run(records):
     records.run("vae", seed=1, scores={"elbo": -90.0})
     records.run("vae", seed=1, scores={"elbo": -80.0})
     (entry,) = choose(str(records.folder)).entries
-    assert entry.score("elbo").n == 1
+    assert len(entry.runs) == 1
     assert entry.score("elbo").mean == -80.0
 
 
@@ -293,6 +294,24 @@ def test_models_scored_on_unlike_splits_are_compared_on_validation(records):
     chapter = choose(str(records.folder))
     assert chapter.split == "val"
     assert [entry.split for entry in chapter.entries] == ["val", "val"]
+    shown = {name for name, *_ in _plan(chapter)}
+    assert "vae_latent_space" in shown
+    assert "ae_latent_space" not in shown  # its pictures are of test images
+
+
+def test_runs_with_and_without_a_test_are_not_pooled(records):
+    records.run("vae", seed=0, split="val", scores={"elbo": -1.0})
+    for seed in (1, 2, 3):
+        records.run("vae", seed=seed, scores={"elbo": -50.0})
+    chapter = choose(str(records.folder))
+    assert chapter.split == "test"
+    assert chapter.entry("vae").score("elbo").mean == -50.0
+
+
+def test_a_study_under_another_likelihood_is_not_shown(records):
+    records.run("vae")
+    records.study("vae", [-1.0], base=CONFIG | {"likelihood": "gaussian"})
+    assert choose(str(records.folder)).entry("vae").study is None
 
 
 def test_nothing_to_report_is_said(records, tmp_path):
@@ -309,8 +328,8 @@ def test_the_page_is_one_escaped_file_with_every_figure(records, tmp_path):
     evil = "<script>alert(1)</script>"
     for model in ("ae", "vae"):
         records.run(model, config={"data": evil})
-        records.study(model, [90.0, 80.0, 70.0, 60.0, 50.0], data=evil)
-    records.study("ae", [90.0, 80.0, 70.0, 60.0, 50.0], data=evil)
+        base = CONFIG | {"data": evil}
+        records.study(model, [90.0, 80.0, 70.0, 60.0, 50.0], data=evil, base=base)
     page = write_report(str(records.folder), str(tmp_path / "out"))
     html = page.read_text()
     assert evil not in html

@@ -77,13 +77,13 @@ def test_what_ends_a_run_early_is_written_down(tmp_path, error, text):
     assert record.curve("train", "loss") == ([0.1], [1.0])
 
 
-def test_a_run_without_a_summary_has_crashed_and_its_torn_line_is_left_out(tmp_path):
+def test_a_run_without_a_summary_is_unfinished_and_its_torn_line_is_left_out(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     write_json(folder / "config.json", {"config": {}})
     (folder / "metrics.jsonl").write_text('{"step": 1, "epoch": 1, "split": "val", "a": 2}\n{"st')
     record = only_run(tmp_path)
-    assert record.status == "crashed"
+    assert record.status == "unfinished"
     assert record.curve("val", "a") == ([1.0], [2.0])
 
 
@@ -138,6 +138,7 @@ def test_metrics_and_wandb_hold_the_same_numbers(tmp_path):
         run.summary["scores"] = {"val/loss": 1.25}
     recorded = history(run.dir)
     for row in only_run(tmp_path).metrics():
+        assert recorded[int(row["step"])]["epoch"] == row["epoch"]
         for name in row.keys() - {"step", "epoch", "split"}:
             got = float(recorded[int(row["step"])][f"{row['split']}/{name}"])
             assert got == row[name] or (math.isnan(got) and math.isnan(row[name]))
@@ -176,11 +177,36 @@ def test_a_dead_server_costs_nothing_but_a_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("genbench.run.INIT_SECONDS", 2.0)
+    for _ in range(2):
+        with Run(str(tmp_path), "toy", wandb="auto") as run:
+            run.begin({})
+            run.log("train", {"loss": 1.0}, 1, 1.0)
+        assert history(run.dir)[1]["train/loss"] == 1.0
+    assert capsys.readouterr().err.count("offline instead") == 1  # the second did not wait again
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("WANDB_BASE_URL", "foo"), ("WANDB_PROJECT", "a/b"), ("WANDB_API_KEY", "x")],
+)
+def test_settings_that_wandb_refuses_cost_no_run(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("genbench.run.INIT_SECONDS", 1.0)
     with Run(str(tmp_path), "toy", wandb="auto") as run:
         run.begin({})
         run.log("train", {"loss": 1.0}, 1, 1.0)
-    assert "offline instead" in capsys.readouterr().err
-    assert history(run.dir)[1]["train/loss"] == 1.0
+    assert only_run(tmp_path).status == "finished"
+
+
+def test_a_wandb_mode_that_is_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+
+    def start(runs_dir):
+        with Run(str(runs_dir), "toy", wandb="auto") as run:
+            run.begin({})
+
+    with pytest.raises(UserError, match="WANDB_MODE=ofline: choose one of auto, online, offline"):
+        start(tmp_path)
 
 
 def test_wandb_failing_in_the_middle_ends_its_record_only(tmp_path, capsys):
@@ -197,17 +223,33 @@ def test_wandb_failing_in_the_middle_ends_its_record_only(tmp_path, capsys):
     assert only_run(tmp_path).curve("train", "loss")[1] == [1.0, 2.0]
 
 
-def test_finished_finds_the_same_experiment_and_seed_only(tmp_path):
-    for name, key, seed, status in [
-        ("a", "k", 1, "finished"),
-        ("b", "k", 2, "failed"),
-        ("c", "other", 2, "finished"),
+def test_finished_finds_the_same_experiment_seed_and_code_only(tmp_path):
+    for name, key, seed, status, split in [
+        ("a", "k", 1, "finished", "test"),
+        ("b", "k", 2, "failed", "test"),
+        ("c", "other", 2, "finished", "test"),
+        ("d", "k", 2, "finished", "val"),
     ]:
         (tmp_path / name).mkdir()
-        write_json(tmp_path / name / "config.json", {"key": key, "config": {"seed": seed}})
-        write_json(tmp_path / name / "summary.json", {"status": status})
-    assert isinstance(finished(tmp_path, "k", 1), Record)
-    assert finished(tmp_path, "k", 2) is None
+        about = {"key": key, "commit": "f00", "config": {"seed": seed}}
+        write_json(tmp_path / name / "config.json", about)
+        summary = {"status": status, "scores": {f"{split}/elbo": 1.0}}
+        write_json(tmp_path / name / "summary.json", summary)
+    assert isinstance(finished(tmp_path, "k", 1, "f00"), Record)
+    assert finished(tmp_path, "k", 2, "f00") is None
+    assert finished(tmp_path, "k", 1, "ba5") is None
+
+
+def test_the_last_epochs_mean_weighs_rows_by_their_steps(tmp_path):
+    with Run(str(tmp_path), "toy", wandb="disabled") as run:
+        run.begin({})
+        for step, loss in ((20, 9.0), (28, 8.0), (48, 2.0), (56, 5.0)):
+            run.log("train", {"loss": loss}, step, step / 28)
+        run.log("val", {"loss": 3.0}, 56, 2)
+    record = only_run(tmp_path)
+    assert record.last_epoch("train", "loss") == pytest.approx((20 * 2 + 8 * 5) / 28)
+    assert record.last_epoch("val", "loss") == 3.0
+    assert record.last_epoch("val", "kl") is None
 
 
 def test_sigterm_leaves_the_record_and_what_wandb_had(tmp_path):

@@ -20,7 +20,7 @@ def make(tmp_path, monkeypatch):
         DATASETS, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
     )
 
-    def build(parameters=None, halving=None, **options):
+    def build(parameters=None, halving=None, run_cap=None, **options):
         content = {
             "method": "bayes",
             "metric": {"name": "val/elbo", "goal": "maximize"},
@@ -29,6 +29,8 @@ def make(tmp_path, monkeypatch):
         }
         if halving:
             content["early_terminate"] = {"type": "hyperband", "min_iter": halving, "eta": 2}
+        if run_cap:
+            content["run_cap"] = run_cap
         path = tmp_path / "sweep.yaml"
         path.write_text(yaml.safe_dump(content))
         given = {"trials": 3, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
@@ -100,6 +102,41 @@ def test_the_defaults_are_tried_first_where_the_space_has_them(make):
     other = make()  # 512 is not among its widths
     other.run()
     assert "defaults" not in other.study.trials[0].user_attrs
+
+
+def test_the_defaults_are_tried_again_if_their_trial_was_lost(make, monkeypatch):
+    parameters = {"latent_dim": {"min": 1, "max": 30}, "width": {"values": [16, 512]}}
+
+    def broken(*args, **more):
+        raise UserError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "train", broken)
+        study = make(parameters)
+        with pytest.raises(UserError, match="no network"):
+            study.run()
+    again = make(parameters, trials=1)
+    again.run()
+    assert [t.user_attrs.get("defaults") for t in again.study.trials] == [True, True]
+    assert again.study.trials[1].state.name == "COMPLETE"
+
+
+def test_run_cap_bounds_the_study_over_all_calls(make):
+    make(run_cap=4).run()
+    study = make(run_cap=4)
+    study.run()
+    assert len(study.study.trials) == 4
+
+
+def test_any_seed_will_do(make):
+    assert make(seed=20_261_122).study.sampler is not None
+
+
+def test_a_pareto_metric_that_is_never_logged_is_named(make):
+    study = make(pareto=True)
+    object.__setattr__(study.sweep, "metric", "val/fid")
+    with pytest.raises(UserError, match=r"val/fid is never logged; known: val/loss"):
+        study.run()
 
 
 def test_the_search_cannot_see_the_test_split(make, monkeypatch):

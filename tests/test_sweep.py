@@ -180,6 +180,8 @@ def test_both_tools_draw_with_the_same_density(name):
         ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 5}, "q 5 leaves one value"),
         ({"mn": 0, "max": 1}, "unknown key 'mn'; did you mean min"),
         (3, "keys: must be a mapping"),
+        ({"distribution": ["uniform"], "min": 0, "max": 1}, "unknown distribution ['uniform']"),
+        ({"distribution": "log_uniform", "min": 1, "max": 800}, "log_uniform with min 1, max 800"),
     ],
 )
 def test_what_optuna_cannot_express_is_refused_by_name(entry, message):
@@ -231,6 +233,12 @@ def test_a_sweep_file_is_read_whole(tmp_path):
         (
             GOOD | {"parameters": {"arch": {"values": ["mlp", "rnn"]}}},
             "arch='rnn': choose one of mlp",
+        ),
+        (GOOD | {"run_cap": 0}, "run_cap: 0 must be a whole number of at least 1"),
+        (
+            GOOD
+            | {"metric": {"name": "val/loss"}, "parameters": {"beta": {"min": 0.1, "max": 1.0}}},
+            "val/loss changes its meaning with beta",
         ),
         (GOOD | {"parameters": {"depth": {"value": 2}}}, "all are fixed, nothing to search"),
         (GOOD | {"parameters": {"lr": {"min": 1, "max": "1e-4"}}}, "lr: '1e-4' is text to YAML"),

@@ -8,7 +8,9 @@ import torch
 
 from genbench import UserError
 from genbench.config import AEConfig, VAEConfig
-from genbench.data import DATASETS
+from genbench.data import DATASETS, load_data
+from genbench.engines import make_evaluator
+from genbench.evaluate import load_run, split_scores
 from genbench.handlers import Diverged, to_grid, to_uint8
 from genbench.models import MODELS, vae
 from genbench.records import read_runs
@@ -64,7 +66,7 @@ def test_the_best_epoch_is_kept_scored_and_restored(tmp_path):
     assert run.summary["best_epoch"] == epochs[best]
     assert scores["val/elbo"] == pytest.approx(elbos[best], rel=1e-6)
     assert run.scores == pytest.approx(scores)
-    assert run.curve("test", "elbo") == ([epochs[best]], [scores["test/elbo"]])
+    assert run.curve("test", "elbo") == ([6.0], [scores["test/elbo"]])  # logged at the end
     saved = {
         name: torch.load(run.path / "checkpoints" / f"{name}.pt", weights_only=True)["step"]
         for name in ("best", "last")
@@ -145,8 +147,8 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch, during):
     assert signal.getsignal(signal.SIGINT) is handler
     run = record(tmp_path)
     assert (run.status, run.summary["error"]) == ("failed", "KeyboardInterrupt")
-    expected = {"train": [1], "val": [14, 15], "checkpoint": [14, 15]}[during]
-    assert run.metrics() == [] or run.metrics()[-1]["step"] in expected
+    steps = [row["step"] for row in run.metrics() if row["split"] == "val"]
+    assert steps == {"train": [], "val": [14], "checkpoint": [14]}[during]
 
 
 def test_patience_stops_early(tmp_path):
@@ -154,6 +156,30 @@ def test_patience_stops_early(tmp_path):
     epochs, elbos = record(tmp_path).curve("val", "elbo")
     assert len(epochs) < 40
     assert len(epochs) - 1 - int(np.argmax(elbos)) == 2
+
+
+def test_a_run_is_loaded_with_the_weights_of_its_best_epoch(tmp_path):
+    scores = train(toy(tmp_path, lr=0.05, epochs=3))
+    run = record(tmp_path)
+    recipe, config, state = load_run(run.path)
+    assert config.latent_dim == 3
+    evaluator = make_evaluator(recipe, state, config)
+    assert split_scores(evaluator, load_data("mnist-mini"), "val")["val/elbo"] == scores["val/elbo"]
+    with pytest.raises(UserError, match="none: no run with checkpoints"):
+        load_run(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("kind", "has"), [(AEConfig, False), (VAEConfig, True)])
+def test_active_units_are_counted_where_a_prior_gives_codes_a_scale(tmp_path, kind, has):
+    scores = train(toy(tmp_path, kind, test=True))
+    assert ("test/active_units" in scores) is has
+    assert {"val/knn_accuracy", "test/knn_accuracy", "test/probe_accuracy"} <= set(scores)
+
+
+def test_one_dimensional_codes_have_a_manifold_of_one_row(tmp_path):
+    train(toy(tmp_path, latent_dim=1))
+    with np.load(record(tmp_path).path / "pictures.npz") as pictures:
+        assert pictures["manifold"].shape == (1, 15, 28, 28)
 
 
 def test_latents_and_pictures_are_those_of_the_held_out_images(tmp_path):

@@ -50,7 +50,6 @@ class Split:
 class Data:
     """A data set's splits (`train`, `val`, and `test` if it was asked for)."""
 
-    name: str
     splits: dict[str, Split]
     content_hash: str  # SHA-256 of the images and labels that train and val were cut from
 
@@ -90,7 +89,7 @@ def load_data(name: str, data_dir: str = "", device: str = "cpu", test: bool = F
     splits = {"train": pool.take(order[n_val:]), "val": pool.take(order[:n_val])}
     if test:
         splits["test"] = _to_split(*DATASETS[name](root, "test"), device)
-    return Data(name, splits, content_hash)
+    return Data(splits, content_hash)
 
 
 def _to_split(images: np.ndarray, labels: np.ndarray, device: str) -> Split:

@@ -9,7 +9,7 @@ import jinja2
 from genbench import UserError
 from genbench.report import figures
 from genbench.report.conclusion import conclude
-from genbench.report.select import choose
+from genbench.report.select import Chapter, choose
 from genbench.report.tables import hyperparameters, notes, scores
 
 
@@ -28,11 +28,15 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
         UserError: Nothing to report, or `out` cannot be written.
     """
     chapter = choose(runs_dir, data)
-    folder = Path(out)
+    folder = Path(out).expanduser()
     try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        return _write(chapter, folder)
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another") from error
+        raise UserError(f"out={out}: cannot be written ({error}); name another") from error
+
+
+def _write(chapter: Chapter, folder: Path) -> Path:
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
     sections: dict[str, list[figures.Drawn]] = {}
     for drawn in figures.draw_all(chapter, folder / "figures"):
         sections.setdefault(drawn.heading, []).append(drawn)

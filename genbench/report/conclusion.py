@@ -88,9 +88,9 @@ def about_code(entry: Entry) -> str | None:
     """How much of the code is used, and whether the posterior collapsed."""
     active, kl = entry.score("active_units"), entry.score("kl")
     size = entry.runs[0].config["latent_dim"]
-    if not active:
+    if not active or not kl:
         return None
-    if kl and kl.mean < COLLAPSED_NATS:
+    if kl.mean < COLLAPSED_NATS:
         return (
             f"The {entry.title}'s posterior has collapsed: {kl.mean:.2f} nats of KL say next to "
             "nothing about an image; try a smaller beta, a longer kl_warmup or free_bits."
@@ -99,7 +99,7 @@ def about_code(entry: Entry) -> str | None:
         return f"The {entry.title} uses all of its {size} latent dimensions."
     return (
         f"The {entry.title} uses {active.mean:.1f} of its {size} latent dimensions; "
-        "the others carry no information."
+        "the means of the others hardly vary from image to image."
     )
 
 
@@ -113,18 +113,20 @@ def about_training(entry: Entry) -> str | None:
     if not best or not gaps:
         return None
     gap = sum(gaps) / len(gaps)
-    text = f"At the end the {entry.title}'s validation {name} is {abs(gap):.2f} nats "
-    text += "worse than" if gap > 0 else "no worse than" if gap == 0 else "better than"
-    text += " the training one"
+    side = "worse" if gap > 0 else "better"
+    text = (
+        f"Over its last epoch the {entry.title}'s validation {name} is {abs(gap):.2f} nats {side} "
+    )
+    text += "than its training mean"
     if best.mean > epochs - 0.5:
         return f"{text}, and its best epoch was the last of {epochs}: more epochs would help."
     return f"{text}; its best epoch was {best.mean:.0f} of {epochs}: the epochs were enough."
 
 
 def _gap(run: Record, name: str, sign: int) -> float | None:
-    """Nats by which the last validation value is worse than the last training value."""
-    train, val = run.curve("train", name)[1], run.curve("val", name)[1]
-    return sign * (val[-1] - train[-1]) if train and val else None
+    """Nats by which the last validation value is worse than the last epoch's training mean."""
+    train, val = run.last_epoch("train", name), run.last_epoch("val", name)
+    return None if train is None or val is None else sign * (val - train)
 
 
 def about_search(entry: Entry) -> str | None:

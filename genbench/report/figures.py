@@ -70,7 +70,7 @@ def _plan(chapter: Chapter) -> Plan:
             f"{len(entry.runs)} training seeds.",
             partial(losses, entry),
         )
-    drawable = [entry for entry in chapter.entries if _has(entry, "pictures", "latents")]
+    drawable = [entry for entry in chapter.entries if _has_pictures(entry)]
     if drawable:
         yield (
             "reconstructions",
@@ -154,8 +154,10 @@ def _plan_search(entry: Entry) -> Plan:
         )
 
 
-def _has(entry: Entry, *names: str) -> bool:
-    return all((entry.runs[0].path / f"{name}.npz").is_file() for name in names)
+def _has_pictures(entry: Entry) -> bool:
+    """Whether the first seed kept pictures and codes, of the split that the chapter speaks of."""
+    files = [entry.runs[0].path / f"{name}.npz" for name in ("pictures", "latents")]
+    return all(f.is_file() for f in files) and str(_array(entry, "latents")["split"]) == entry.split
 
 
 def _array(entry: Entry, name: str) -> dict[str, np.ndarray]:
@@ -252,11 +254,14 @@ def manifold(entry: Entry) -> Figure:
     """The decoded grid in the coordinates of its plane."""
     pictures = _array(entry, "pictures")
     grid = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures["manifold"]])
-    figure, ax = plt.subplots(figsize=(5.2, 5.2))
+    rows, columns = pictures["manifold"].shape[:2]
+    figure, ax = plt.subplots(figsize=(5.2, 5.2 * rows / columns))
     extent = tuple(pictures["manifold_extent"])
     ax.imshow(grid, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
     axis = "z" if entry.runs[0].config["latent_dim"] <= 2 else "principal axis "
-    ax.set(xlabel=f"{axis}1", ylabel=f"{axis}2")
+    ax.set(xlabel=f"{axis}1", ylabel=f"{axis}2" if rows > 1 else "")
+    if rows == 1:
+        ax.set(yticks=[])
     ax.grid(False)
     return figure
 

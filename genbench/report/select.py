@@ -20,7 +20,6 @@ class Score:
 
     mean: float
     std: float | None
-    n: int
 
     def show(self, digits: int) -> str:
         """As text, `mean ± std`."""
@@ -35,8 +34,9 @@ class Entry:
     model: str
     runs: list[Record]
     split: str  # of the scores: the same for every entry of a chapter
-    study: dict[str, Any] | None  # the search that last looked for it
-    pareto: dict[str, Any] | None
+    chosen_by: dict[str, Any] | None  # the study whose winner these runs are
+    study: dict[str, Any] | None  # that study, else the model's last with one objective
+    pareto: dict[str, Any] | None  # the model's last with two
 
     @property
     def title(self) -> str:
@@ -44,13 +44,13 @@ class Entry:
         return TITLES[self.model]
 
     def score(self, name: str) -> Score | None:
-        """A scalar of the held-out split, or `parameters`, `seconds`, `best_epoch`."""
+        """A scalar of the held-out split, or `seconds`, `best_epoch`."""
         values = [_value(run, name, self.split) for run in self.runs]
         found = [value for value in values if value is not None]
         if not found or len(found) < len(values):
             return None
         std = statistics.stdev(found) if len(found) > 1 else None
-        return Score(statistics.mean(found), std, len(found))
+        return Score(statistics.mean(found), std)
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ def choose(runs_dir: str, data: str = "") -> Chapter:
     if not finished:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
-    rulers = Counter(_ruler(r) for r in finished)
-    ruler = max(rulers, key=lambda one: (rulers[one], one == _plainest(rulers)))
-    mine = [r for r in finished if _ruler(r) == ruler]
-    studies = [s for s in read_studies(runs_dir) if s.get("data") == ruler[0]]
+    rulers = Counter(_ruler(r.config) for r in finished)
+    ruler = rulers.most_common(1)[0][0]
+    mine = [r for r in finished if _ruler(r.config) == ruler]
+    studies = [s for s in read_studies(runs_dir) if _ruler(s["base"]) == ruler]
     groups = {m: _best_group([r for r in mine if r.about["model"] == m]) for m in MODELS}
-    split = "test" if all(_tested(r) for runs in groups.values() for r in runs) else "val"
+    split = "test" if all(r.tested for runs in groups.values() for r in runs) else "val"
     entries = [
-        Entry(model, runs, split, _study(studies, runs, 1), _study(studies, runs, 2))
+        _entry(runs, split, [s for s in studies if s["model"] == model])
         for model, runs in groups.items()
         if runs
     ]
@@ -101,19 +101,15 @@ def choose(runs_dir: str, data: str = "") -> Chapter:
     return Chapter(str(runs_dir), ruler[0], split, entries, dict(counts), left_out)
 
 
-def _ruler(record: Record) -> tuple[str, ...]:
-    return tuple(str(record.config.get(name, "none")) for name in RULER)
-
-
-def _plainest(rulers: Counter) -> tuple[str, ...]:
-    return min(rulers)
+def _ruler(config: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(config.get(name, "none")) for name in RULER)
 
 
 def _best_group(records: list[Record]) -> list[Record]:
     """The runs of the best group, one a seed, by seed."""
-    groups: dict[str, dict[int, Record]] = defaultdict(dict)
+    groups: dict[tuple[str, bool], dict[int, Record]] = defaultdict(dict)
     for record in records:
-        groups[record.about["key"]][record.config["seed"]] = record
+        groups[record.about["key"], record.tested][record.config["seed"]] = record
     if not groups:
         return []
 
@@ -122,31 +118,31 @@ def _best_group(records: list[Record]) -> list[Record]:
         name, direction = records[0].about["objective"], records[0].about["direction"]
         mean = statistics.mean(r.scores[name] for r in records)
         better = mean if direction == "maximize" else -mean
-        return all(map(_tested, records)), min(len(records), 3), better
+        return records[0].tested, min(len(records), 3), better
 
     best = max(groups.values(), key=rank)
     return [best[seed] for seed in sorted(best)]
 
 
-def _tested(record: Record) -> bool:
-    return any(name.startswith("test/") for name in record.scores)
-
-
 def _value(record: Record, name: str, split: str) -> float | None:
-    for place in (record.summary, record.about):
-        if name in place:
-            return float(place[name])
+    if name in record.summary:
+        return float(record.summary[name])
     value = record.scores.get(f"{split}/{name}")
     return None if value is None else float(value)
 
 
-def _study(
-    studies: list[dict[str, Any]], runs: list[Record], objectives: int
-) -> dict[str, Any] | None:
-    """The model's study with so many objectives: the one that chose these runs, else the last."""
+def _entry(runs: list[Record], split: str, studies: list[dict[str, Any]]) -> Entry:
+    """The runs with their model's studies."""
     about = runs[0].about
-    mine = [s for s in studies if s["model"] == about["model"]]
-    mine = [s for s in mine if len(s["objectives"]) == objectives]
-    chose = [s for s in mine if s.get("final_key") == about["key"]]
-    found = chose or mine
-    return found[-1] if found else None
+    chose = [s for s in studies if s["final_key"] == about["key"]]
+    single = [s for s in studies if len(s["objectives"]) == 1]
+    pareto = [s for s in studies if len(s["objectives"]) == 2]
+    shown = chose or single
+    return Entry(
+        model=about["model"],
+        runs=runs,
+        split=split,
+        chosen_by=chose[-1] if chose else None,
+        study=shown[-1] if shown else None,
+        pareto=pareto[-1] if pareto else None,
+    )

@@ -42,7 +42,7 @@ def hyperparameters(chapter: Chapter) -> list[list[str]]:
         for entry in chapter.entries:
             value = entry.runs[0].config.get(name, "—")
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            searched = entry.study and name in entry.study["space"]
+            searched = entry.chosen_by and name in entry.chosen_by["space"]
             cells.append(f"{text} (searched)" if searched else text)
         rows.append([name, *cells])
     return rows
@@ -55,10 +55,11 @@ def notes(chapter: Chapter) -> list[str]:
     binarized = "" if config.get("binarize", "none") == "none" else ", pixels binarised dynamically"
     commits = sorted({str(r.about.get("commit"))[:9] for e in chapter.entries for r in e.runs})
     seeds = max(len(entry.runs) for entry in chapter.entries)
+    once = ", scored once; searches never see the test split" if chapter.split == "test" else ""
     counts = ", ".join(f"{n} {status}" for status, n in sorted(chapter.counts.items()))
     lines = [
-        f"Mean ± standard deviation over training seeds (up to {seeds}); the best epoch by "
-        "validation, scored once. Searches never saw the test split.",
+        f"Mean ± standard deviation over training seeds (up to {seeds}), each at its best epoch by "
+        f"validation{once}.",
         f"Likelihood {config['likelihood']}{binarized}. Sums over pixels and latent dimensions, "
         "means over images, in nats. ELBO and KL take one draw of z an image; BCE, MSE and PSNR "
         "are of the image decoded from the code's mean. Of grey pixels "
