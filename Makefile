@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
+SMALL := --trials=6 --timeout=30 --epochs=4 --final_epochs=6 --wandb=offline --runs_dir=$(DEMO)
 
 .PHONY: help install demo test lint report bench
 
@@ -18,9 +19,9 @@ install: .venv/installed  ## make .venv with genbench and its tools
 	@touch $@
 
 demo: install  ## search, train and report AE and VAE on the bundled digits, offline
-	@echo "Searching hyper-parameters on real digits: two small studies, about 4 minutes"
-	$(BIN)/python experiments/optuna_ae.py --trials=6 --timeout=30 --epochs=3 --final_epochs=6 --runs_dir=$(DEMO)
-	$(BIN)/python experiments/optuna_vae.py --trials=6 --timeout=30 --epochs=3 --final_epochs=6 --runs_dir=$(DEMO)
+	@echo "Searching hyper-parameters on real digits: two small studies, about 3 minutes"
+	$(BIN)/python experiments/optuna_ae.py $(SMALL)
+	$(BIN)/python experiments/optuna_vae.py $(SMALL)
 	$(BIN)/genbench report --runs_dir=$(DEMO) --out=$(DEMO)/report
 
 lint: install  ## style, types and the direction of the imports

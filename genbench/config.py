@@ -30,8 +30,8 @@ class Range:
         return (self.low < value if self.above else self.low <= value) and value <= self.high
 
     def __str__(self) -> str:
-        lower = f"{'above' if self.above else 'at least'} {self.low:g}"
-        return lower if math.isinf(self.high) else f"{lower} and at most {self.high:g}"
+        lower = f"{'above' if self.above else 'at least'} {self.low:.10g}"
+        return lower if math.isinf(self.high) else f"{lower} and at most {self.high:.10g}"
 
 
 Positive = Range(0, above=True)

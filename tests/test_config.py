@@ -21,7 +21,7 @@ from genbench.config import AEConfig, Config, SearchConfig, VAEConfig
         (VAEConfig, "depth", 9, "depth=9: must be at least 1 and at most 8"),
         (AEConfig, "arch", "resnet", "arch='resnet': choose one of mlp, conv"),
         (SearchConfig, "trials", 0, "trials=0: must be at least 1"),
-        (VAEConfig, "seed", 2**40, f"seed={2**40}: must be at least 0 and at most {2**31 - 1:g}"),
+        (VAEConfig, "seed", 2**40, f"seed={2**40}: must be at least 0 and at most {2**31 - 1}"),
         (VAEConfig, "runs_dir", "", "runs_dir: is empty; name a folder"),
     ],
 )
