@@ -1,6 +1,7 @@
 """The command lines: parsing, clear endings, and `genbench` itself. Imports are lazy."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -127,10 +128,10 @@ def main() -> None:
         page = write_report(runs_dir, out, data)
         print(f"Summary:  {page.resolve()} (and summary.md beside it)")
         newest = read_runs(runs_dir)[-1].path
-        print(
-            f"Look:     wandb leet {newest}/wandb   (all runs: genbench runs --runs_dir={runs_dir})"
-        )
-        print(f"Upload:   wandb sync {runs_dir}/*/wandb/offline-run-*")
+        # the commands as they work here, whether or not the virtual environment is activated
+        wandb = "wandb" if shutil.which("wandb") else Path(sys.executable).with_name("wandb")
+        print(f"Look:     {wandb} leet {newest}/wandb")
+        print(f"Upload:   {wandb} sync {runs_dir}/*/wandb/offline-run-*")
 
     def runs(runs_dir: str = "runs") -> None:
         """Print a table of the runs.

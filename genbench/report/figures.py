@@ -51,6 +51,7 @@ def draw_all(chapter: Chapter, folder: Path) -> list[Drawn]:
     drawn = []
     with plt.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Attempting to set identical low and high")  # Optuna's
         for name, heading, caption, draw in _plan(chapter):
             figure = draw()
             path = folder / f"{name}.png"
