@@ -180,7 +180,7 @@ def test_the_code_and_the_bound_are_described(records, scores, text):
 @pytest.mark.parametrize(
     ("best_epoch", "text"),
     [
-        (4, "was the last of 4: more epochs would help"),
+        (4, "was 4 of 4: more epochs may help"),
         (2, "was 2 of 4: the epochs were enough"),
     ],
 )

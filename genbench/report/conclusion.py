@@ -7,6 +7,7 @@ from genbench.report.select import Chapter, Entry
 from genbench.report.studies import default_value, importances, trial_counts
 
 CLEAR = 2.0  # a difference counts if it is above so many times the spread over seeds
+LATE = 0.9  # a best epoch in the last tenth of a training says that it was short
 COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
 
 
@@ -118,9 +119,9 @@ def about_training(entry: Entry) -> str | None:
         f"Over its last epoch the {entry.title}'s validation {name} is {abs(gap):.2f} nats {side} "
     )
     text += "than its training mean"
-    if best.mean > epochs - 0.5:
-        return f"{text}, and its best epoch was the last of {epochs}: more epochs would help."
-    return f"{text}; its best epoch was {best.mean:.0f} of {epochs}: the epochs were enough."
+    late = best.mean > LATE * epochs
+    verdict = "more epochs may help" if late else "the epochs were enough"
+    return f"{text}; its best epoch was {best.mean:.0f} of {epochs}: {verdict}."
 
 
 def _gap(run: Record, name: str, sign: int) -> float | None:
