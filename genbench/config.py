@@ -84,7 +84,9 @@ class Config(Checked):
 
     model: ClassVar[str]
     # Fields that say where and how a run is kept, not what it computes.
-    RUNTIME: ClassVar = frozenset({"data_dir", "device", "wandb", "runs_dir", "group", "save"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset(
+        {"data_dir", "device", "wandb", "runs_dir", "group", "save"}
+    )
 
     data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
