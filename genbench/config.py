@@ -104,14 +104,16 @@ class Config(Checked):
     group: str = ""  # name shared by runs that belong together (W&B's group)
 
     def key(self, ignore: frozenset[str] = frozenset()) -> str:
-        """Eight hex digits of the model, genbench's version, and every field that changes weights.
-
-        Runs that share `key({"seed"})` are repetitions of one experiment.
-        """
+        """Eight hex digits of the model, genbench's version and each field that changes weights."""
         left_out = self.RUNTIME | ignore | {"log_every", "test"}
         fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def experiment(self) -> str:
+        """The key without the seed: what repetitions of one experiment share."""
+        return self.key(frozenset({"seed"}))
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,14 @@ SIDE = 15  # images along a side of the manifold
 STEPS = 9  # images of an interpolation, ends included
 
 
-def encode_all(recipe: Recipe, state: State, split: Split) -> np.ndarray:
-    """The (mean) codes of a split, (N, D) `float32`."""
+Codes = tuple[np.ndarray, np.ndarray]  # z (N, D) `float32` and labels (N,)
+
+
+def encode_all(recipe: Recipe, state: State, split: Split) -> Codes:
+    """The (mean) codes of a split and its labels."""
     with torch.inference_mode():
         codes = [recipe.encode(state, x) for x, _ in Batches(split, EVAL_BATCH)]
-    return torch.cat(codes).cpu().numpy()
+    return torch.cat(codes).cpu().numpy(), split.labels.cpu().numpy()
 
 
 def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
@@ -34,26 +37,18 @@ def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
     return {f"{split}/{name}": value for name, value in evaluator.state.metrics.items()}
 
 
-def code_scores(
-    recipe: Recipe, state: State, data: Data, split: str
-) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-    """k-NN and linear-probe accuracy of a held-out split's codes; with a prior, active units.
+def code_scores(recipe: Recipe, teachers: Codes, held_out: Codes, split: str) -> dict[str, float]:
+    """k-NN and linear-probe accuracy of held-out codes as `split/name`; with a prior, active units.
 
     (Without one a code has no scale that a variance could be held against.)
-
-    Returns:
-        The scores as `split/name`, the codes (N, D) and their labels (N,).
     """
-    teachers, held_out = data.splits["train"].take(slice(PROBE_IMAGES)), data.splits[split]
-    z_train, z = (encode_all(recipe, state, part) for part in (teachers, held_out))
-    labels_train, labels = teachers.labels.cpu().numpy(), held_out.labels.cpu().numpy()
     scores = {
-        f"{split}/knn_accuracy": latent.knn_accuracy(z_train, labels_train, z, labels),
-        f"{split}/probe_accuracy": latent.probe_accuracy(z_train, labels_train, z, labels),
+        f"{split}/knn_accuracy": latent.knn_accuracy(*teachers, *held_out),
+        f"{split}/probe_accuracy": latent.probe_accuracy(*teachers, *held_out),
     }
     if recipe.sample:
-        scores[f"{split}/active_units"] = float(latent.active_units(z))
-    return scores, z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
+        scores[f"{split}/active_units"] = float(latent.active_units(held_out[0]))
+    return scores
 
 
 def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[Recipe, Config, State]:

@@ -90,7 +90,7 @@ def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def finished(runs_dir: str | Path, key: str, seed: int, commit: str | None) -> Record | None:
-    """The finished, tested run with this key (`Config.key` without the seed), seed and commit."""
+    """The finished, tested run with this key (`Config.experiment`), seed and commit."""
     for record in read_runs(runs_dir):
         about = record.about
         same = (about.get("key"), about.get("commit"), record.config["seed"]) == (key, commit, seed)

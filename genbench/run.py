@@ -20,7 +20,8 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,18 @@ Status = Literal["running", "finished", "pruned", "failed"]
 _failed: set[str] = set()  # W&B's modes that failed in this process
 
 
+@contextmanager
+def writable(runs_dir: str) -> Iterator[None]:
+    """Turn the system's refusal to write below `runs_dir` into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"runs_dir={runs_dir}: cannot be written ({error.strerror}); "
+            "choose another with --runs_dir"
+        ) from error
+
+
 class Run:
     """One run folder; a context manager that leaves summary.json whatever happens inside."""
 
@@ -52,14 +65,9 @@ class Run:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         self.id = f"{now}-{name}-{secrets.token_hex(2)}"
         self.dir = Path(runs_dir) / self.id
-        try:
+        with writable(runs_dir):
             (self.dir / "samples").mkdir(parents=True)
             self._metrics = (self.dir / "metrics.jsonl").open("a", buffering=1)
-        except OSError as error:
-            raise UserError(
-                f"runs_dir={runs_dir}: cannot be written ({error.strerror}); "
-                "choose another with --runs_dir"
-            ) from error
         self.status: Status = "running"
         self.summary: dict[str, Any] = {}
         self._wandb_choice, self._group = wandb, group

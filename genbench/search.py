@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.records import finished
-from genbench.run import git, say, write_json
+from genbench.run import git, say, writable, write_json
 from genbench.sweep import Sweep, holds
 from genbench.train import train
 
@@ -42,13 +42,8 @@ class Search:
         self.name = study_name(self.base, self.sweep, self.options.pareto)
         folder = Path(self.options.runs_dir) / "studies"
         self.file = folder / f"{self.name}.json"
-        try:
+        with writable(self.options.runs_dir):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"runs_dir={self.options.runs_dir}: cannot be written ({error.strerror}); "
-                "choose another with --runs_dir"
-            ) from error
         self.study = self._open_study()
 
     def _open_study(self) -> optuna.Study:
@@ -188,8 +183,8 @@ class Search:
         scores = []
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
-            key = config.key(frozenset({"seed"}))
-            there = finished(config.runs_dir, key, config.seed, git("rev-parse", "HEAD"))
+            commit = git("rev-parse", "HEAD")
+            there = finished(config.runs_dir, config.experiment, config.seed, commit)
             title = f"{self.kind.model} best, seed {i}/{FINAL_SEEDS}"
             scores.append(there.scores if there else train(config, title=title))
         return scores
@@ -206,8 +201,7 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         best: dict[str, Any] = {"best": None, "final_key": None}
         if self.completed():
-            key = self.final_config(0).key(frozenset({"seed"}))
-            best = {"best": self.best().number, "final_key": key}
+            best = {"best": self.best().number, "final_key": self.final_config(0).experiment}
         record = {
             "name": self.name,
             "model": self.kind.model,

@@ -14,7 +14,14 @@ from genbench import handlers as h
 from genbench.config import Config
 from genbench.data import Batches, Data, load_data
 from genbench.engines import make_evaluator, make_trainer
-from genbench.evaluate import code_scores, portfolio, split_scores
+from genbench.evaluate import (
+    LATENT_IMAGES,
+    PROBE_IMAGES,
+    code_scores,
+    encode_all,
+    portfolio,
+    split_scores,
+)
 from genbench.models import MODELS, Recipe, State
 from genbench.run import Run
 
@@ -77,16 +84,19 @@ def finish(
     state.load_state_dict(best)
     evaluator = make_evaluator(recipe, state, config)
     scores: dict[str, float] = {}
-    for split in ("val", "test") if config.test else ("val",):
+    splits = [name for name in ("val", "test") if name in data.splits]
+    for split in splits:
         scores |= split_scores(evaluator, data, split)
-        if config.save:
-            more, z, labels = code_scores(recipe, state, data, split)
-            scores |= more
     if config.save:
-        run.latents(z, labels, split, step)
-        run.arrays("pictures", **portfolio(recipe, state, config, z, data.splits[split]))
+        teachers = encode_all(recipe, state, data.splits["train"].take(slice(PROBE_IMAGES)))
+        for split in splits:
+            z, labels = encode_all(recipe, state, data.splits[split])
+            scores |= code_scores(recipe, teachers, (z, labels), split)
+        run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
+        pictured = z[:LATENT_IMAGES], data.splits[split]
+        run.arrays("pictures", **portfolio(recipe, state, config, *pictured))
     if config.test:
-        tested = {k[5:]: v for k, v in scores.items() if k.startswith("test/")}
+        tested = {k.removeprefix("test/"): v for k, v in scores.items() if k.startswith("test/")}
         run.log("test", tested, step, epoch)
     run.summary |= {"best_epoch": round(state.epoch), "scores": scores}
     return scores
@@ -98,7 +108,7 @@ def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
     objective, direction = MODELS[config.model].objective
     return {
         "model": config.model,
-        "key": config.key(frozenset({"seed"})),
+        "key": config.experiment,
         "objective": f"val/{objective}",
         "direction": direction,
         "data_hash": data.content_hash,
