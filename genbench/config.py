@@ -83,6 +83,7 @@ class Config(Checked):
     """What every training has: data, budget, seed, device, record."""
 
     model: ClassVar[str]
+    whole_batches: ClassVar[bool] = False  # leave out what does not fill a batch
     # Fields that say where and how a run is kept, not what it computes.
     RUNTIME: ClassVar[frozenset[str]] = frozenset(
         {"data_dir", "device", "wandb", "runs_dir", "group", "save"}
@@ -110,6 +111,10 @@ class Config(Checked):
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    def objective(self, n_val: int) -> tuple[str, str]:
+        """The validation scalar that picks the best epoch of n_val pictures, and its direction."""
+        raise NotImplementedError
+
     @property
     def experiment(self) -> str:
         """The key without the seed: what repetitions of one experiment share."""
@@ -132,6 +137,10 @@ class AEConfig(Config):
     sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts
     learn_sigma: bool = True  # gaussian: learn sigma with the weights, or keep it fixed
 
+    def objective(self, n_val: int) -> tuple[str, str]:
+        """The reconstruction term of the loss."""
+        return "reconstruction", "minimize"
+
 
 @dataclass(frozen=True)
 class VAEConfig(AEConfig):
@@ -151,6 +160,74 @@ class VAEConfig(AEConfig):
             raise UserError(
                 f"binarize={self.binarize} needs likelihood=bernoulli, not {self.likelihood}"
             )
+
+    def objective(self, n_val: int) -> tuple[str, str]:
+        """The ELBO, whatever beta is."""
+        return "elbo", "maximize"
+
+
+AUGMENTATIONS = ("color", "translation", "cutout")
+LARGEST_IMAGE = 512
+
+
+@dataclass(frozen=True)
+class GANConfig(Config):
+    """Train a GAN on pictures (Goodfellow et al. 2014, arXiv:1406.2661)."""
+
+    model: ClassVar[str] = "gan"
+    whole_batches: ClassVar[bool] = True
+
+    data: str = "synthetic-art"  # synthetic-art, folder, abstract-art, propaganda-debian, mnist-...
+    data_dir: str = ""  # folder: the pictures; else where data sets lie
+    image_size: int = 64  # side in pixels, a power of two
+    crops: Annotated[int, Range(0)] = 0  # random squares cut from a picture (0: its centre)
+    images: Annotated[int, Range(16)] = 6000  # synthetic-art: pictures to train on
+    held_out: Annotated[int, Range(16)] = 1500  # synthetic-art: for validation and for test, each
+    epochs: Count = 25  # passes over the training split
+    minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
+    batch_size: Count = 32  # images a step
+
+    arch: Literal["dcgan", "resnet"] = "resnet"  # as published in 2015, or residual blocks
+    width: Annotated[int, Range(2)] = 16  # channels at half the image's side
+    latent_dim: Count = 128  # numbers in z
+    loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "r3"
+    r1: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at reals (0: none)
+    r2: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at fakes (0: none)
+    gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
+    penalty_every: Count = 8  # steps between penalties, each then so many times as heavy
+    spectral_norm: bool = False  # of the discriminator's weights
+    label_smoothing: Annotated[float, Range(0, 0.5)] = 0.0  # bce: reals' target is 1 minus this
+    diffaugment: str = ""  # any of color,translation,cutout, for what the discriminator sees
+    ada_target: Annotated[float, Range(0, 1)] = 0.0  # r_t that steers diffaugment (0: always on)
+    ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the generator's average (0: none)
+    d_steps: Count = 1  # discriminator's steps for one of the generator
+    lr_ratio: Annotated[float, Positive] = 1.0  # discriminator's learning rate / generator's
+    beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
+    beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
+    amp: bool = False  # bfloat16 where the device is fast at it (a CPU without it is 20 x slower)
+    score_every: Annotated[int, Range(0)] = 5  # epochs between two scores (0: none)
+    score_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` also for a size, a policy or a pair of fields that cannot be."""
+        super().__post_init__()
+        size = self.image_size
+        if size & (size - 1) or not 16 <= size <= LARGEST_IMAGE:
+            raise UserError(f"image_size={size}: must be a power of two, 16 to {LARGEST_IMAGE}")
+        for name in filter(None, self.diffaugment.split(",")):
+            if name not in AUGMENTATIONS:
+                choices = ", ".join(AUGMENTATIONS)
+                raise UserError(f"diffaugment={self.diffaugment!r}: any of {choices}, by commas")
+        if self.ada_target and not self.diffaugment:
+            raise UserError(f"ada_target={self.ada_target} steers diffaugment: name its policies")
+        if self.label_smoothing and self.loss != "bce":
+            raise UserError(f"label_smoothing={self.label_smoothing} needs loss=bce")
+        if self.data == "folder" and not self.data_dir:
+            raise UserError("data=folder: name the folder of pictures with --data_dir")
+
+    def objective(self, n_val: int) -> tuple[str, str]:
+        """KID while training: unbiased, so that it orders epochs at a small N."""
+        return f"kid_lite0_n{min(self.score_images, n_val)}", "minimize"
 
 
 @dataclass(frozen=True)

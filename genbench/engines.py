@@ -14,30 +14,31 @@ EVAL_SEED = 0  # validation noise is the same at every epoch and in every run: a
 
 
 class Means:
-    """Means of scalars weighted by batch size, summed on the device: reading them syncs once."""
+    """Means of scalars weighted by batch size, summed on the device: reading them syncs once.
+
+    A step may leave scalars out; a mean is then over the steps that had it.
+    """
 
     def __init__(self) -> None:
-        self.names: list[str] = []
-        self.total: Tensor | None = None
-        self.count = 0
+        self.sums: dict[tuple[str, ...], tuple[Tensor, int]] = {}  # by the names of a step
 
     def add(self, scalars: Scalars, n: int) -> None:
         """Count the scalars of a batch of n images."""
-        values = torch.stack(list(scalars.values())) * n
-        if self.total is None:
-            self.names = list(scalars)
-            self.total = values if values.device.type == "mps" else values.double()
-        else:
-            self.total += values
-        self.count += n
+        values = torch.stack([value.float() for value in scalars.values()]) * n
+        values = values if values.device.type == "mps" else values.double()
+        total, count = self.sums.get(tuple(scalars), (0, 0))
+        self.sums[tuple(scalars)] = values + total, count + n
 
     def take(self) -> dict[str, float]:
         """The means since the last call, and start anew."""
-        if self.total is None:
-            return {}
-        means = dict(zip(self.names, (self.total / self.count).tolist(), strict=True))
-        self.total, self.count = None, 0
-        return means
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for names, (values, count) in self.sums.items():
+            for name, value in zip(names, values.tolist(), strict=True):
+                totals[name] = totals.get(name, 0.0) + value
+                counts[name] = counts.get(name, 0) + count
+        self.sums = {}
+        return {name: total / counts[name] for name, total in totals.items()}
 
 
 def make_trainer(recipe: Recipe, state: State, config: Config) -> Engine:

@@ -108,3 +108,83 @@ def image_errors(logits: Tensor, x: Tensor) -> Scalars:
         "mse": mse.mean(),
         "psnr": (-10 * torch.log10(mse.clamp(min=1e-10))).mean(),
     }
+
+
+def discriminator_loss(kind: str, d_real: Tensor, d_fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """What the discriminator minimises, from its logits (B,), a scalar.
+
+    bce: cross-entropy, reals' target 1 - smoothing (Goodfellow et al. 2014; Salimans et al. 2016).
+    lsgan: least squares to 1 and 0 (Mao et al. 2017, eq. 9). hinge: Lim & Ye 2017.
+    wgan-gp: the critic's difference (Arjovsky et al. 2017; the penalty stands apart).
+    r3: relativistic pairing (Huang et al. 2024, arXiv:2501.05441, eq. 2).
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
+    match kind:
+        case "bce":
+            reals = F.softplus(-d_real) + smoothing * d_real  # = BCE against 1 - smoothing
+            return (reals + F.softplus(d_fake)).mean()
+        case "lsgan":
+            return 0.5 * ((d_real - 1).square() + d_fake.square()).mean()
+        case "hinge":
+            return (F.relu(1 - d_real) + F.relu(1 + d_fake)).mean()
+        case "wgan-gp":
+            return (d_fake - d_real).mean()
+        case "r3":
+            return F.softplus(d_fake - d_real).mean()
+    raise ValueError(f"unknown GAN loss {kind!r}")
+
+
+def generator_loss(kind: str, d_fake: Tensor, d_real: Tensor) -> Tensor:
+    """What the generator minimises, from the discriminator's logits (B,), a scalar.
+
+    bce is the non-saturating form; r3 alone looks at `d_real`. See `discriminator_loss`.
+    """
+    match kind:
+        case "bce":
+            return F.softplus(-d_fake).mean()
+        case "lsgan":
+            return 0.5 * (d_fake - 1).square().mean()
+        case "hinge" | "wgan-gp":
+            return -d_fake.mean()
+        case "r3":
+            return F.softplus(d_real - d_fake).mean()
+    raise ValueError(f"unknown GAN loss {kind!r}")
+
+
+def gan_scores(kind: str, d_real: Tensor, d_fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities (B,) in [0, 1] that the discriminator gives to reals and to fakes.
+
+    bce and hinge: sigmoid of the logit. lsgan: the logit itself, cut to [0, 1]: its targets are 0
+    and 1. wgan-gp and r3: only differences of logits mean anything, so a picture is held against
+    the mean of the other side (Jolicoeur-Martineau 2019, arXiv:1807.00734, eq. 8).
+    """
+    if kind == "lsgan":
+        return d_real.clamp(0, 1), d_fake.clamp(0, 1)
+    if kind in ("wgan-gp", "r3"):
+        return torch.sigmoid(d_real - d_fake.mean()), torch.sigmoid(d_fake - d_real.mean())
+    return torch.sigmoid(d_real), torch.sigmoid(d_fake)
+
+
+def input_gradients(logits: Tensor, x: Tensor) -> Tensor:
+    """Norms (B,) of the gradient of each logit (B,) by its input x (B, ...), differentiable."""
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.flatten(1).norm(dim=1)
+
+
+def js_bound(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """Lower bound on the Jensen-Shannon divergence of reals and fakes, in nats, at most log 2.
+
+    log 2 + (E log s(D(x)) + E log(1 - s(D(G(z))))) / 2, s the sigmoid (Nowozin et al. 2016,
+    arXiv:1606.00709, eq. 4 with table 2's GAN row; Goodfellow et al. 2014, eq. 4-6). It holds for
+    any logits, tight for the best ones; on held-out pictures it cannot be memorised. A constant is
+    taken off all logits, so that losses that leave it free are bounded no worse.
+
+    Args:
+        d_real: (B,), logits of reals.
+        d_fake: (B,), logits of fakes.
+    """
+    origin = (d_real.mean() + d_fake.mean()) / 2
+    reals, fakes = F.softplus(origin - d_real).mean(), F.softplus(d_fake - origin).mean()
+    return math.log(2) - (reals + fakes) / 2

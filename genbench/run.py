@@ -94,10 +94,14 @@ class Run:
         self._to_wandb(lambda wandb: {"epoch": row["epoch"], **named}, step)
 
     def picture(self, name: str, image: np.ndarray, step: int, epoch: int) -> None:
-        """Save a picture, (H, W) or (H, W, 3) `uint8`, as samples/<name>-epoch-0001.png."""
+        """Save a picture, (H, W) or (H, W, 3) `uint8`, as samples/<name>-epoch-0001.png.
+
+        The picture called `samples` is epoch-0001.png.
+        """
         if image.dtype != np.uint8:
             raise TypeError(f"pictures are uint8, not {image.dtype}: W&B shows others as black")
-        Image.fromarray(image).save(self.dir / "samples" / f"{name}-epoch-{epoch:04d}.png")
+        prefix = "" if name == "samples" else f"{name}-"
+        Image.fromarray(image).save(self.dir / "samples" / f"{prefix}epoch-{epoch:04d}.png")
         self._to_wandb(lambda wandb: {"epoch": epoch, f"samples/{name}": wandb.Image(image)}, step)
 
     def arrays(self, name: str, **arrays: np.ndarray) -> None:

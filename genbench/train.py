@@ -11,18 +11,21 @@ import torch
 
 from genbench import UserError
 from genbench import handlers as h
-from genbench.config import Config
+from genbench.config import Config, GANConfig
 from genbench.data import Batches, Data, load_data
 from genbench.engines import make_evaluator, make_trainer
-from genbench.evaluate import (
+from genbench.evaluate import best_weights, split_scores
+from genbench.evaluate.codes import (
     LATENT_IMAGES,
     PROBE_IMAGES,
     code_scores,
     encode_all,
     portfolio,
-    split_scores,
 )
+from genbench.evaluate.samples import gallery, sample_scores
+from genbench.metrics.stability import summarise
 from genbench.models import MODELS, Recipe, State
+from genbench.records import Record
 from genbench.run import Run
 
 if TYPE_CHECKING:
@@ -50,9 +53,10 @@ def train(
     """
     recipe = MODELS[config.model]
     device = pick_device(config.device)
-    data = load_data(config.data, config.data_dir, device, config.test)
-    batches = Batches(data.splits["train"], config.batch_size, config.seed)
+    data = load_data(config, device)
+    batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     state = recipe.build(config, data.shape, len(batches), device)
+    objective = config.objective(len(data.splits["val"]))
     name = f"{config.model}-{config.data}-s{config.seed}"
 
     with Run(config.runs_dir, name, config.wandb, config.group) as run:
@@ -62,17 +66,25 @@ def train(
         trainer = make_trainer(recipe, state, config)
         evaluator = make_evaluator(recipe, state, config)
         h.attach_training_log(trainer, run, state, config.log_every)
+        if isinstance(config, GANConfig):
+            h.attach_time_limit(trainer, config.minutes)
+            h.attach_health(trainer, evaluator, recipe, state, config, data, run)
+            h.attach_scores(trainer, evaluator, recipe, state, config, data)
         h.attach_validation(trainer, evaluator, data.splits["val"], run, state)
-        h.attach_early_stopping(trainer, evaluator, recipe.objective, config.patience)
+        h.attach_early_stopping(trainer, evaluator, objective, config.patience)
         if config.save:
             h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-        bar = h.progress_bar(trainer, evaluator, recipe.objective[0], title or name)
+        bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
         with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer), bar:
-            h.attach_checkpoints(trainer, evaluator, state, recipe.objective, folder)
-            trainer.run(batches, max_epochs=config.epochs)
-            best = torch.load(folder / "best.pt", map_location=device, weights_only=True)
+            h.attach_checkpoints(trainer, evaluator, state, objective, folder)
+            try:
+                trainer.run(batches, max_epochs=config.epochs)
+            finally:
+                if isinstance(config, GANConfig):
+                    run.summary["stability"] = summarise(Record(run.dir, {}, {}).metrics())
+            best = best_weights(folder, device)
         return finish(recipe, state, config, data, run, best)
 
 
@@ -87,7 +99,14 @@ def finish(
     splits = [name for name in ("val", "test") if name in data.splits]
     for split in splits:
         scores |= split_scores(evaluator, data, split)
-    if config.save:
+    if isinstance(config, GANConfig):
+        ours = h.val_distances(recipe, state, config, data)
+        scores |= {f"val/{name}": value for name, value in ours.items()}
+        if config.test:
+            scores |= sample_scores(recipe, state, config, data)
+        if config.save:
+            run.arrays("pictures", **gallery(recipe, state, config, data))
+    elif config.save:
         teachers = encode_all(recipe, state, data.splits["train"].take(slice(PROBE_IMAGES)))
         for split in splits:
             z, labels = encode_all(recipe, state, data.splits[split])
@@ -105,7 +124,7 @@ def finish(
 def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
     """What config.json says beside the configuration."""
     device = state.device
-    objective, direction = MODELS[config.model].objective
+    objective, direction = config.objective(len(data.splits["val"]))
     return {
         "model": config.model,
         "key": config.experiment,

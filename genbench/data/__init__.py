@@ -1,12 +1,13 @@
 """Data sets by name: `uint8` images and labels on the training device, batched by index.
 
-A new data set is one reader in `DATASETS`. The test split is read only when it is asked for, so
-that a search cannot see it.
+A new data set is one reader in `DIGITS` or in `PICTURES`. The test split of the digits is read only
+when it is asked for, so that a search cannot see it; that of pictures is set aside.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,33 +18,57 @@ import torch
 from torch import Tensor
 
 from genbench import UserError
-from genbench.data import digits
+from genbench.config import Config, GANConfig
+from genbench.data import art, digits
 
 # (root folder, "train" or "test") -> images (N, C, H, W) uint8, labels (N,) int64
-Reader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
+DigitReader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
 
-DATASETS: dict[str, Reader] = {
+DIGITS: dict[str, DigitReader] = {
     "mnist-mini": digits.read_mini,
     "mnist": partial(digits.read_idx_set, "MNIST"),
     "fashion-mnist": partial(digits.read_idx_set, "FashionMNIST"),
 }
+PICTURES: dict[str, Callable[[GANConfig, Path], art.Album]] = {
+    "synthetic-art": art.read_synthetic,
+    "abstract-art": art.read_kaggle,
+    "propaganda-debian": art.read_propaganda,
+    "folder": art.read_own_folder,
+}
 VAL_FRACTION = 0.1
-SPLIT_SEED = 0  # one cut for all runs: the validation images do not vary with the training seed
+SPLIT_SEED = art.SPLIT_SEED  # the validation images do not vary with the training seed
+STREAM_BYTES = 4 * 2**30  # images that need more stay in the file and are read as they are needed
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) `uint8` and labels (N,) `int64`, on one device."""
+    """The images `pool[rows]` and their labels (N,) `int64`, which are on the training device.
 
-    images: Tensor
+    The splits of a data set share one pool (M, C, H, W) `uint8`: on the device too, or mapped from
+    a file where it would not fit. A picture's label is the number of the source it was cut from.
+    """
+
+    pool: Tensor
+    rows: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.rows)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the images are read from a file as they are needed."""
+        return self.pool.nbytes > STREAM_BYTES
 
     def take(self, index: Tensor | slice) -> "Split":
-        """The pictures at `index`."""
-        return Split(self.images[index], self.labels[index])
+        """The pictures at `index`, on the pool's device."""
+        labels = index.to(self.labels.device) if isinstance(index, Tensor) else index
+        return Split(self.pool, self.rows[index], self.labels[labels])
+
+    @property
+    def images(self) -> Tensor:
+        """All images (N, C, H, W) `uint8` on the training device."""
+        return self.pool[self.rows].to(self.labels.device)
 
 
 @dataclass(frozen=True)
@@ -66,56 +91,117 @@ def data_root(data_dir: str = "") -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("genbench")
 
 
-def load_data(name: str, data_dir: str = "", device: str = "cpu", test: bool = False) -> Data:
-    """Read a data set and cut its validation split from the training images.
+def load_data(config: Config, device: str = "cpu") -> Data:
+    """Read a configuration's data set and cut its splits.
 
     Args:
-        name: A key of `DATASETS`.
-        data_dir: Where data sets lie, see `data_root`.
+        config: Names the data set; of digits `test` decides whether the test split is read.
         device: The device that will hold the images.
-        test: Also read the test split.
 
     Raises:
-        UserError: The data set is unknown, absent or damaged.
+        UserError: The data set is unknown, absent, damaged or too small for a batch.
     """
-    if name not in DATASETS:
-        raise UserError(f"data={name!r}: unknown; choose one of {', '.join(DATASETS)}")
-    root = data_root(data_dir)
-    images, labels = DATASETS[name](root, "train")
+    if config.data in DIGITS:
+        data = _load_digits(config, device)
+    elif config.data not in PICTURES:
+        names = ", ".join([*DIGITS, *PICTURES])
+        raise UserError(f"data={config.data!r}: unknown; choose one of {names}")
+    elif not isinstance(config, GANConfig):
+        names = ", ".join(DIGITS)
+        raise UserError(f"data={config.data!r}: pictures, for gan.py; here choose one of {names}")
+    else:
+        data = _load_pictures(config, device)
+    n = len(data.splits["train"])
+    if config.whole_batches and config.batch_size > n:
+        raise UserError(
+            f"batch_size={config.batch_size}: more than the {n} training pictures; "
+            f"use --batch_size={n} or less"
+        )
+    return data
+
+
+def _load_digits(config: Config, device: str) -> Data:
+    root, read = data_root(config.data_dir), DIGITS[config.data]
+    images, labels = read(root, "train")
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-    pool = _to_split(images, labels, device)
+    side = config.image_size if isinstance(config, GANConfig) else 0
+    pool = _to_split(images, labels, device, side)
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(SPLIT_SEED))
     n_val = max(1, round(VAL_FRACTION * len(pool)))
     splits = {"train": pool.take(order[n_val:]), "val": pool.take(order[:n_val])}
-    if test:
-        splits["test"] = _to_split(*DATASETS[name](root, "test"), device)
+    if config.test:
+        splits["test"] = _to_split(*read(root, "test"), device, side)
     return Data(splits, content_hash)
 
 
-def _to_split(images: np.ndarray, labels: np.ndarray, device: str) -> Split:
-    return Split(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
+def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) -> Split:
+    """Digits as a split; with a side, black is put around them up to it."""
+    if side:
+        margin = side - images.shape[-1]
+        if not 0 <= margin <= images.shape[-1]:
+            raise UserError(f"image_size={side}: digits have {images.shape[-1]} px, use 32")
+        edges = (margin // 2, margin - margin // 2)
+        images = np.pad(images, [(0, 0), (0, 0), edges, edges])
+    pool = torch.from_numpy(images).to(device)
+    return Split(pool, torch.arange(len(pool), device=device), torch.from_numpy(labels).to(device))
+
+
+def _load_pictures(config: GANConfig, device: str) -> Data:
+    album = PICTURES[config.data](config, data_root(config.data_dir))
+    small = album.images.nbytes <= STREAM_BYTES
+    pool = torch.from_numpy(np.array(album.images)).to(device) if small else _mapped(album.images)
+    sources = torch.from_numpy(album.sources)
+    splits = {}
+    for name, rows in album.parts.items():
+        if name == "test" and not config.test:
+            continue
+        index = torch.from_numpy(rows)
+        splits[name] = Split(pool, index.to(pool.device), sources[index].to(device))
+    return Data(splits, album.content_hash)
+
+
+def _mapped(images: np.ndarray) -> Tensor:
+    """A mapped file's array as a tensor that reads it page by page; writes would stay private."""
+    assert isinstance(images, np.memmap) and images.filename
+    again = np.memmap(images.filename, np.uint8, "c", images.offset, images.shape)
+    return torch.from_numpy(again)
 
 
 class Batches:
     """Batches of a split as (x, labels), x (B, C, H, W) `float32` in [0, 1].
 
     With a seed every pass is a new order, given by (seed, pass); without one the split's own.
+    `whole` leaves out the images that do not fill a batch. A split that is streamed from a file is
+    read one batch ahead.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int | None = None):
-        self.split, self.batch_size, self.seed = split, batch_size, seed
+    def __init__(self, split: Split, batch_size: int, seed: int | None = None, whole: bool = False):
+        self.split, self.batch_size, self.seed, self.whole = split, batch_size, seed, whole
         self.epoch = 0
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self.batch_size)
+        n = len(self.split)
+        return n // self.batch_size if self.whole else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        device = self.split.images.device
         if self.seed is None:
-            order = torch.arange(len(self.split), device=device)
+            order = torch.arange(len(self.split))
         else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(len(self.split), generator=generator).to(device)
+            order = torch.randperm(len(self.split), generator=generator)
             self.epoch += 1
-        for index in order.split(self.batch_size):
-            yield self.split.images[index].float().div_(255), self.split.labels[index]
+        parts = order.to(self.split.pool.device).split(self.batch_size)[: len(self)]
+        return self._ahead(parts) if self.split.streamed else map(self._read, parts)
+
+    def _read(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        part = self.split.take(index)
+        return part.images.float().div_(255), part.labels
+
+    def _ahead(self, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches, the next one being read while this one is used."""
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read, parts[0])
+            for index in parts[1:]:
+                batch, coming = coming.result(), reader.submit(self._read, index)
+                yield batch
+            yield coming.result()

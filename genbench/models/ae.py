@@ -85,6 +85,4 @@ def decode(state: State, z: Tensor) -> Tensor:
     return state.modules["decoder"](z)
 
 
-RECIPE = Recipe(
-    AEConfig, ("reconstruction", "minimize"), build, train_step, eval_step, encode, decode
-)
+RECIPE = Recipe(AEConfig, build, train_step, eval_step, encode, decode)

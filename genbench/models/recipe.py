@@ -52,17 +52,25 @@ class State:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model family as functions. Images x are (B, C, H, W) in [0, 1], codes z are (B, D).
+    """A model family as functions; None where a family has no such thing.
 
-    `objective` is the validation scalar that picks the best epoch, and "minimize" or "maximize".
+    Images x are (B, C, H, W) in [0, 1], codes z are (B, D).
     """
 
     config: type
-    objective: tuple[str, str]
     build: Callable[[Any, Shape, int, str], State]  # config, shape, steps an epoch, device
     train_step: Callable[[State, Any, Tensor], Scalars]  # one update
     eval_step: Callable[[State, Any, Tensor, torch.Generator], Scalars]  # the same scalars, more
-    encode: Callable[[State, Tensor], Tensor]  # x -> z (its mean, where a code is random)
-    decode: Callable[[State, Tensor], Tensor]  # z -> logits
-    # config, n -> x (n, C, H, W); None where a family has no distribution to draw from
-    sample: Callable[[State, Any, int, torch.Generator], Tensor] | None = None
+    encode: Callable[[State, Tensor], Tensor] | None = None  # x -> z (its mean, if it is random)
+    decode: Callable[[State, Tensor], Tensor] | None = None  # z -> logits
+    generate: Callable[[State, Tensor], Tensor] | None = None  # z drawn from N(0, 1) -> x
+
+
+def draw_z(state: State, config: Any, n: int, seed: int) -> Tensor:
+    """n codes (n, latent_dim) of the prior N(0, 1): the first ones are the same for any n."""
+    generator = torch.Generator(state.device).manual_seed(seed)
+    rows = [
+        torch.randn(1, config.latent_dim, generator=generator, device=state.device)
+        for _ in range(n)
+    ]
+    return torch.cat(rows)

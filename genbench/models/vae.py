@@ -72,12 +72,9 @@ def encode(state: State, x: Tensor) -> Tensor:
     return posterior(state, x)[0]
 
 
-def sample(state: State, config: VAEConfig, n: int, generator: torch.Generator) -> Tensor:
-    """Mean images (n, C, H, W) in [0, 1] of z drawn from the prior N(0, 1)."""
-    z = torch.randn(n, config.latent_dim, generator=generator, device=state.device)
+def generate(state: State, z: Tensor) -> Tensor:
+    """z (B, D) -> mean images (B, C, H, W) in [0, 1]."""
     return torch.sigmoid(decode(state, z))
 
 
-RECIPE = Recipe(
-    VAEConfig, ("elbo", "maximize"), build, train_step, eval_step, encode, decode, sample
-)
+RECIPE = Recipe(VAEConfig, build, train_step, eval_step, encode, decode, generate)

@@ -1,19 +1,14 @@
-"""What is measured and drawn once, at the end, with the best epoch's weights."""
-
-import json
-from pathlib import Path
+"""What autoencoders have: codes, and pictures decoded from them."""
 
 import numpy as np
 import torch
-from ignite.engine import Engine
 from torch import Tensor
 
-from genbench import UserError
 from genbench.config import Config
-from genbench.data import Batches, Data, Split
-from genbench.handlers import EVAL_BATCH, to_uint8
+from genbench.data import Batches, Split
+from genbench.handlers import EVAL_BATCH, as_pictures, render, to_uint8
 from genbench.metrics import latent
-from genbench.models import MODELS, Recipe, State
+from genbench.models import Recipe, State, draw_z
 
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
@@ -26,15 +21,10 @@ Codes = tuple[np.ndarray, np.ndarray]  # z (N, D) `float32` and labels (N,)
 
 def encode_all(recipe: Recipe, state: State, split: Split) -> Codes:
     """The (mean) codes of a split and its labels."""
+    assert recipe.encode
     with torch.inference_mode():
         codes = [recipe.encode(state, x) for x, _ in Batches(split, EVAL_BATCH)]
     return torch.cat(codes).cpu().numpy(), split.labels.cpu().numpy()
-
-
-def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
-    """The evaluation scalars of a whole split, as `split/name`."""
-    evaluator.run(Batches(data.splits[split], EVAL_BATCH))
-    return {f"{split}/{name}": value for name, value in evaluator.state.metrics.items()}
 
 
 def code_scores(recipe: Recipe, teachers: Codes, held_out: Codes, split: str) -> dict[str, float]:
@@ -46,32 +36,9 @@ def code_scores(recipe: Recipe, teachers: Codes, held_out: Codes, split: str) ->
         f"{split}/knn_accuracy": latent.knn_accuracy(*teachers, *held_out),
         f"{split}/probe_accuracy": latent.probe_accuracy(*teachers, *held_out),
     }
-    if recipe.sample:
+    if recipe.generate:
         scores[f"{split}/active_units"] = float(latent.active_units(held_out[0]))
     return scores
-
-
-def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[Recipe, Config, State]:
-    """A finished run's model, with the weights of its best epoch.
-
-    >>> recipe, config, state = load_run("runs/RUN")
-    >>> x = recipe.sample(state, config, 64, torch.Generator().manual_seed(0))
-
-    Raises:
-        UserError: The folder holds no finished run with checkpoints.
-    """
-    folder = Path(run_dir)
-    try:
-        about = json.loads((folder / "config.json").read_text())
-        best = torch.load(folder / "checkpoints" / "best.pt", device, weights_only=True)
-    except OSError as error:
-        raise UserError(f"{folder}: no run with checkpoints ({error.strerror})") from error
-    recipe = MODELS[about["model"]]
-    config = recipe.config(**about["config"])
-    state = recipe.build(config, tuple(about["shape"]), 1, device)
-    state.load_state_dict(best)
-    state.modules.eval()
-    return recipe, config, state
 
 
 def portfolio(
@@ -87,17 +54,20 @@ def portfolio(
     samples: (64, H, W[, 3]), where the family can be drawn from.
     """
 
+    decoder = recipe.decode
+    assert decoder
+
     @torch.inference_mode()
     def decode(codes: np.ndarray) -> np.ndarray:
         batch = torch.from_numpy(codes.astype(np.float32)).to(state.device)
-        return to_uint8(torch.sigmoid(recipe.decode(state, batch)))
+        return to_uint8(torch.sigmoid(decoder(state, batch)))
 
     def draw(codes: np.ndarray) -> np.ndarray:
         """(A, B, D) codes -> (A, B, H, W[, 3]) pictures."""
         images = decode(codes.reshape(-1, codes.shape[-1]))
         return images.reshape(*codes.shape[:2], *images.shape[1:])
 
-    x: Tensor = split.images[:16].float() / 255
+    x: Tensor = split.take(slice(16)).images.float() / 255
     ends = z[:12]
     t = np.linspace(0, 1, STEPS)[None, :, None]
     lines = (1 - t) * ends[0::2, None] + t * ends[1::2, None]
@@ -109,10 +79,10 @@ def portfolio(
         "manifold": draw(plane),
         "manifold_extent": np.array(extent),
     }
-    if recipe.sample:
-        generator = torch.Generator(state.device).manual_seed(config.seed)
-        with torch.inference_mode():
-            pictures["samples"] = to_uint8(recipe.sample(state, config, 64, generator))
+    if recipe.generate:
+        pictures["samples"] = as_pictures(
+            render(recipe, state, draw_z(state, config, 64, config.seed))
+        )
     return pictures
 
 

@@ -1,26 +1,23 @@
-"""Side effects of a training, each attached to the bare engines by one function."""
+"""What every training has beside its steps: logs, validation, checkpoints, limits, progress."""
 
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import optuna
-import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver, EarlyStopping
 from optuna_integration import PyTorchIgnitePruningHandler
-from torch import Tensor
 from tqdm import tqdm
 
 from genbench import UserError
-from genbench.config import Config
 from genbench.data import Batches, Split
 from genbench.engines import Means
-from genbench.models import Recipe, State
+from genbench.models import State
 from genbench.run import Run
 
 EVAL_BATCH = 500
@@ -78,7 +75,10 @@ def attach_validation(
 def attach_checkpoints(
     trainer: Engine, evaluator: Engine, state: State, objective: tuple[str, str], folder: Path
 ) -> None:
-    """Keep best.pt (by the validation objective) and last.pt, each written whole or not at all."""
+    """Keep best.pt (by the validation objective) and last.pt, each written whole or not at all.
+
+    An epoch without the objective cannot be the best.
+    """
     name, direction = objective
     sign = 1 if direction == "maximize" else -1
     saver = DiskSaver(folder, atomic=True, require_empty=False)
@@ -91,65 +91,64 @@ def attach_checkpoints(
         global_step_transform=lambda *_: trainer.state.epoch,
     )
     last = Checkpoint({"state": state}, saver, filename_pattern="last.pt")
-    evaluator.add_event_handler(Events.COMPLETED, best)
+
+    @evaluator.on(Events.COMPLETED)
+    def keep_best() -> None:
+        if name in evaluator.state.metrics:
+            best(evaluator)
+
     trainer.add_event_handler(Events.EPOCH_COMPLETED, last)
+
+
+def attach_time_limit(trainer: Engine, minutes: float) -> None:
+    """End the training once its steps have taken so many minutes; 0 never ends it.
+
+    What happens between epochs (validation, samples, scores) does not count: two models with the
+    same limit have had the same time to learn. The epoch that is cut short is completed as any.
+    """
+    if not minutes:
+        return
+    spent, start = 0.0, 0.0
+
+    @trainer.on(Events.EPOCH_STARTED)
+    def begin() -> None:
+        nonlocal start
+        start = time.monotonic()
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def watch() -> None:
+        if spent + time.monotonic() - start >= 60 * minutes:
+            trainer.terminate_epoch()
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def end() -> None:
+        nonlocal spent
+        spent += time.monotonic() - start
+        if spent >= 60 * minutes:
+            trainer.terminate()
 
 
 def attach_early_stopping(
     trainer: Engine, evaluator: Engine, objective: tuple[str, str], patience: int
 ) -> None:
-    """Stop after `patience` epochs without a better validation objective; 0 never stops."""
+    """Stop after `patience` scored epochs without a better validation objective; 0 never stops."""
     if not patience:
         return
     name, direction = objective
     sign = 1 if direction == "maximize" else -1
     stopper = EarlyStopping(patience, lambda engine: sign * engine.state.metrics[name], trainer)
-    evaluator.add_event_handler(Events.COMPLETED, stopper)
 
-
-def attach_pictures(
-    trainer: Engine, recipe: Recipe, state: State, config: Config, split: Split, run: Run
-) -> None:
-    """After every epoch: the split's first 32 images, each with its x_hat, and 64 samples.
-
-    The samples are of one fixed z, so that the epochs can be compared.
-    """
-    x = next(iter(Batches(split, 32)))[0]
-
-    @trainer.on(Events.EPOCH_COMPLETED)
-    @torch.inference_mode()
-    def draw() -> None:
-        state.modules.eval()
-        x_hat = torch.sigmoid(recipe.decode(state, recipe.encode(state, x)))
-        pairs = torch.stack([x, x_hat], dim=1).flatten(0, 1)  # x0, x_hat0, x1, x_hat1, ...
-        epoch = trainer.state.epoch
-        run.picture("reconstructions", to_grid(pairs, columns=8), state.step, epoch)
-        if recipe.sample:
-            generator = torch.Generator(state.device).manual_seed(config.seed)
-            samples = recipe.sample(state, config, 64, generator)
-            run.picture("samples", to_grid(samples, columns=8), state.step, epoch)
-
-
-def to_uint8(x: Tensor) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] as `uint8` (N, H, W) if grey, else (N, H, W, 3)."""
-    pixels = (x * 255).round().clamp(0, 255).to("cpu", torch.uint8).numpy()
-    return pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
-
-
-def to_grid(x: Tensor, columns: int) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1], row by row with white between them, as one `uint8` picture."""
-    images = to_uint8(x)
-    edges = [(0, -len(images) % columns), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3)
-    tiles = np.pad(images, edges, constant_values=255)
-    rows = tiles.reshape(-1, columns, *tiles.shape[1:]).swapaxes(1, 2)
-    height, width = tiles.shape[1:3]
-    return rows.reshape(len(rows) * height, columns * width, *tiles.shape[3:])
+    @evaluator.on(Events.COMPLETED)
+    def compare() -> None:
+        if name in evaluator.state.metrics:
+            stopper(evaluator)
 
 
 @contextmanager
 def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> Iterator[None]:
     """A bar over all steps with the validation scalar `name`; a line an epoch off a terminal."""
     bar: tqdm = tqdm(desc=title, unit="step", leave=False, disable=None, mininterval=0.2)
+    score = ""
 
     @trainer.on(Events.STARTED)
     def start() -> None:
@@ -161,11 +160,13 @@ def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> I
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def show() -> None:
+        nonlocal score
         epoch, epochs = trainer.state.epoch, trainer.state.max_epochs
-        score = f"val/{name} {evaluator.state.metrics[name]:.2f}"
-        bar.set_postfix_str(f"epoch {epoch}/{epochs}, {score}")
+        if name in evaluator.state.metrics:
+            score = f", val/{name} {evaluator.state.metrics[name]:.5g}"
+        bar.set_postfix_str(f"epoch {epoch}/{epochs}{score}")
         if bar.disable:
-            print(f"{title}: epoch {epoch}/{epochs}, {score}", flush=True)
+            print(f"{title}: epoch {epoch}/{epochs}{score}", flush=True)
 
     with bar:
         yield

@@ -1,0 +1,116 @@
+"""The picture data sets by name: painted, from a folder, Debian's, Kaggle's."""
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from genbench import UserError
+from genbench.config import GANConfig
+from genbench.data import synthetic
+from genbench.data.pictures import cache_folder, read_pictures, split_sources
+from genbench.run import say
+
+SPLIT_SEED = 0  # one cut for all runs
+PROPAGANDA = Path("/usr/share/wallpapers")
+KAGGLE = "bryanb/abstract-art-gallery"
+CROPS_OF_A_TILE = 200  # propaganda-debian has few, large tiles
+
+
+@dataclass(frozen=True)
+class Album:
+    """All pictures of a data set (M, 3, S, S) `uint8`, and which belong to which split."""
+
+    images: np.ndarray
+    sources: np.ndarray  # (M,) int64, the picture that each was cut from
+    content_hash: str  # SHA-256 of images
+    parts: dict[str, np.ndarray]  # train, val, test -> rows of images
+
+
+def read_synthetic(config: GANConfig, root: Path) -> Album:
+    """Abstract paintings by `synthetic.paint`: seed 0 trains, 1 validates, 2 tests."""
+    counts = {"train": config.images, "val": config.held_out, "test": config.held_out}
+    bounds = np.cumsum([0, *counts.values()])
+    painted = [_painted(n, config.image_size, seed) for seed, n in enumerate(counts.values())]
+    images = np.concatenate(painted)
+    parts = {
+        name: np.arange(first, last)
+        for name, first, last in zip(counts, bounds, bounds[1:], strict=False)
+    }
+    content_hash = hashlib.sha256(images.tobytes()).hexdigest()
+    return Album(images, np.arange(len(images)), content_hash, parts)
+
+
+def _painted(n: int, size: int, seed: int) -> np.ndarray:
+    """`paint(n, size, seed)`, kept in the cache under the painter's own hash."""
+    brush = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()[:12]
+    path = cache_folder() / f"synthetic-{brush}-{size}px-seed{seed}-{n}.npy"
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        pass
+    say(f"Painting {n} pictures of {size} px once")
+    with tqdm(total=n, unit="picture", leave=False, disable=None) as bar:
+        images = synthetic.paint(n, size, seed, bar.update)
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.save(file, images)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        say(f"{path.parent}: the pictures cannot be kept ({error.strerror}), and are painted anew")
+    return images
+
+
+def read_own_folder(config: GANConfig, root: Path) -> Album:
+    """The pictures below `data_dir`."""
+    return _read_folder(root, config.image_size, config.crops)
+
+
+def read_propaganda(config: GANConfig, root: Path) -> Album:
+    """The 22 tiles of Debian's propaganda-debian, which wrap at their edges.
+
+    Raises:
+        UserError: The package is not installed.
+    """
+    if not any(PROPAGANDA.glob("*.JPG")):
+        raise UserError(
+            "data=propaganda-debian: not installed; `apt install propaganda-debian`, "
+            "or use --data=synthetic-art"
+        )
+    return _read_folder(PROPAGANDA, config.image_size, config.crops or CROPS_OF_A_TILE, wrap=True)
+
+
+def read_kaggle(config: GANConfig, root: Path) -> Album:
+    """Kaggle's abstract-art gallery, by kagglehub.
+
+    Raises:
+        UserError: kagglehub is missing, or Kaggle cannot be reached.
+    """
+    way_out = "unpack it yourself and use --data=folder --data_dir, or use --data=synthetic-art"
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise UserError(
+            f"data=abstract-art: needs kagglehub; pip install 'genbench[kaggle]', {way_out}"
+        ) from error
+    try:
+        folder = kagglehub.dataset_download(KAGGLE)
+    except Exception as error:  # kagglehub's, requests' and the system's, whatever they are
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"data=abstract-art: {KAGGLE} cannot be had ({reason}); {way_out}"
+        ) from error
+    return _read_folder(Path(folder), config.image_size, config.crops)
+
+
+def _read_folder(folder: Path, size: int, crops: int, wrap: bool = False) -> Album:
+    pictures = read_pictures(folder, size, crops, wrap)
+    parts = split_sources(pictures.sources, SPLIT_SEED)
+    return Album(pictures.images, pictures.sources, pictures.content_hash, parts)

@@ -1,0 +1,99 @@
+"""What GANs have: samples, their distances to real pictures, and their nearest real neighbours."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.config import GANConfig
+from genbench.data import Data, Split
+from genbench.handlers import as_pictures, distances, real_features, render, sample_features
+from genbench.metrics.stability import squared_distances, thumbnails
+from genbench.models import Recipe, State, draw_z
+
+SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
+SCORE_SEED = 1  # of the samples that are scored and of the reals they are held against
+ALIKE = 8  # samples whose neighbours are shown
+NEIGHBOURS = 3
+CHUNK = 1_000  # pictures read at once
+STEPS = 9  # pictures of an interpolation, ends included
+LINES = 6
+
+
+def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -> dict[str, float]:
+    """Distances of N samples to N training and N test pictures, as `split/fd_lite0_nN`.
+
+    Beside each stands its floor, `split/floor_fd_lite0_nN`: the same distance between N real
+    pictures and N others, of which no two share a source. For `train` these are two halves of the
+    training pictures, for `test` training and test pictures.
+    """
+    train, test = data.splits["train"], data.splits["test"]
+    one, other = _halves(train)
+    scores: dict[str, float] = {}
+    for split, mine, rivals in (("train", one, other), ("test", _shuffled(test), _shuffled(train))):
+        n = min(SCORED, len(mine), len(rivals))
+        reals = real_features(data, split, mine[:n])
+        floor = distances(real_features(data, "train", rivals[:n]), reals)
+        found = distances(sample_features(recipe, state, config, n, SCORE_SEED), reals)
+        found |= {f"floor_{name}": value for name, value in floor.items()}
+        scores |= {f"{split}/{name}": value for name, value in found.items()}
+    return scores
+
+
+def _shuffled(split: Split) -> Tensor:
+    """All indices of a split, in one fixed order."""
+    return torch.randperm(len(split), generator=torch.Generator().manual_seed(SCORE_SEED))
+
+
+def _halves(split: Split) -> tuple[Tensor, Tensor]:
+    """The indices of the pictures of one half of the sources, and of the other, shuffled."""
+    sources = split.labels.cpu()
+    unique = sources.unique()
+    order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(SCORE_SEED))
+    index = _shuffled(split)
+    first = torch.isin(sources[index], unique[order[: len(unique) // 2]])
+    return index[first], index[~first]
+
+
+def gallery(recipe: Recipe, state: State, config: GANConfig, data: Data) -> dict[str, np.ndarray]:
+    """Pictures for the report, `uint8`.
+
+    originals, samples: (64, S, S[, 3]), held-out pictures and samples of the epochs' fixed z.
+    neighbours: (8, 1 + 3, S, S[, 3]), a sample and the training pictures nearest to it.
+    interpolations: (6, 9, S, S[, 3]), along great circles between two codes.
+    """
+    samples = render(recipe, state, draw_z(state, config, 64, config.seed))
+    held_out = data.splits["test" if "test" in data.splits else "val"]
+    near = nearest(samples[:ALIKE], data.splits["train"])
+    rows = np.concatenate([samples[:ALIKE, None], near], axis=1)
+    ends = draw_z(state, config, 2 * LINES, config.seed).unflatten(0, (LINES, 2))
+    lines = render(recipe, state, torch.cat([great_circle(a, b, STEPS) for a, b in ends]))
+    return {
+        "originals": as_pictures(held_out.take(slice(64)).images.cpu().numpy()),
+        "samples": as_pictures(samples),
+        "neighbours": as_pictures(rows),
+        "interpolations": as_pictures(lines.reshape(LINES, STEPS, *lines.shape[1:])),
+    }
+
+
+def nearest(images: np.ndarray, split: Split) -> np.ndarray:
+    """The pictures (N, 3, C, S, S) of a split nearest to images (N, C, S, S), `uint8`.
+
+    By the Euclidean distance of thumbnails of 16 x 16 pixels.
+    """
+    parts = [split.take(slice(i, i + CHUNK)) for i in range(0, len(split), CHUNK)]
+    thumbs = np.concatenate([thumbnails(part.images.cpu().numpy()) for part in parts])
+    order = squared_distances(thumbnails(images), thumbs).argsort(axis=1)[:, :NEIGHBOURS]
+    found = split.take(torch.from_numpy(order.ravel()).to(split.rows.device))
+    return found.images.cpu().numpy().reshape(*order.shape, *images.shape[1:])
+
+
+def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """`steps` codes from a to b, both (D,), ends included, that stay as far out as the prior's.
+
+    Spherical interpolation (White 2016, arXiv:1609.04468); a straight line passes through codes
+    shorter than any that the generator has seen.
+    """
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = torch.arccos(cosine)
+    t = torch.linspace(0, 1, steps, device=a.device)[:, None]
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)

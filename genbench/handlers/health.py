@@ -1,0 +1,68 @@
+"""What goes wrong in a GAN: noticed while it trains, said once, and kept in the record."""
+
+import torch
+from ignite.engine import Engine, Events
+
+from genbench.config import GANConfig
+from genbench.data import Batches, Data
+from genbench.engines import EVAL_SEED
+from genbench.handlers.pictures import render
+from genbench.metrics import stability
+from genbench.models import Recipe, State, draw_z
+from genbench.run import Run, say
+
+PICTURES = 500  # at most so many of each side
+INFANCY = 3  # epochs in which samples may look alike: the generator has learned little yet
+
+
+def attach_health(
+    trainer: Engine,
+    evaluator: Engine,
+    recipe: Recipe,
+    state: State,
+    config: GANConfig,
+    data: Data,
+    run: Run,
+) -> None:
+    """Add to every validation how varied the samples are and whether D knows its pictures by heart.
+
+    spread, nearest: `stability.diversity` of the averaged generator's samples.
+    histogram_kl: between the colours of held-out pictures and samples, nats a pixel.
+    accuracy_train, accuracy_ratio: the discriminator's accuracy on as many training pictures, and
+    its ratio to the held-out accuracy; above 1 it memorises.
+
+    A collapse and a saturated discriminator may pass: they are said, and kept as `events` in
+    summary.json. (A scalar that is not finite cannot: `attach_validation` ends the run.)
+    """
+    n = min(PICTURES, len(data.splits["val"]), len(data.splits["train"]))
+    known = next(iter(Batches(data.splits["train"].take(slice(n)), n)))[0]
+    reals = data.splits["val"].take(slice(n)).images.cpu().numpy()
+    events: dict[str, int] = run.summary.setdefault("events", {})
+
+    def notice(what: str, is_so: bool) -> None:
+        if is_so and what not in events:
+            events[what] = trainer.state.epoch
+            say(f"epoch {trainer.state.epoch}: {what}; the training goes on")
+
+    z = draw_z(state, config, n, EVAL_SEED)
+
+    @evaluator.on(Events.EPOCH_COMPLETED)
+    @torch.inference_mode()
+    def examine() -> None:
+        metrics = evaluator.state.metrics
+        generator = torch.Generator(state.device).manual_seed(EVAL_SEED)
+        metrics["accuracy_train"] = float(
+            recipe.eval_step(state, config, known, generator)["accuracy"]
+        )
+        metrics["accuracy_ratio"] = metrics["accuracy_train"] / max(metrics["accuracy"], 1e-3)
+        fakes = render(recipe, state, z)
+        metrics |= stability.diversity(fakes, reals)
+        metrics["histogram_kl"] = stability.histogram_kl(reals, fakes)
+        alike = stability.collapsed(metrics["spread"], metrics["nearest"])
+        notice("the samples have collapsed", alike and trainer.state.epoch > INFANCY)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def saturation() -> None:
+        last = trainer.state.metrics  # of the steps since the last log
+        gap = last["d_real"] - last["d_fake"]
+        notice("the discriminator is saturated", gap > stability.SATURATED)

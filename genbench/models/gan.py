@@ -1,0 +1,228 @@
+"""Generative adversarial network (Goodfellow et al. 2014, arXiv:1406.2661), any loss of losses.py.
+
+One step updates the discriminator, then the generator through the same fakes, then the generator's
+moving average `ema`, which is what samples and scores are drawn from.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from genbench.config import GANConfig
+from genbench.losses import (
+    Scalars,
+    discriminator_loss,
+    gan_scores,
+    generator_loss,
+    input_gradients,
+    js_bound,
+)
+from genbench.models.augment import augment
+from genbench.models.gan_nets import make_discriminator, make_generator
+from genbench.models.recipe import Recipe, Shape, State
+
+ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
+EMA_WARMUP = 10  # steps; a young average forgets its random start
+
+
+class Augment(nn.Module):
+    """The probability `p` of the augmentation: 1, or found by `adapt`."""
+
+    p: Tensor
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.register_buffer("p", torch.tensor(p))
+
+
+def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) -> State:
+    """New networks and one Adam for each, seeded."""
+    torch.manual_seed(config.seed)
+    channels, size, _ = shape
+    generator = make_generator(config.arch, config.latent_dim, channels, size, config.width)
+    modules = nn.ModuleDict(
+        {
+            "generator": generator,
+            "discriminator": make_discriminator(
+                config.arch, channels, size, config.width, config.spectral_norm
+            ),
+            "augment": Augment(0.0 if config.ada_target else 1.0),
+        }
+    )
+    if config.ema:
+        modules["ema"] = copy.deepcopy(generator).requires_grad_(False)
+    modules.to(device)
+    betas, fused = (config.beta1, config.beta2), device != "mps"
+    rates = {"generator": config.lr, "discriminator": config.lr * config.lr_ratio}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(modules[name].parameters(), lr, betas, fused=fused)
+        for name, lr in rates.items()
+    }
+    noise = torch.Generator(device).manual_seed(config.seed)
+    return State(modules, optimizers, noise, steps_per_epoch)
+
+
+def train_step(state: State, config: GANConfig, x: Tensor) -> Scalars:
+    """One update of the discriminator and, every `d_steps` steps, of generator and average."""
+    reals = 2 * x - 1
+    z = torch.randn(len(x), config.latent_dim, generator=state.generator, device=x.device)
+    with precision(config, x.device):
+        fakes = state.modules["generator"](z)
+    scalars = discriminator_step(state, config, reals, fakes.detach().float())
+    state.step += 1
+    if state.step % config.d_steps == 0:
+        scalars |= generator_step(state, config, reals, fakes)
+        update_ema(state, config)
+    return {name: value.detach() for name, value in scalars.items()}
+
+
+def discriminator_step(state: State, config: GANConfig, reals: Tensor, fakes: Tensor) -> Scalars:
+    """One update of the discriminator's weights alone; reals, fakes (B, C, H, W) in [-1, 1]."""
+    d_real, d_fake = (discriminate(state, config, images) for images in (reals, fakes))
+    loss = discriminator_loss(config.loss, d_real, d_fake, config.label_smoothing)
+    scalars = {"loss_d": loss} | describe(config, d_real, d_fake)
+    if state.step % config.penalty_every == 0:
+        penalties = gradient_penalties(state, config, reals, fakes)
+        scalars |= penalties
+        loss = loss + config.penalty_every * sum(penalties.values(), torch.zeros_like(loss))
+    scalars["grad_norm_d"] = descend(state, "discriminator", loss)
+    if config.ada_target:
+        adapt(state, config, scalars["r_t"], len(reals))
+        scalars["augment_p"] = state.modules["augment"].get_buffer("p").clone()
+    return scalars
+
+
+def generator_step(state: State, config: GANConfig, reals: Tensor, fakes: Tensor) -> Scalars:
+    """One update of the generator's weights alone, through `fakes`, which hold its graph."""
+    with frozen(state.modules["discriminator"]):
+        d_fake = discriminate(state, config, fakes)
+        relative = config.loss == "r3"
+        d_real = discriminate(state, config, reals) if relative else d_fake.detach()
+        loss = generator_loss(config.loss, d_fake, d_real)
+        return {"loss_g": loss, "grad_norm_g": descend(state, "generator", loss)}
+
+
+def discriminate(state: State, config: GANConfig, images: Tensor) -> Tensor:
+    """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
+    if config.diffaugment and state.modules.training:
+        p = float(state.modules["augment"].get_buffer("p")) if config.ada_target else 1.0
+        images = augment(images, config.diffaugment, p, state.generator)
+    with precision(config, images.device):
+        return state.modules["discriminator"](images).float()
+
+
+def gradient_penalties(
+    state: State, config: GANConfig, reals: Tensor, fakes: Tensor
+) -> dict[str, Tensor]:
+    """The configured penalties on the discriminator's gradient by its input, weights included.
+
+    r1, r2: gamma/2 E|grad D|^2 at reals, at fakes (Mescheder et al. 2018, eq. 9 and 10).
+    gradient_penalty: gp E(|grad D| - 1)^2 between the two (Gulrajani et al. 2017, eq. 3).
+    """
+
+    def norms(images: Tensor) -> Tensor:
+        images = images.detach().requires_grad_()
+        return input_gradients(discriminate(state, config, images), images)
+
+    penalties = {}
+    if config.r1:
+        penalties["r1_penalty"] = config.r1 / 2 * norms(reals).square().mean()
+    if config.r2:
+        penalties["r2_penalty"] = config.r2 / 2 * norms(fakes).square().mean()
+    if config.loss == "wgan-gp":
+        mix = torch.rand(len(reals), 1, 1, 1, generator=state.generator, device=reals.device)
+        between = norms(torch.lerp(reals, fakes, mix))
+        penalties["gradient_penalty"] = config.gp * (between - 1).square().mean()
+    return penalties
+
+
+def describe(config: GANConfig, d_real: Tensor, d_fake: Tensor) -> Scalars:
+    """What the discriminator thinks, from its logits (B,).
+
+    d_real, d_fake: mean probabilities (`gan_scores`); logit_real, logit_fake: mean logits.
+    accuracy: share of pairs in which the real has the larger logit, whatever the loss.
+    r_t: E[sign D(real)], over-fitting's indicator (Karras et al. 2020, arXiv:2006.06676, eq. 1);
+    where only differences of logits mean anything, of D(real) - E D(fake).
+    js_bound: lower bound on the Jensen-Shannon divergence of reals and fakes, nats (`js_bound`).
+    """
+    p_real, p_fake = gan_scores(config.loss, d_real, d_fake)
+    origin = d_fake.mean() if config.loss in ("wgan-gp", "r3") else 0.5 * (config.loss == "lsgan")
+    return {
+        "d_real": p_real.mean(),
+        "d_fake": p_fake.mean(),
+        "logit_real": d_real.mean(),
+        "logit_fake": d_fake.mean(),
+        "accuracy": (d_real[:, None] > d_fake[None, :]).float().mean(),
+        "r_t": torch.sign(d_real - origin).mean(),
+        "js_bound": js_bound(d_real, d_fake),
+    }
+
+
+def adapt(state: State, config: GANConfig, r_t: Tensor, n: int) -> None:
+    """Move the augmentation's probability up while r_t is above its target, else down."""
+    p = state.modules["augment"].get_buffer("p")
+    p.add_(torch.sign(r_t.detach() - config.ada_target) * n / ADA_IMAGES).clamp_(0, 1)
+
+
+def descend(state: State, name: str, loss: Tensor) -> Tensor:
+    """One step of a network's optimiser down the gradient of `loss`; the gradient's norm."""
+    optimizer = state.optimizers[name]
+    optimizer.zero_grad()
+    loss.backward()
+    gradients = [p.grad for p in state.modules[name].parameters() if p.grad is not None]
+    optimizer.step()
+    return nn.utils.get_total_norm(gradients)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient for the module's weights inside: a third of its backward pass saved."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
+
+
+def precision(config: GANConfig, device: torch.device) -> torch.autocast:
+    """bfloat16 where `amp` asks for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.amp)
+
+
+@torch.no_grad()
+def update_ema(state: State, config: GANConfig) -> None:
+    """ema <- d ema + (1 - d) generator, d = min(ema, (1 + k) / (10 + k)) after k updates."""
+    if not config.ema:
+        return
+    k = state.step // config.d_steps - 1
+    decay = min(config.ema, (1 + k) / (EMA_WARMUP + k))
+    average, live = state.modules["ema"], state.modules["generator"]
+    torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
+    for mine, theirs in zip(average.buffers(), live.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+def eval_step(state: State, config: GANConfig, x: Tensor, generator: torch.Generator) -> Scalars:
+    """Losses and scores of held-out x (B, C, H, W) in [0, 1] against as many new fakes.
+
+    The fakes are the live generator's: it is what the discriminator knows.
+    """
+    z = torch.randn(len(x), config.latent_dim, generator=generator, device=x.device)
+    d_real = discriminate(state, config, 2 * x - 1)
+    d_fake = discriminate(state, config, state.modules["generator"](z))
+    return {
+        "loss_d": discriminator_loss(config.loss, d_real, d_fake, config.label_smoothing),
+        "loss_g": generator_loss(config.loss, d_fake, d_real),
+    } | describe(config, d_real, d_fake)
+
+
+def generate(state: State, z: Tensor) -> Tensor:
+    """z (B, D) -> x (B, C, H, W) in [0, 1], by the averaged generator where there is one."""
+    name = "ema" if "ema" in state.modules else "generator"
+    return (state.modules[name](z) + 1) / 2
+
+
+RECIPE = Recipe(GANConfig, build, train_step, eval_step, generate=generate)
