@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 SMALL := --trials=6 --timeout=30 --epochs=4 --final_epochs=6 --wandb=offline --runs_dir=$(DEMO)
+ART := --images=2000 --held_out=300 --score_images=300 --minutes=1 --epochs=1000 --test=True \
+	--wandb=offline --runs_dir=$(DEMO)
 
 .PHONY: help install demo test lint report bench
 
@@ -18,10 +20,12 @@ install: .venv/installed  ## make .venv with genbench and its tools
 	$(BIN)/python -m pip install --editable '.[dev]' --progress-bar on
 	@touch $@
 
-demo: install  ## search, train and report AE and VAE on the bundled digits, offline
+demo: install  ## search AE and VAE on the bundled digits, train a small GAN, report: offline
 	@echo "Searching hyper-parameters on real digits: two small studies, about 3 minutes"
 	$(BIN)/python experiments/optuna_ae.py $(SMALL)
 	$(BIN)/python experiments/optuna_vae.py $(SMALL)
+	@echo "Training a small GAN on painted art: about 2 minutes"
+	$(BIN)/python experiments/gan.py $(ART)
 	$(BIN)/genbench report --runs_dir=$(DEMO) --out=$(DEMO)/report
 
 lint: install  ## style, types and the direction of the imports

@@ -88,6 +88,20 @@ def search_main(kind: type[Config], sweep: Path) -> None:
     guard(main)
 
 
+def contest_main() -> None:
+    """Compare the default GAN with the baseline, as the command line says."""
+
+    def main() -> None:
+        from genbench.contest import ContestConfig, contest, table
+
+        options = parse(ContestConfig)
+        for line in table(contest(options)):
+            print(line)
+        print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
+
+    guard(main)
+
+
 def print_best(search: "Search") -> None:
     """The best trial's hyper-parameters as a table."""
     best = search.best()
@@ -118,8 +132,8 @@ def main() -> None:
         Args:
             runs_dir: Folder with the run folders.
             out: Folder to write to.
-            data: Data set to report on (default: the one with the most finished runs, as is
-                the likelihood; others are named as left out).
+            data: Data set to report on (default: of AE and VAE, and of GANs, the one with the
+                most finished runs, as is the likelihood; others are named as left out).
         """
         from genbench.records import read_runs
         from genbench.report import write_report

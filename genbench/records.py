@@ -89,12 +89,16 @@ def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
     return [study for path in files if (study := _read(path))]
 
 
-def finished(runs_dir: str | Path, key: str, seed: int, commit: str | None) -> Record | None:
-    """The finished, tested run with this key (`Config.experiment`), seed and commit."""
+def finished(
+    runs_dir: str | Path, key: str, seed: int, commit: str | None, tested: bool = True
+) -> Record | None:
+    """The finished run with this key (`Config.experiment`), seed and commit, tested or not."""
+    if not Path(runs_dir).expanduser().is_dir():
+        return None
     for record in read_runs(runs_dir):
         about = record.about
         same = (about.get("key"), about.get("commit"), record.config["seed"]) == (key, commit, seed)
-        if same and record.status == "finished" and record.tested:
+        if same and record.status == "finished" and record.tested == tested:
             return record
     return None
 

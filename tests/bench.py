@@ -22,7 +22,7 @@ from genbench.train import train
 
 def bare_loop(config: VAEConfig) -> float:
     """Seconds that a hand-written VAE takes for the same epochs."""
-    data = load_data(config.data)
+    data = load_data(config)
     torch.manual_seed(config.seed)
     net = (config.width, config.depth, config.activation)
     encoder = make_encoder(config.arch, data.shape, 2 * config.latent_dim, *net)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from genbench import UserError
-from genbench.data import DATASETS, Batches, Split, digits, load_data
+from genbench.config import AEConfig, GANConfig
+from genbench.data import DIGITS, Batches, Data, Split, digits, load_data
 
 
 def write_idx(path, array, zipped=False):
@@ -47,8 +48,8 @@ def test_splits_cut_the_training_images_and_leave_the_test_unread(monkeypatch):
         images = np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1)
         return images, np.arange(n)
 
-    monkeypatch.setitem(DATASETS, "mnist-mini", reader)
-    data = load_data("mnist-mini")
+    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
+    data = load_data(AEConfig())
     assert read == ["train"]
     assert set(data.splits) == {"train", "val"}
     train, val = (set(data.splits[name].labels.tolist()) for name in ("train", "val"))
@@ -57,22 +58,23 @@ def test_splits_cut_the_training_images_and_leave_the_test_unread(monkeypatch):
     assert not train & val
     same = data.splits["val"]
     assert same.images.flatten().tolist() == same.labels.tolist()  # images keep their labels
-    assert load_data("mnist-mini").splits["val"].labels.tolist() == same.labels.tolist()
-    load_data("mnist-mini", test=True)
+    assert load_data(AEConfig()).splits["val"].labels.tolist() == same.labels.tolist()
+    load_data(AEConfig(test=True))
     assert read[-1] == "test"
 
 
 def test_the_content_hash_follows_the_content(monkeypatch):
-    base = load_data("mnist-mini").content_hash
-    assert load_data("mnist-mini").content_hash == base
+    base = load_data(AEConfig()).content_hash
+    assert load_data(AEConfig()).content_hash == base
     images, labels = digits.read_mini(None, "train")
     images[0, 0, 0, 0] ^= 1
-    monkeypatch.setitem(DATASETS, "mnist-mini", lambda root, split: (images, labels))
-    assert load_data("mnist-mini").content_hash != base
+    monkeypatch.setitem(DIGITS, "mnist-mini", lambda root, split: (images, labels))
+    assert load_data(AEConfig()).content_hash != base
 
 
 def test_batches_pass_over_every_image_once_in_an_order_given_by_the_seed():
-    split = Split(torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1), torch.arange(10))
+    pool = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1)
+    split = Split(pool, torch.arange(10), torch.arange(10))
     batches = Batches(split, 4, seed=3)
     passes = [torch.cat([labels for _, labels in batches]).tolist() for _ in range(2)]
     assert len(batches) == len(list(Batches(split, 4))) == 3
@@ -84,12 +86,31 @@ def test_batches_pass_over_every_image_once_in_an_order_given_by_the_seed():
     x, labels = next(iter(Batches(split, 4)))
     assert labels.tolist() == [0, 1, 2, 3]
     torch.testing.assert_close(x.flatten(), torch.arange(4) / 255)
+    whole = Batches(split, 4, whole=True)
+    assert [len(labels) for _, labels in whole] == [4, 4]
+    assert len(whole) == 2
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_parts_of_a_split_share_its_pool_and_keep_their_labels(monkeypatch, streamed):
+    pool = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1)
+    split = Split(pool, torch.tensor([8, 6, 4, 2]), torch.tensor([80, 60, 40, 20]))
+    if streamed:
+        monkeypatch.setattr("genbench.data.STREAM_BYTES", 9)
+    assert split.streamed is streamed
+    part = split.take(slice(1, 4)).take(torch.tensor([2, 0]))
+    assert part.pool is pool
+    assert part.images.flatten().tolist() == [2, 6]
+    assert part.labels.tolist() == [20, 60]
+    batches = [(x.flatten() * 255, labels) for x, labels in Batches(split, 3, seed=1)]
+    assert [len(x) for x, _ in batches] == [3, 1]
+    assert all((x.round() * 10 == labels).all() for x, labels in batches)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_idx_files_are_read_plain_or_gzipped(tmp_path, zipped):
     images = write_set(tmp_path / "MNIST" / "raw", zipped)
-    data = load_data("mnist", str(tmp_path), test=True)
+    data = load_data(AEConfig(data="mnist", data_dir=str(tmp_path), test=True))
     np.testing.assert_array_equal(data.splits["test"].images[:, 0].numpy(), images)
     assert data.splits["test"].labels.tolist() == [i % 10 for i in range(20)]
     assert data.shape == (1, 2, 3)
@@ -98,12 +119,12 @@ def test_idx_files_are_read_plain_or_gzipped(tmp_path, zipped):
 def test_the_environment_says_where_data_lie(tmp_path, monkeypatch):
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "there"))
     write_set(tmp_path / "there" / "MNIST" / "raw")
-    assert len(load_data("mnist").splits["train"]) == 18
+    assert len(load_data(AEConfig(data="mnist")).splits["train"]) == 18
 
 
 @pytest.mark.skipif(not digits.DEBIAN_FASHION.is_dir(), reason="needs dataset-fashion-mnist")
 def test_debians_fashion_mnist_is_found_by_itself():
-    data = load_data("fashion-mnist", test=True)
+    data = load_data(AEConfig(data="fashion-mnist", test=True))
     assert len(data.splits["train"]) == 54_000
     assert torch.bincount(data.splits["test"].labels).tolist() == [1000] * 10
 
@@ -116,7 +137,7 @@ def test_a_truncated_idx_file_is_named(tmp_path, zipped, keep):
     path = next(folder.glob("train-images*"))
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match=f"{path}: .*delete {folder} and run again"):
-        load_data("mnist", str(tmp_path))
+        load_data(AEConfig(data="mnist", data_dir=str(tmp_path)))
 
 
 def test_images_without_as_many_labels_are_refused(tmp_path):
@@ -124,7 +145,7 @@ def test_images_without_as_many_labels_are_refused(tmp_path):
     write_set(folder)
     write_idx(folder / "train-labels-idx1-ubyte", np.zeros(7))
     with pytest.raises(UserError, match="do not match"):
-        load_data("mnist", str(tmp_path))
+        load_data(AEConfig(data="mnist", data_dir=str(tmp_path)))
 
 
 def test_a_truncated_npz_is_named(tmp_path, monkeypatch):
@@ -132,12 +153,50 @@ def test_a_truncated_npz_is_named(tmp_path, monkeypatch):
     torn.write_bytes(digits.MINI.read_bytes()[:100_000])
     monkeypatch.setattr(digits, "MINI", torn)
     with pytest.raises(UserError, match=r"torn.npz: damaged .* install genbench again"):
-        load_data("mnist-mini")
+        load_data(AEConfig())
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones():
     with pytest.raises(UserError, match=r"data='minst': unknown; choose one of mnist-mini, mnist"):
-        load_data("minst")
+        load_data(AEConfig(data="minst"))
+
+
+def test_pictures_are_for_gans_alone():
+    with pytest.raises(UserError, match=r"data='synthetic-art': pictures, for gan.py; here"):
+        load_data(AEConfig(data="synthetic-art"))
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_digits_do_not_fit_every_picture_size(side):
+    with pytest.raises(UserError, match=f"image_size={side}: digits have 28 px, use 32"):
+        load_data(GANConfig(data="mnist-mini", image_size=side))
+
+
+def test_painted_pictures_are_cut_into_splits_and_kept(tmp_path, capsys):
+    config = GANConfig(images=20, held_out=16, image_size=16, batch_size=20, test=True)
+    data = load_data(config)
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 20,
+        "val": 16,
+        "test": 16,
+    }
+    assert data.shape == (3, 16, 16)
+    labels = torch.cat([split.labels for split in data.splits.values()])
+    assert sorted(labels.tolist()) == list(range(52))  # each picture is a source of its own
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
+    capsys.readouterr()
+    again = load_data(GANConfig(images=20, held_out=16, image_size=16, batch_size=20))
+    assert capsys.readouterr().err == ""  # nothing was painted anew
+    assert "test" not in again.splits
+    assert again.content_hash == data.content_hash
+    assert torch.equal(again.splits["val"].images, data.splits["val"].images)
+
+
+def test_the_shape_is_known_without_reading_the_images(monkeypatch):
+    pool = torch.zeros(3, 1, 4, 5, dtype=torch.uint8)
+    data = Data({"train": Split(pool, torch.arange(3), torch.arange(3))}, "")
+    monkeypatch.delattr(Split, "images")
+    assert data.shape == (1, 4, 5)
 
 
 def test_a_data_set_out_of_reach_names_the_ways_out(tmp_path, monkeypatch):
@@ -148,7 +207,7 @@ def test_a_data_set_out_of_reach_names_the_ways_out(tmp_path, monkeypatch):
         port = closed.getsockname()[1]
     monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
     with pytest.raises(UserError) as error:
-        load_data("mnist", str(tmp_path))
+        load_data(AEConfig(data="mnist", data_dir=str(tmp_path)))
     for word in ("MNIST: not on disk", "refused", str(tmp_path), "--data=mnist-mini"):
         assert word in str(error.value)
 
@@ -163,5 +222,5 @@ def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
         monkeypatch.setattr(digits, "PROBE_SECONDS", 0.5)
         start = time.monotonic()
         with pytest.raises(UserError, match=r"not downloadable \((no answer in 0.5 s|timed out)\)"):
-            load_data("mnist", str(tmp_path))
+            load_data(AEConfig(data="mnist", data_dir=str(tmp_path)))
         assert time.monotonic() - start < 5

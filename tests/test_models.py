@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from genbench import losses
 from genbench.config import AEConfig, VAEConfig
-from genbench.models import MODELS
+from genbench.models import MODELS, draw_z
 from genbench.models.ae import reconstruction_nll
 from genbench.models.nets import ACTIVATIONS, make_decoder, make_encoder
 from genbench.models.vae import beta_at, posterior
@@ -150,9 +150,20 @@ def test_dynamic_binarisation_scores_zeros_and_ones():
 
 def test_samples_are_decoded_draws_of_the_prior():
     config, recipe, state = make(VAEConfig)
-    drawn = recipe.sample(state, config, 7, torch.Generator().manual_seed(1))
-    z = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(drawn, torch.sigmoid(recipe.decode(state, z)))
+    z = draw_z(state, config, 5000, seed=1)
+    assert z.shape == (5000, 3)
+    assert z.mean(0).abs().max() < 0.06
+    assert (z.T.cov() - torch.eye(3)).abs().max() < 0.08
+    drawn = recipe.generate(state, z[:7])
+    torch.testing.assert_close(drawn, torch.sigmoid(recipe.decode(state, z[:7])))
+    assert MODELS["ae"].generate is None  # it has no prior
+
+
+def test_the_first_codes_are_the_same_for_any_number_of_them():
+    config, _, state = make(VAEConfig)
+    z = draw_z(state, config, 7, seed=1)
+    assert torch.equal(draw_z(state, config, 3, seed=1), z[:3])
+    assert not torch.equal(draw_z(state, config, 7, seed=2), z)
 
 
 def test_the_seed_gives_the_weights():

@@ -6,7 +6,7 @@ import yaml
 
 from genbench import UserError, search
 from genbench.config import SearchConfig, VAEConfig
-from genbench.data import DATASETS
+from genbench.data import DIGITS
 from genbench.records import read_runs, read_studies
 from genbench.search import Search, make_pruner
 from genbench.sweep import read_sweep
@@ -15,9 +15,9 @@ from genbench.sweep import read_sweep
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """A search over a small space, on three hundred digits; `options` are its flags."""
-    read = DATASETS["mnist-mini"]
+    read = DIGITS["mnist-mini"]
     monkeypatch.setitem(
-        DATASETS, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
+        DIGITS, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
     )
 
     def build(parameters=None, halving=None, run_cap=None, **options):
@@ -140,8 +140,8 @@ def test_a_pareto_metric_that_is_never_logged_is_named(make):
 
 
 def test_the_search_cannot_see_the_test_split(make, monkeypatch):
-    read, seen = DATASETS["mnist-mini"], []
-    monkeypatch.setitem(DATASETS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    read, seen = DIGITS["mnist-mini"], []
+    monkeypatch.setitem(DIGITS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
     study = make(final_epochs=1)
     study.run()
     assert set(seen) == {"train"}

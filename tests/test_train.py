@@ -8,7 +8,7 @@ import torch
 
 from genbench import UserError
 from genbench.config import AEConfig, VAEConfig
-from genbench.data import DATASETS, load_data
+from genbench.data import DIGITS, load_data
 from genbench.engines import make_evaluator
 from genbench.evaluate import load_run, split_scores
 from genbench.handlers import Diverged, to_grid, to_uint8
@@ -22,13 +22,13 @@ TOY = {"width": 16, "latent_dim": 3, "batch_size": 20, "epochs": 2, "wandb": "di
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
     """Three hundred digits in place of ten thousand."""
-    read = DATASETS["mnist-mini"]
+    read = DIGITS["mnist-mini"]
 
     def reader(root, split):
         images, labels = read(root, split)
         return images[:300], labels[:300]
 
-    monkeypatch.setitem(DATASETS, "mnist-mini", reader)
+    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
 
 
 def toy(tmp_path, kind=VAEConfig, **fields):
@@ -104,8 +104,8 @@ def test_a_search_trial_keeps_scalars_and_no_heavy_files(tmp_path):
 
 
 def test_the_test_split_is_read_only_when_asked_for(tmp_path, monkeypatch):
-    read, seen = DATASETS["mnist-mini"], []
-    monkeypatch.setitem(DATASETS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    read, seen = DIGITS["mnist-mini"], []
+    monkeypatch.setitem(DIGITS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
     scores = train(toy(tmp_path))
     assert seen == ["train"]
     assert not [name for name in scores if name.startswith("test/")]
@@ -164,7 +164,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_best_epoch(tmp_path):
     recipe, config, state = load_run(run.path)
     assert config.latent_dim == 3
     evaluator = make_evaluator(recipe, state, config)
-    assert split_scores(evaluator, load_data("mnist-mini"), "val")["val/elbo"] == scores["val/elbo"]
+    assert split_scores(evaluator, load_data(config), "val")["val/elbo"] == scores["val/elbo"]
     with pytest.raises(UserError, match="none: no run with checkpoints"):
         load_run(tmp_path / "none")
 
@@ -185,8 +185,8 @@ def test_one_dimensional_codes_have_a_manifold_of_one_row(tmp_path):
 def test_latents_and_pictures_are_those_of_the_held_out_images(tmp_path):
     train(toy(tmp_path, test=True))
     run = record(tmp_path)
-    _, labels = DATASETS["mnist-mini"](None, "test")
-    images, _ = DATASETS["mnist-mini"](None, "test")
+    _, labels = DIGITS["mnist-mini"](None, "test")
+    images, _ = DIGITS["mnist-mini"](None, "test")
     with np.load(run.path / "latents.npz") as latents, np.load(run.path / "pictures.npz") as pics:
         assert latents["labels"].tolist() == labels.tolist()
         assert latents["z"].shape == (300, 3)

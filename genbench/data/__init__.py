@@ -81,7 +81,7 @@ class Data:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
-        channels, height, width = self.splits["train"].images.shape[1:]
+        channels, height, width = self.splits["train"].pool.shape[1:]
         return channels, height, width
 
 
@@ -162,7 +162,8 @@ def _load_pictures(config: GANConfig, device: str) -> Data:
 
 def _mapped(images: np.ndarray) -> Tensor:
     """A mapped file's array as a tensor that reads it page by page; writes would stay private."""
-    assert isinstance(images, np.memmap) and images.filename
+    assert isinstance(images, np.memmap)
+    assert images.filename
     again = np.memmap(images.filename, np.uint8, "c", images.offset, images.shape)
     return torch.from_numpy(again)
 

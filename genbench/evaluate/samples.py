@@ -1,11 +1,16 @@
 """What GANs have: samples, their distances to real pictures, and their nearest real neighbours."""
 
+import math
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from genbench import UserError
 from genbench.config import GANConfig
 from genbench.data import Data, Split
+from genbench.evaluate import load_run
 from genbench.handlers import as_pictures, distances, real_features, render, sample_features
 from genbench.metrics.stability import squared_distances, thumbnails
 from genbench.models import Recipe, State, draw_z
@@ -17,6 +22,7 @@ NEIGHBOURS = 3
 CHUNK = 1_000  # pictures read at once
 STEPS = 9  # pictures of an interpolation, ends included
 LINES = 6
+ROW = 8  # pictures of an interpolation that is asked for
 
 
 def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -> dict[str, float]:
@@ -52,6 +58,45 @@ def _halves(split: Split) -> tuple[Tensor, Tensor]:
     index = _shuffled(split)
     first = torch.isin(sources[index], unique[order[: len(unique) // 2]])
     return index[first], index[~first]
+
+
+def draw(
+    run_dir: Path, n: int, seed: int, truncation: float = 0.0, interpolate: bool = False
+) -> np.ndarray:
+    """Pictures (n, C, S, S) `uint8` from a finished run's model.
+
+    Args:
+        run_dir: The run's folder.
+        n: Number of pictures; of an interpolation, rounded up to whole rows.
+        seed: Of the codes.
+        truncation: See `truncated`; 0: codes of N(0, 1).
+        interpolate: Rows of 8 pictures along great circles.
+
+    Raises:
+        UserError: The run cannot be drawn from, or n or truncation cannot be.
+    """
+    if n < 1 or truncation < 0:
+        raise UserError(f"n={n} and truncation={truncation}: at least 1 and 0")
+    recipe, config, state = load_run(run_dir)
+    if not recipe.generate:
+        raise UserError(f"{run_dir}: model {config.model} has no prior to draw from; train another")
+    rows = -(-n // ROW)
+    z = draw_z(state, config, 2 * rows if interpolate else n, seed)
+    if truncation:
+        z = truncated(z, truncation)
+    if interpolate:
+        z = torch.cat([great_circle(a, b, ROW) for a, b in z.unflatten(0, (rows, 2))])
+    return render(recipe, state, z)
+
+
+def truncated(z: Tensor, limit: float) -> Tensor:
+    """Codes of N(0, 1) as codes of N(0, 1) cut off at +-limit, the order of values kept.
+
+    The truncation trick (Brock et al. 2019, arXiv:1809.11096), without drawing again: through the
+    distribution function of one normal and back through that of the other.
+    """
+    root = math.sqrt(2)
+    return root * torch.erfinv(torch.erf(z / root) * math.erf(limit / root))
 
 
 def gallery(recipe: Recipe, state: State, config: GANConfig, data: Data) -> dict[str, np.ndarray]:

@@ -52,8 +52,12 @@ def to_uint8(x: Tensor) -> np.ndarray:
 
 
 def to_grid(x: Tensor, columns: int) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1], row by row with white between them, as one `uint8` picture."""
-    images = to_uint8(x)
+    """Images (N, C, H, W) in [0, 1] as one `uint8` picture, see `tile`."""
+    return tile(to_uint8(x), columns)
+
+
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures (N, H, W[, 3]) `uint8`, row by row with white between them, as one picture."""
     edges = [(0, -len(images) % columns), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3)
     tiles = np.pad(images, edges, constant_values=255)
     rows = tiles.reshape(-1, columns, *tiles.shape[1:]).swapaxes(1, 2)

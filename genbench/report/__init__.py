@@ -1,16 +1,45 @@
 """Run records in, figures, summary.md and summary.html out; needs neither torch nor W&B."""
 
 import base64
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from genbench import UserError
-from genbench.report import figures
-from genbench.report.conclusion import conclude
+from genbench.report import (
+    conclusion,
+    figures,
+    gan_conclusion,
+    gan_figures,
+    gan_tables,
+    tables,
+)
+from genbench.report.drawing import Drawn, Plan, draw_all
+from genbench.report.gan import GANChapter, choose_gan
 from genbench.report.select import Chapter, choose
-from genbench.report.tables import hyperparameters, notes, scores
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text, a header first, under a heading and above its notes."""
+
+    name: str  # in the list of contents
+    heading: str
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part of the report says, ready for the templates."""
+
+    data: str
+    title: str
+    conclusion: list[str]
+    tables: list[Table]
+    sections: dict[str, list[Drawn]]
 
 
 def write_report(runs_dir: str, out: str, data: str = "") -> Path:
@@ -19,7 +48,7 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     Args:
         runs_dir: Folder of run folders.
         out: Folder to write to; made if need be.
-        data: The data set to report on; empty: the one with the most finished runs.
+        data: The data set to report on; empty: of each part the one with the most finished runs.
 
     Returns:
         The path of summary.html.
@@ -27,30 +56,67 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     Raises:
         UserError: Nothing to report, or `out` cannot be written.
     """
-    chapter = choose(runs_dir, data)
+    chapter, gans = choose(runs_dir, data), choose_gan(runs_dir, data)
+    if not chapter and not gans:
+        what = f"finished run on {data}" if data else "finished run"
+        raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     folder = Path(out).expanduser()
     try:
-        return _write(chapter, folder)
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        parts = [_codes(chapter, folder)] if chapter else []
+        return _write(parts + ([_gans(gans, folder)] if gans else []), folder)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error}); name another") from error
 
 
-def _write(chapter: Chapter, folder: Path) -> Path:
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    sections: dict[str, list[figures.Drawn]] = {}
-    for drawn in figures.draw_all(chapter, folder / "figures"):
+def _codes(chapter: Chapter, folder: Path) -> Part:
+    """Part 1: AE and VAE."""
+    titles = " and ".join(entry.title for entry in chapter.entries)
+    heading = f"Scores on the {chapter.split} split"
+    return Part(
+        chapter.data,
+        f"{titles} on {chapter.data}",
+        conclusion.conclude(chapter),
+        [
+            Table("Scores", heading, tables.scores(chapter), tables.notes(chapter)),
+            _hyperparameters(tables.hyperparameters(chapter.entries)),
+        ],
+        _sections(figures.plan(chapter), folder),
+    )
+
+
+def _gans(chapter: GANChapter, folder: Path) -> Part:
+    """Part 2: GANs."""
+    stability = gan_tables.stability(chapter), gan_tables.stability_notes()
+    return Part(
+        chapter.data,
+        f"GAN on {chapter.data}",
+        gan_conclusion.conclude(chapter),
+        [
+            Table("Scores", "Scores", gan_tables.scores(chapter), gan_tables.notes(chapter)),
+            Table("Stability", "Stability", *stability),
+            _hyperparameters(gan_tables.hyperparameters(chapter.entries)),
+        ],
+        _sections(gan_figures.plan(chapter), folder),
+    )
+
+
+def _hyperparameters(rows: list[list[str]]) -> Table:
+    return Table("Hyper-parameters", "Hyper-parameters", rows)
+
+
+def _sections(plan: Plan, folder: Path) -> dict[str, list[Drawn]]:
+    """The plan's figures, drawn, under their headings."""
+    sections: dict[str, list[Drawn]] = {}
+    for drawn in draw_all(plan, folder / "figures"):
         sections.setdefault(drawn.heading, []).append(drawn)
-    content = {
-        "chapter": chapter,
-        "conclusion": conclude(chapter),
-        "scores": scores(chapter),
-        "notes": notes(chapter),
-        "hyperparameters": hyperparameters(chapter),
-        "sections": sections,
-    }
+    return sections
+
+
+def _write(parts: list[Part], folder: Path) -> Path:
     page = folder / "summary.html"
-    (folder / "summary.md").write_text(_render("summary.md.j2", content, escape=False))
-    page.write_text(_render("summary.html.j2", content, escape=True))
+    (folder / "summary.md").write_text(_render("summary.md.j2", {"parts": parts}, escape=False))
+    page.write_text(_render("summary.html.j2", {"parts": parts}, escape=True))
     return page
 
 

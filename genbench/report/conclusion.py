@@ -3,7 +3,7 @@
 import math
 
 from genbench.records import Record
-from genbench.report.select import Chapter, Entry
+from genbench.report.select import Chapter, Column, Entry, Score
 from genbench.report.studies import default_value, importances, trial_counts
 
 CLEAR = 2.0  # a difference counts if it is above so many times the spread over seeds
@@ -28,28 +28,43 @@ def conclude(chapter: Chapter) -> list[str]:
 
 
 def compare(
-    a: Entry, b: Entry, name: str, claim: str, unit: str, digits: int, lower: bool = False
+    a: Column,
+    b: Column,
+    name: str,
+    claim: str,
+    unit: str,
+    digits: int,
+    lower: bool = False,
+    ratio: bool = False,
 ) -> str | None:
-    """Which of two models is better by one measure, and whether the seeds bear it out."""
+    """Which of two models is better by one measure, and whether the seeds bear it out.
+
+    With `ratio`, a difference that they bear out is also said as a factor.
+    """
     first, second = a.score(name), b.score(name)
     if not first or not second:
         return None
     winner, loser = (a, b) if (first.mean < second.mean) == lower else (b, a)
     best, other = (first, second) if winner is a else (second, first)
     numbers = f"{best.show(digits)} against {other.show(digits)}{unit}"
-    gap = abs(first.mean - second.mean)
     if first.std is None or second.std is None:
         return (
-            f"The {winner.title} {claim} than the {loser.title} ({numbers}), "
+            f"The {winner.named} {claim} than the {loser.named} ({numbers}), "
             "but without several seeds of both nobody knows how sure that is."
         )
-    spread = math.hypot(first.std, second.std)
-    if gap <= CLEAR * spread:
+    if not clear(first, second):
         return (
-            f"Neither {claim}: {a.title} {first.show(digits)}, {b.title} {second.show(digits)}"
+            f"Neither {claim}: {a.named} {first.show(digits)}, {b.named} {second.show(digits)}"
             f"{unit}, a difference within {CLEAR:g} times the spread over seeds."
         )
-    return f"The {winner.title} {claim} than the {loser.title}: {numbers}."
+    low, high = sorted((first.mean, second.mean))
+    factor = f", a factor of {high / low:.1f}" if ratio and low > 0 else ""
+    return f"The {winner.named} {claim} than the {loser.named}: {numbers}{factor}."
+
+
+def clear(a: Score, b: Score) -> bool:
+    """Whether two scores differ by more than their seeds do; a lone seed has no spread."""
+    return abs(a.mean - b.mean) > CLEAR * math.hypot(a.std or 0.0, b.std or 0.0)
 
 
 def about_sizes(ae: Entry, vae: Entry) -> str | None:

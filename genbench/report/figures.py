@@ -1,68 +1,25 @@
-"""The report's figures, drawn from run folders and study files."""
+"""The figures of AE and VAE, drawn from run folders and study files."""
 
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-import optuna
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as optuna_plots
 
+from genbench.report.drawing import TRAIN, VAL, Plan, arrays
 from genbench.report.select import Chapter, Entry
 from genbench.report.studies import completed, importances, to_study
 
-matplotlib.use("Agg")
-STYLE: Any = {
-    "savefig.dpi": 130,
-    "savefig.bbox": "tight",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-}
-TRAIN, VAL = "#1f77b4", "#d95f02"
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 NAMES = {"loss": "loss", "reconstruction": "reconstruction", "kl": "KL"}
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on disk, under a heading of the report."""
-
-    path: Path
-    heading: str
-    caption: str
-
-
-Plan = Iterator[tuple[str, str, str, Callable[[], Figure]]]  # file, heading, caption, drawing
-
-
-def draw_all(chapter: Chapter, folder: Path) -> list[Drawn]:
-    """Draw every figure that the chapter's records allow, as <folder>/<name>.png."""
-    drawn = []
-    with plt.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Attempting to set identical low and high")  # Optuna's
-        for name, heading, caption, draw in _plan(chapter):
-            figure = draw()
-            path = folder / f"{name}.png"
-            figure.savefig(path)
-            plt.close(figure)
-            drawn.append(Drawn(path, heading, caption))
-    return drawn
-
-
-def _plan(chapter: Chapter) -> Plan:
-    """What there is to draw, in the report's order."""
+def plan(chapter: Chapter) -> Plan:
+    """What there is to draw of AE and VAE, in the report's order."""
     for entry in chapter.entries:
         yield (
             f"{entry.model}_loss",
@@ -73,12 +30,19 @@ def _plan(chapter: Chapter) -> Plan:
         )
     drawable = [entry for entry in chapter.entries if _has_pictures(entry)]
     if drawable:
-        yield (
-            "reconstructions",
-            "Reconstructions",
-            f"The first images of the {drawable[0].split} split and what each model makes of them.",
-            partial(reconstructions, drawable),
-        )
+        yield from _plan_pictures(drawable)
+    for entry in chapter.entries:
+        yield from _plan_search(entry)
+
+
+def _plan_pictures(drawable: list[Entry]) -> Plan:
+    """The figures of models that kept pictures and codes."""
+    yield (
+        "reconstructions",
+        "Reconstructions",
+        f"The first images of the {drawable[0].split} split and what each model makes of them.",
+        partial(reconstructions, drawable),
+    )
     shadows = {
         entry.model: projections(_array(entry, "latents")["z"][:POINTS]) for entry in drawable
     }
@@ -116,8 +80,6 @@ def _plan(chapter: Chapter) -> Plan:
                 f"{entry.title}: images decoded from draws of the prior.",
                 partial(samples, entry),
             )
-    for entry in chapter.entries:
-        yield from _plan_search(entry)
 
 
 def _plan_search(entry: Entry) -> Plan:
@@ -163,8 +125,7 @@ def _has_pictures(entry: Entry) -> bool:
 
 def _array(entry: Entry, name: str) -> dict[str, np.ndarray]:
     """The arrays of the first seed's <name>.npz."""
-    with np.load(entry.runs[0].path / f"{name}.npz", allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    return arrays(entry.runs[0], name)
 
 
 def losses(entry: Entry) -> Figure:

@@ -1,6 +1,8 @@
 """The report's tables, as rows of text."""
 
-from genbench.report.select import Chapter
+from collections.abc import Sequence
+
+from genbench.report.select import C, Chapter, Column, Selection
 
 # name, title, digits after the point
 MEASURES = (
@@ -20,28 +22,42 @@ NOT_SHOWN = {"runs_dir", "data_dir", "wandb", "device", "group", "save", "test",
 
 def scores(chapter: Chapter) -> list[list[str]]:
     """A header and a row a measure: its title, then each model's mean ± std over seeds."""
-    rows = [["", *(entry.title for entry in chapter.entries)]]
-    rows.append(["Training seeds", *(str(len(entry.runs)) for entry in chapter.entries)])
-    for name, title, digits in MEASURES:
-        found = [entry.score(name) for entry in chapter.entries]
-        if any(found):
-            rows.append([title, *(one.show(digits) if one else "—" for one in found)])
-    sizes = [f"{entry.runs[0].about['parameters']:,}" for entry in chapter.entries]
-    rows.append(["Parameters", *sizes])
-    return rows
+    entries = chapter.entries
+    rows = [score_row(entries, name, title, digits) for name, title, digits in MEASURES]
+    return [*heads(entries), *filter(None, rows), parameters(entries)]
 
 
-def hyperparameters(chapter: Chapter) -> list[list[str]]:
+def heads(entries: Sequence[Column]) -> list[list[str]]:
+    """The columns' titles, and over how many trainings the means are."""
+    return [
+        ["", *(entry.title for entry in entries)],
+        ["Training seeds", *(str(len(entry.runs)) for entry in entries)],
+    ]
+
+
+def score_row(entries: Sequence[Column], name: str, title: str, digits: int) -> list[str]:
+    """A measure's title and its score in each column; empty where no column has one."""
+    found = [entry.score(name) for entry in entries]
+    shown = [one.show(digits) if one else "—" for one in found]
+    return [title, *shown] if any(found) else []
+
+
+def parameters(entries: Sequence[Column]) -> list[str]:
+    """How many weights are trained."""
+    return ["Parameters", *(f"{entry.about['parameters']:,}" for entry in entries)]
+
+
+def hyperparameters(entries: Sequence[Column]) -> list[list[str]]:
     """A header and a row a hyper-parameter, `(searched)` behind those the search chose."""
-    rows = [["", *(entry.title for entry in chapter.entries)]]
-    names = {name: None for entry in chapter.entries for name in entry.runs[0].config}
+    rows = [["", *(entry.title for entry in entries)]]
+    names = {name: None for entry in entries for name in entry.config}
     for name in names:
         if name in NOT_SHOWN or name == "seed":
             continue
         cells = []
-        for entry in chapter.entries:
-            value = entry.runs[0].config.get(name, "—")
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        for entry in entries:
+            value = entry.config.get(name, "—")
+            text = f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
             searched = entry.chosen_by and name in entry.chosen_by["space"]
             cells.append(f"{text} (searched)" if searched else text)
         rows.append([name, *cells])
@@ -50,14 +66,11 @@ def hyperparameters(chapter: Chapter) -> list[list[str]]:
 
 def notes(chapter: Chapter) -> list[str]:
     """What the scores depend on, for the lines under the table."""
-    run = chapter.entries[0].runs[0]
-    images, config, versions = run.about["images"], run.config, run.about["versions"]
+    config = chapter.entries[0].config
     binarized = "" if config.get("binarize", "none") == "none" else ", pixels binarised dynamically"
-    commits = sorted({str(r.about.get("commit"))[:9] for e in chapter.entries for r in e.runs})
     seeds = max(len(entry.runs) for entry in chapter.entries)
     once = ", scored once; searches never see the test split" if chapter.split == "test" else ""
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(chapter.counts.items()))
-    lines = [
+    return [
         f"Mean ± standard deviation over training seeds (up to {seeds}), each at its best epoch by "
         f"validation{once}.",
         f"Likelihood {config['likelihood']}{binarized}. Sums over pixels and latent dimensions, "
@@ -66,10 +79,21 @@ def notes(chapter: Chapter) -> list[str]:
         "the least possible BCE is above 0.",
         "k-NN (k = 5) and linear probe learn from up to 10,000 training codes. Active units: "
         "dimensions whose mean code has a variance above 0.01 (Burda et al. 2016).",
-        f"Data {chapter.data}: {images['train']} training, {images['val']} validation and "
-        f"{images.get('test', 'no')} test images, SHA-256 {run.about['data_hash'][:12]}….",
-        f"Made at commit {', '.join(commits)} with genbench {versions['genbench']}, torch "
-        f"{versions['torch']} on {run.about['hardware']} ({run.about['threads']} threads). "
-        f"Runs in the folder: {counts}.",
+        *provenance(chapter, "images"),
     ]
-    return lines + [f"Left out: {what}." for what in chapter.left_out]
+
+
+def provenance(chapter: Selection[C], what: str) -> list[str]:
+    """Which data, code and machines the scores come from, and what was left out."""
+    runs = [run for entry in chapter.entries for run in entry.runs + entry.failed]
+    images, versions = runs[0].about["images"], runs[0].about["versions"]
+    commits = sorted({str(run.about.get("commit"))[:9] for run in runs})
+    machines = sorted({f"{r.about['hardware']} ({r.about['threads']} threads)" for r in runs})
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(chapter.counts.items()))
+    return [
+        f"Data {chapter.data}: {images['train']} training, {images['val']} validation and "
+        f"{images.get('test', 'no')} test {what}, SHA-256 {runs[0].about['data_hash'][:12]}….",
+        f"Made at commit {', '.join(commits)} with genbench {versions['genbench']}, torch "
+        f"{versions['torch']} on {', '.join(machines)}. Runs in the folder: {counts}.",
+        *(f"Left out: {what}." for what in chapter.left_out),
+    ]

@@ -1,0 +1,81 @@
+"""What `genbench` does, a function a command: its parameters are the flags. Imports are lazy."""
+
+from pathlib import Path
+from typing import Literal
+
+from genbench import UserError
+
+
+def sample(
+    run: str,
+    /,
+    n: int = 64,
+    seed: int = 0,
+    out: str = "grid.png",
+    truncation: float = 0.0,
+    interpolate: bool = False,
+    format: Literal["grid", "png-folder"] = "grid",
+    runs_dir: str = "runs",
+) -> None:
+    """Draw pictures from a trained model.
+
+    Args:
+        run: The run's folder, or its name below runs_dir.
+        n: Number of pictures.
+        seed: Of the codes z; the first pictures are the same for any n.
+        out: File to write; the folder for png-folder.
+        truncation: Draw z from N(0, 1) cut off beyond plus and minus this: fewer surprises, less
+            variety (Brock et al. 2019); 0: not cut off.
+        interpolate: Rows of 8 pictures, each along the great circle between two codes.
+        format: One picture with all of them, or a folder with a PNG each.
+        runs_dir: Folder with the run folders.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from genbench.evaluate.samples import draw
+    from genbench.handlers import as_pictures, tile
+
+    folder = Path(run) if Path(run).is_dir() else Path(runs_dir) / run
+    pictures = as_pictures(draw(folder, n, seed, truncation, interpolate))
+    target = Path(out).expanduser()
+    if format == "png-folder" and out == "grid.png":
+        target = Path("samples")
+    try:
+        if format == "grid":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(tile(pictures, min(8, len(pictures)))).save(target)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            for i, picture in enumerate(np.asarray(pictures)):
+                Image.fromarray(picture).save(target / f"{i:05d}.png")
+    except (OSError, ValueError) as error:
+        raise UserError(f"out={out}: cannot be written ({error}); name another") from error
+    print(f"{len(pictures)} pictures of {folder.name}: {target}")
+
+
+def data(
+    action: Literal["audit"],
+    /,
+    data: Literal["folder", "propaganda-debian"] = "folder",
+    data_dir: str = "",
+    image_size: int = 64,
+    crops: int = 0,
+) -> None:
+    """Say what is in a folder of pictures, and what training will do with each kind.
+
+    Args:
+        action: audit.
+        data: A data set of picture files.
+        data_dir: folder: the pictures.
+        image_size: Side of the squares that they are cut to, in pixels.
+        crops: Random squares cut from a picture (0: its centre).
+    """
+    from genbench.config import GANConfig
+    from genbench.data.art import PROPAGANDA
+    from genbench.data.audit import audit
+
+    config = GANConfig(data=data, data_dir=data_dir, image_size=image_size, crops=crops)
+    folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
+    for line in audit(folder, image_size, crops):
+        print(line)

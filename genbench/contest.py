@@ -1,0 +1,87 @@
+"""Two configurations of a GAN on equal terms: same data, same training time, same score."""
+
+import dataclasses
+import statistics
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from genbench.config import FOLDER, Checked, Count, Device, GANConfig, Positive, Range, WandbMode
+from genbench.records import finished
+from genbench.run import git
+from genbench.train import train
+
+FOREVER = 1_000_000  # epochs: the minutes end the training
+# Radford et al. 2015, section 4, with the loss of Goodfellow et al. 2014.
+BASELINE: dict[str, Any] = {
+    **{"arch": "dcgan", "loss": "bce", "latent_dim": 100, "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
+    **{"r1": 0.0, "r2": 0.0, "ema": 0.0, "diffaugment": "", "lr_ratio": 1.0},
+}
+WIDTHS, BATCHES = (16, 32), (32, 64)  # the published 64 and 128 are hopeless in minutes on a CPU
+
+
+@dataclass(frozen=True)
+class ContestConfig(Checked):
+    """Train the default GAN and the DCGAN of 2015 for the same time, and compare."""
+
+    data: str = "synthetic-art"  # synthetic-art, propaganda-debian, abstract-art or folder
+    data_dir: str = ""  # folder: the pictures
+    image_size: int = 64  # side in pixels, a power of two
+    crops: Annotated[int, Range(0)] = 0  # random squares cut from a picture (0: its centre)
+    minutes: Annotated[float, Positive] = 5.0  # training time of each run
+    seeds: Count = 5  # trainings of each; seed 0 only chooses the baseline's width and batch
+    runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+
+
+def contest(options: ContestConfig) -> dict[str, list[dict[str, float]]]:
+    """Train what is not there yet; the scores of each seed, by side.
+
+    The baseline's width and batch are the pair with the least validation KID at seed 0. A run that
+    is finished at this commit is not repeated: the same command goes on where it was stopped.
+    """
+    common = dataclasses.asdict(options) | {"epochs": FOREVER, "score_every": FOREVER}
+    seeds = range(1, common.pop("seeds") + 1)
+    default = GANConfig(**common, seed=0, group=f"contest-{options.data}")
+    candidates = [
+        dataclasses.replace(default, **BASELINE, width=width, batch_size=batch)
+        for width in WIDTHS
+        for batch in BATCHES
+    ]
+    trials = [_scores(one, f"dcgan {one.width}x{one.batch_size}") for one in candidates]
+    chosen = candidates[min(range(len(trials)), key=lambda i: _kid(trials[i]))]
+    sides = {"default": default, f"dcgan+bce, width {chosen.width}, batch {chosen.batch_size}": chosen}
+    return {
+        name: [
+            _scores(dataclasses.replace(side, seed=seed, test=True), f"{side.arch}, seed {seed}")
+            for seed in seeds
+        ]
+        for name, side in sides.items()
+    }
+
+
+def _scores(config: GANConfig, title: str) -> dict[str, float]:
+    """The scores of a run like this, trained now if there is none."""
+    commit = git("rev-parse", "HEAD")
+    there = finished(config.runs_dir, config.experiment, config.seed, commit, config.test)
+    return there.scores if there else train(config, title=title)
+
+
+def _kid(scores: dict[str, float]) -> float:
+    return next(value for name, value in scores.items() if name.startswith("val/kid_"))
+
+
+def table(sides: dict[str, list[dict[str, float]]]) -> list[str]:
+    """Lines: mean ± std over seeds of every distance and its floor, a column a side."""
+    first = next(iter(sides.values()))[0]
+    names = [name for name in first if "_lite0_n" in name and not name.startswith("val/")]
+    lines = [f"{'':28}" + "".join(f"{side:>36}" for side in sides)]
+    for name in names:
+        cells = [_mean_std([scores[name] for scores in runs]) for runs in sides.values()]
+        lines.append(f"{name:28}" + "".join(f"{cell:>36}" for cell in cells))
+    return lines
+
+
+def _mean_std(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.4g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.5g}{spread}"

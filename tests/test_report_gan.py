@@ -1,0 +1,526 @@
+"""The report's part on GANs, on hand-made records: other numbers, other rows and sentences."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from records import FAILURE, Records, tile
+
+from genbench import UserError
+from genbench.report import write_report
+from genbench.report.drawing import DPI, LINE
+from genbench.report.gan import choose_gan
+from genbench.report.gan_conclusion import conclude
+from genbench.report.gan_figures import evenly, first_tiles
+from genbench.report.gan_tables import hyperparameters, notes, scores, stability
+
+BASELINE = {"arch": "dcgan", "loss": "bce"}
+FIGURES = {
+    *("losses_disc_gene.png", "real_fake_scores.png", "gan_divergence.png"),
+    *("generated-images-0001.png", "generated-images-0003.png", "generated-images-0006.png"),
+    *("generated-strip.png", "generated_against_original.png"),
+    *("nearest_neighbours.png", "gan_interpolations.png"),
+}
+FD, KID = "test/fd_lite0_n1500", "test/kid_lite0_n1500"
+FD_TITLE = "Fréchet distance to held-out pictures (lite0, N = 1500) ↓"
+KID_TITLE = "KID to held-out pictures (lite0, N = 1500) ↓"
+FLOOR = "the same between real pictures (floor)"
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path / "runs")
+
+
+def chosen(records, data=""):
+    return choose_gan(str(records.folder), data)
+
+
+def said_of(records, *texts):
+    """The sentences of the conclusion that hold all of these texts."""
+    return [s for s in conclude(chosen(records)) if all(text in s for text in texts)]
+
+
+def seeds(records, name, values, key="g", **more):
+    for seed, value in enumerate(values):
+        records.gan(seed=seed, key=key, scores={name: value}, **more)
+
+
+def both(records, name, ours, baselines):
+    """Trainings of a resnet with r3 and of the baseline, a value of the score each."""
+    seeds(records, name, ours)
+    seeds(records, name, baselines, key="b", config=BASELINE)
+
+
+def report(records, out, data=""):
+    write_report(str(records.folder), str(out), data)
+    return (out / "summary.md").read_text(), (out / "summary.html").read_text()
+
+
+# which runs
+
+
+def test_the_best_stands_first_and_the_baseline_beside_it(records):
+    both(records, KID, [0.02, 0.03], [0.05, 0.06])
+    records.gan(key="l", config={"arch": "dcgan", "loss": "lsgan"}, scores={KID: 0.001})
+    chapter = chosen(records)
+    titles = [entry.title for entry in chapter.entries]
+    assert titles == ["resnet, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]  # two seeds before one
+    assert chapter.split == "test"
+
+
+def test_the_smaller_kid_is_the_better_and_may_be_the_baselines(records):
+    both(records, KID, [0.05, 0.06], [0.02, 0.03])
+    assert [e.title for e in chosen(records).entries] == ["dcgan, bce (baseline)", "resnet, r3"]
+
+
+def test_the_baseline_is_kept_where_more_than_three_pairs_are_better(records):
+    for i, loss in enumerate(["r3", "hinge", "lsgan"]):
+        records.gan(key=loss, config={"loss": loss}, scores={KID: 0.01 * (i + 1)})
+    records.gan(key="b", config=BASELINE, scores={KID: 0.5})
+    chapter = chosen(records)
+    titles = [entry.title for entry in chapter.entries]
+    assert titles == ["resnet, r3", "resnet, hinge", "dcgan, bce (baseline)"]
+    assert chapter.left_out == ["1 run of the resnet with lsgan"]
+
+
+def test_tested_runs_come_before_better_untested_ones(records):
+    records.gan(key="tested", scores={"val/kid_lite0_n500": 0.5})
+    for seed in range(3):
+        records.gan(seed=seed, key="untested", tested=False, scores={"val/kid_lite0_n500": 0.1})
+    (entry,) = chosen(records).entries
+    assert entry.about["key"] == "tested"
+    assert chosen(records).left_out == ["3 runs of the resnet with r3 under other settings"]
+
+
+def test_untested_groups_are_ranked_by_validation_kid(records):
+    for key, kid in (("worse", 0.2), ("better", 0.1)):
+        records.gan(key=key, tested=False, scores={"val/kid_lite0_n500": kid})
+    (entry,) = chosen(records).entries
+    assert entry.about["key"] == "better"
+    assert chosen(records).split == "val"
+
+
+def test_an_untested_run_is_not_pooled_with_tested_ones(records):
+    records.gan(seed=0)
+    records.gan(seed=1, tested=False)
+    (entry,) = chosen(records).entries
+    assert [run.config["seed"] for run in entry.runs] == [0]
+
+
+def test_a_seed_counts_once_the_later_run(records):
+    records.gan(seed=0, **FAILURE)
+    records.gan(seed=0, scores={KID: 0.5})
+    (entry,) = chosen(records).entries
+    assert (len(entry.runs), len(entry.failed)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"config": {"data": "abstract-art"}}, "1 run on abstract-art"),
+        ({"config": {"image_size": 128}}, "1 run on synthetic-art with image_size=128"),
+        ({"config": {"held_out": 100}}, "1 run on synthetic-art with held_out=100"),
+        ({"data_hash": "f" * 60}, "1 run on synthetic-art with data_hash=ffffffffffff"),
+    ],
+)
+def test_other_data_share_no_table_and_are_named(records, more, text):
+    records.gan(seed=0)
+    records.gan(seed=1)
+    records.gan(seed=2, scores={KID: 0.0001}, **more)
+    chapter = chosen(records)
+    assert chapter.left_out == [text]
+    assert len(chapter.entries[0].runs) == 2
+
+
+def test_only_runs_that_ended_by_themselves_count(records):
+    records.gan(seed=0, status="failed", error="KeyboardInterrupt", stability={"diverged": False})
+    assert chosen(records) is None
+    records.gan(seed=1, status="pruned")
+    assert chosen(records) is None
+    records.gan(seed=2, **FAILURE)
+    assert len(chosen(records).entries[0].failed) == 1
+
+
+# the tables
+
+
+def test_scores_stand_above_their_floors_as_mean_and_deviation(records):
+    both(records, FD, [100.0, 110.0, 120.0], [300.0])
+    rows = scores(chosen(records))
+    assert rows[0] == ["", "resnet, r3", "dcgan, bce (baseline)"]
+    titles = [row[0] for row in rows]
+    at = titles.index(FD_TITLE)
+    assert rows[at][1:] == ["110.0 ± 10.0", "300.0"]
+    assert rows[at + 1] == [FLOOR, "50.0 ± 0.0", "50.0"]
+    assert rows[titles.index(KID_TITLE)][1:] == ["0.0200 ± 0.0000", "0.0200"]
+    table = {row[0]: row[1] for row in rows}
+    assert table["Training seeds"] == "3"
+    assert table["KL of the colour histograms, best epoch (nats a pixel) ↓"] == "0.200 ± 0.000"
+    jensen = "Jensen-Shannon, lower bound, last epoch (nats, at most 0.69) ↓"
+    assert table[jensen] == "0.160 ± 0.000"
+    assert table["D's accuracy on training / held-out pictures, last epoch"] == "1.05 ± 0.00"
+    assert table["Steps trained"] == "120 ± 0"
+    assert table["Parameters"] == "4,321"
+
+
+def test_unlike_n_and_extractors_share_no_row(records):
+    both(records, FD, [100.0], [300.0])
+    other = {KID.replace("1500", "700"): 0.5, KID.replace("lite0", "inception"): 0.7}
+    records.gan(key="h", config={"loss": "hinge"}, scores=other)
+    rows = scores(chosen(records))
+    found = {row[0]: row[1:] for row in rows if row[0].startswith("KID to held-out")}
+    assert found["KID to held-out pictures (lite0, N = 700) ↓"].count("—") == 2
+    assert found["KID to held-out pictures (inception, N = 1500) ↓"].count("—") == 2
+    assert found[KID_TITLE] == ["0.0200"] * 3
+    for title in (row[0] for row in rows):
+        assert len(re.findall("N = ", title)) <= 1
+
+
+def test_configurations_are_not_ranked_by_scores_of_unlike_n(records):
+    for seed in range(2):
+        records.gan(seed=seed, key="a")
+    record = records.gan(key="b", config={"loss": "hinge"}, scores={KID: 1e-9}) / "summary.json"
+    record.write_text(record.read_text().replace("n1500", "n700"))
+    records.gan(seed=1, key="b", config={"loss": "hinge"}, scores={KID: 0.5})
+    assert chosen(records).entries[0].title == "resnet, r3"
+
+
+def test_without_a_test_the_validation_scores_are_shown(records):
+    records.gan(tested=False)
+    titles = [row[0] for row in scores(chosen(records))]
+    assert "KID to validation pictures (lite0, N = 500) ↓" in titles
+    assert not any("held-out pictures (lite0" in title for title in titles)
+
+
+def test_of_debians_tiles_the_training_pictures_are_the_reference(records):
+    records.gan(config={"data": "propaganda-debian"}, scores={"train/kid_lite0_n1000": 0.04})
+    chapter = chosen(records)
+    assert chapter.split == "train"
+    assert scores(chapter)[2][0] == "Fréchet distance to training pictures (lite0, N = 1000) ↓"
+    assert any("two tiles are held out" in note for note in notes(chapter))
+    (said,) = said_of(records, "By KID")
+    assert "farther from training pictures than other real ones are: 0.0400" in said
+
+
+def test_few_held_out_pictures_are_pointed_out(records):
+    records.gan(scores={"train/kid_lite0_n300": 0.1})
+    assert not any("say little" in note for note in notes(chosen(records)))
+    records.gan(seed=1, scores={"test/fd_lite0_n100": 1.0})
+    assert any("they compare 100 pictures a side" in note for note in notes(chosen(records)))
+
+
+def test_what_went_wrong_is_counted_and_left_out_of_means(records):
+    records.gan(seed=0, stability={"oscillation_d": 0.2, "spread": 0.5})
+    records.gan(seed=1, stability={"oscillation_d": 0.4, "collapsed": True, "spread": 0.1})
+    records.gan(seed=2, stability={"oscillation_d": 99.0}, **FAILURE)
+    table = {row[0]: row[1:] for row in stability(chosen(records))}
+    assert table["Oscillation of the discriminator's loss"] == ["0.300 ± 0.141"]
+    assert table["Spread of the samples (1: the real pictures')"] == ["0.30 ± 0.28"]
+    assert table["Trainings that collapsed"] == ["1 of 3"]
+    assert table["Trainings that diverged"] == ["1 of 3"]
+
+
+def test_hyper_parameters_that_differ_come_first(records):
+    both(records, KID, [0.02], [0.05])
+    rows = hyperparameters(chosen(records).entries)
+    assert rows[1:3] == [["arch", "resnet", "dcgan"], ["loss", "r3", "bce"]]
+    assert rows[3][1] == rows[3][2]
+    assert ["diffaugment", "none", "none"] in rows
+
+
+# the conclusion
+
+
+def test_the_nearer_configuration_is_said_with_its_factor(records):
+    both(records, FD, [100.0, 101.0, 102.0], [300.0, 301.0, 302.0])
+    (said,) = said_of(records, "nearer", "Fréchet")
+    assert said == (
+        "The resnet with r3 comes nearer to the held-out pictures by Fréchet distance (lite0, "
+        "N = 1500) than the baseline (dcgan with bce): 101.0 ± 1.0 against 301.0 ± 1.0, "
+        "a factor of 3.0."
+    )
+
+
+def test_other_distances_turn_the_sentence_round(records):
+    both(records, KID, [0.08, 0.081], [0.02, 0.021])
+    (said,) = said_of(records, "nearer", "KID")
+    assert said.startswith("The baseline (dcgan with bce) comes nearer")
+    assert said.endswith(
+        "resnet with r3: 0.0205 ± 0.0007 against 0.0805 ± 0.0007, a factor of 3.9."
+    )
+
+
+def test_distances_within_the_spread_are_no_difference(records):
+    both(records, FD, [100.0, 150.0], [110.0, 160.0])
+    (said,) = said_of(records, "Fréchet", "times the spread over seeds")
+    assert said.startswith("Neither comes nearer")
+
+
+def test_a_lone_seed_proves_nothing(records):
+    both(records, FD, [100.0], [300.0])
+    (said,) = said_of(records, "nearer", "Fréchet")
+    assert said.endswith("nobody knows how sure that is.")
+    assert "factor" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            [100.0, 102.0],
+            "are farther from held-out pictures than other real ones are: "
+            "101.0 ± 1.4 against 50.0, 2.0 times the floor.",
+        ),
+        (
+            [49.0, 52.0],
+            "are no farther from held-out pictures than other real pictures are: "
+            "50.5 ± 2.1 against 50.0.",
+        ),
+        ([100.0], "100.0 against 50.0, 2.0 times the floor (a single seed)."),
+    ],
+)
+def test_the_distance_to_the_floor_is_said(records, values, text):
+    seeds(records, FD, values)
+    (said,) = said_of(records, "By Fréchet")
+    assert said.endswith(text)
+
+
+def test_steadier_losses_are_said_with_a_warning_of_their_scales(records):
+    for seed in range(2):
+        records.gan(seed=seed, stability={"oscillation_d": 0.1 + seed / 100})
+        records.gan(seed=seed, key="b", config=BASELINE, stability={"oscillation_d": 0.4})
+    (said,) = said_of(records, "steadier discriminator loss than the baseline")
+    assert "0.105 ± 0.007 against 0.400 ± 0.000, a factor of 3.8" in said
+    assert said_of(records, "Neither has a steadier generator loss")
+    assert said_of(records, "Their losses, r3 and bce, have unlike scales")
+
+
+@pytest.mark.parametrize(
+    ("collapsed", "failed", "text"),
+    [
+        (False, False, "Of 2 trainings of the resnet with r3, none ended collapsed or diverged."),
+        (True, False, "Of 2 trainings of the resnet with r3, 1 ended collapsed."),
+        (False, True, "Of 2 trainings of the resnet with r3, 1 diverged."),
+        (True, True, "Of 2 trainings of the resnet with r3, 1 ended collapsed and 1 diverged."),
+    ],
+)
+def test_collapses_and_divergences_are_counted(records, collapsed, failed, text):
+    records.gan(seed=0, stability={"collapsed": collapsed})
+    records.gan(seed=1, **(FAILURE if failed else {}))
+    assert said_of(records, text)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"),
+    [
+        (0.0, "The discriminator of the resnet with r3 was never saturated."),
+        (2.5, "was saturated in 1 of 2 trainings, for up to 2.5 epochs on end"),
+    ],
+)
+def test_saturation_is_said(records, epochs, text):
+    records.gan(seed=0, stability={"saturated_epochs": epochs})
+    records.gan(seed=1)
+    assert said_of(records, text)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "text"),
+    [
+        ([1.02, 1.04], "does not memorise training pictures: its accuracy on them is 1.03 ± 0.01"),
+        ([1.3, 1.32], "memorises training pictures: its accuracy on them is 1.31 ± 0.01 times"),
+        ([1.0, 1.6], "memorises training pictures is up to the seed: its accuracy on them is 1.30"),
+    ],
+)
+def test_a_discriminator_that_memorises_is_named(records, ratios, text):
+    for seed, ratio in enumerate(ratios):
+        path = records.gan(seed=seed) / "metrics.jsonl"
+        path.write_text(path.read_text().replace("1.05", str(ratio)))
+    assert said_of(records, text)
+
+
+@pytest.mark.parametrize(
+    ("kids", "text"),
+    [
+        ([[8, 8, 6, 6, 3, 3]] * 2, "fell by 50%: longer training may help."),
+        ([[8, 8, 6, 6, 6, 6]] * 2, "rose by 0%: longer training alone promises little."),
+        ([[8, 8, 4, 4, 6, 6]] * 2, "rose by 50%: longer training alone promises little."),
+        ([[8, 8, 6, 6, 3, 3], [8, 8, 6, 6, 6, 6]], "fell by 25% on average, in 1 of 2 trainings"),
+    ],
+)
+def test_a_kid_that_still_falls_asks_for_longer_training(records, kids, text):
+    for seed, one in enumerate(kids):
+        records.gan(seed=seed, kids=one)
+    assert said_of(records, "In the last third of its training the validation KID of the", text)
+
+
+def test_two_scores_do_not_tell_whether_longer_training_helps(records):
+    records.gan(kids=[3, 2])
+    assert not said_of(records, "last third")
+
+
+def test_events_are_told_with_seed_and_epoch(records):
+    records.gan(seed=0, events={"the samples have collapsed": 5})
+    records.gan(seed=3, events={"the samples have collapsed": 7})
+    records.gan(seed=4, **FAILURE)
+    (said,) = said_of(records, "Noticed")
+    assert said == (
+        "Noticed while the resnet with r3 trained: the samples have collapsed (seed 0: epoch 5, "
+        "seed 3: epoch 7); the training has diverged (seed 4: epoch 6.0, train/loss_d is nan at "
+        "step 50)."
+    )
+
+
+def test_nothing_is_noticed_where_nothing_happened(records):
+    records.gan()
+    assert not said_of(records, "Noticed")
+
+
+# the pages and the figures
+
+
+def test_a_page_of_gans_alone_has_every_figure_and_no_parts(records, tmp_path):
+    both(records, KID, [0.02, 0.03], [0.05, 0.06])
+    records.gan(seed=2, **FAILURE)
+    text, html = report(records, tmp_path / "out")
+    drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert drawn == FIGURES
+    assert set(re.findall(r"\]\(figures/(.*?)\)", text)) == FIGURES
+    assert html.count("data:image/png") == len(FIGURES)
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', html)
+    assert text.startswith("# GAN on synthetic-art\n\n## Conclusion\n\n- ")
+    assert "Part 1" not in text
+    assert "## Stability" in text
+    assert "samples after epoch 3 of 6" in text
+    assert "Runs in the folder: 1 failed, 4 finished." in text
+
+
+def test_both_parts_have_their_own_headings_and_anchors(records, tmp_path):
+    records.run("ae")
+    records.run("vae")
+    records.gan()
+    text, html = report(records, tmp_path / "out")
+    assert text.startswith("# AE and VAE on mnist-mini; GAN on synthetic-art\n")
+    first, second = text.split("## Part 2: GAN on synthetic-art")
+    assert "## Part 1: AE and VAE on mnist-mini" in first
+    assert "Runs in the folder: 2 finished." in first
+    assert "Runs in the folder: 1 finished." in second
+    assert "### Scores on the test split" in first
+    assert "### Stability" in second
+    assert "resnet" not in first
+    ids = re.findall(r'id="(.*?)"', html)
+    assert len(ids) == len(set(ids))
+    assert {f"#{one}" for one in ids} == set(re.findall(r'href="(#.*?)"', html))
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ("synthetic-art", "# GAN on synthetic-art\n"),
+        ("mnist-mini", "# AE on mnist-mini; GAN on mnist-mini\n"),
+        ("fashion-mnist", "# AE on fashion-mnist\n"),
+    ],
+)
+def test_a_data_set_given_picks_the_parts(records, tmp_path, data, title):
+    records.run("ae")
+    records.run("ae", config={"data": "fashion-mnist"})
+    for one in ("synthetic-art", "mnist-mini"):
+        records.gan(config={"data": one})
+    text, _ = report(records, tmp_path / "out", data)
+    assert text.startswith(title)
+    with pytest.raises(UserError, match="no finished run on mnist to report on"):
+        report(records, tmp_path / "out", "mnist")
+
+
+def test_trainings_that_all_diverged_are_a_report_too(records, tmp_path):
+    records.gan(seed=0, **FAILURE)
+    records.gan(seed=1, **FAILURE)
+    text, _ = report(records, tmp_path / "out")
+    assert "Of 2 trainings of the resnet with r3, 2 diverged." in text
+    assert "| Trainings that diverged | 2 of 2 |" in text
+    drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"losses_disc_gene.png", "generated-images-0005.png"} <= drawn
+    assert "generated_against_original.png" not in drawn
+
+
+def test_a_baseline_that_always_diverged_keeps_its_column(records):
+    records.gan()
+    records.gan(key="b", config=BASELINE, **FAILURE)
+    chapter = chosen(records)
+    assert chapter.split == "test"
+    assert [len(entry.runs) for entry in chapter.entries] == [1, 0]
+    table = {row[0]: row[1:] for row in scores(chapter) + stability(chapter)}
+    assert table[KID_TITLE] == ["0.0200", "—"]
+    assert table["Trainings that diverged"] == ["0 of 1", "1 of 1"]
+
+
+def test_grey_pictures_are_drawn_too(records, tmp_path):
+    records.gan(grey=True, config={"data": "mnist-mini"})
+    report(records, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} == FIGURES
+
+
+def test_a_run_that_kept_no_pictures_is_reported_without_them(records, tmp_path):
+    path = records.gan()
+    (path / "pictures.npz").unlink()
+    for picture in (path / "samples").iterdir():
+        picture.unlink()
+    text, _ = report(records, tmp_path / "out")
+    assert "losses_disc_gene.png" in text
+    assert "Generated pictures" not in text
+
+
+def pixels(path, top=0):
+    """A drawn sheet without its margin and titles, (H, W, 3)."""
+    image = np.asarray(Image.open(path).convert("RGB"))
+    pad = DPI // 10  # matplotlib's margin of 0.1 inch
+    return image[pad + top : -pad, pad:-pad]
+
+
+def test_the_strip_shows_the_same_tiles_epoch_by_epoch(records, tmp_path):
+    records.gan()
+    report(records, tmp_path / "out")
+    sheet = pixels(tmp_path / "out" / "figures" / "generated-strip.png", LINE)
+    scale = 8  # 8 rows of 18 pixels, enlarged to about 1,100
+    assert sheet.shape == (8 * 18 * scale, 6 * 18 * scale, 3)
+    small = sheet[scale // 2 :: scale, scale // 2 :: scale]
+    np.testing.assert_array_equal(small.repeat(scale, 0).repeat(scale, 1), sheet)
+    for k in range(8):
+        for column, epoch in enumerate(range(1, 7)):
+            y, x = 18 * k + 1, 18 * column + 1
+            np.testing.assert_array_equal(small[y : y + 16, x : x + 16], tile(epoch, k))
+
+
+def test_the_generated_pictures_are_the_runs_own_pixel_for_pixel(records, tmp_path):
+    run = records.gan()
+    report(records, tmp_path / "out")
+    mine = np.asarray(Image.open(run / "samples" / "epoch-0003.png"))
+    drawn = pixels(tmp_path / "out" / "figures" / "generated-images-0003.png")
+    np.testing.assert_array_equal(drawn, mine.repeat(8, 0).repeat(8, 1))
+
+
+def test_originals_stand_left_of_samples(records, tmp_path):
+    both(records, KID, [0.02], [0.05])
+    run = next(path for path in sorted(records.folder.iterdir()))
+    report(records, tmp_path / "out")
+    drawn = pixels(tmp_path / "out" / "figures" / "generated_against_original.png", LINE)
+    assert drawn.shape[1] == (3 * 144 + 2 * 24) * 2
+    with np.load(run / "pictures.npz") as pictures:
+        originals, samples = pictures["originals"], pictures["samples"]
+    small = drawn[::2, ::2]
+    np.testing.assert_array_equal(first_tiles(small[:, :144], 64), originals)
+    np.testing.assert_array_equal(first_tiles(small[:, 168:312], 64), samples)
+
+
+def test_epochs_are_spread_evenly_with_both_ends():
+    assert evenly(list(range(1, 26)), 10) == [1, 4, 6, 9, 12, 14, 17, 20, 22, 25]
+    assert evenly([2, 4], 10) == [2, 4]
+    assert evenly([3], 10) == [3]
+
+
+def test_the_command_line_writes_it(records, script, tmp_path):
+    records.gan()
+    done = script("genbench", "report", f"--runs_dir={records.folder}", "--out=out")
+    assert done.returncode == 0, done.stderr
+    assert "# GAN on synthetic-art" in (tmp_path / "out" / "summary.md").read_text()
