@@ -1,7 +1,6 @@
 """The command lines: parsing, clear endings, and `genbench` itself. Imports are lazy."""
 
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -123,52 +122,16 @@ def print_scores(scores: list[dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Entry point of `genbench`: reports and tables of the runs."""
+    """Entry point of `genbench`: a subcommand for each function of `genbench.commands`."""
     import tyro
 
-    def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
-        """Write summary.md, summary.html and figures/ from the run records.
+    from genbench import commands
 
-        Args:
-            runs_dir: Folder with the run folders.
-            out: Folder to write to.
-            data: Data set to report on (default: of AE and VAE, and of GANs, the one with the
-                most finished runs, as is the likelihood; others are named as left out).
-        """
-        from genbench.records import read_runs
-        from genbench.report import write_report
-
-        print(f"Drawing the figures of {runs_dir}", flush=True)
-        page = write_report(runs_dir, out, data)
-        print(f"Summary:  {page.resolve()} (and summary.md beside it)")
-        newest = read_runs(runs_dir)[-1].path
-        # the commands as they work here, whether or not the virtual environment is activated
-        wandb = "wandb" if shutil.which("wandb") else Path(sys.executable).with_name("wandb")
-        print(f"Look:     {wandb} leet {newest}/wandb")
-        print(f"Upload:   {wandb} sync {runs_dir}/*/wandb/offline-run-*")
-
-    def runs(runs_dir: str = "runs") -> None:
-        """Print a table of the runs.
-
-        Args:
-            runs_dir: Folder with the run folders.
-        """
-        from genbench.records import read_runs
-
-        records = read_runs(runs_dir)
-        width = max((len(record.path.name) for record in records), default=3)
-        print(f"{'run':{width}}  {'status':8}  {'epochs':>6}  {'seconds':>8}  score")
-        for record in records:
-            name = record.about["objective"]
-            score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
-            seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
-            epochs = record.config["epochs"]
-            print(
-                f"{record.path.name:{width}}  {record.status:8}  {epochs:6}  {seconds:>8}  {score}"
-            )
-
+    names = ("report", "runs", "sample", "data")
+    functions = {name: getattr(commands, name) for name in names}
+    config = (tyro.conf.FlagConversionOff,)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
-            {"report": report, "runs": runs}, prog="genbench", use_underscores=True
+            functions, prog="genbench", use_underscores=True, config=config
         )
     )

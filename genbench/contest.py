@@ -50,7 +50,10 @@ def contest(options: ContestConfig) -> dict[str, list[dict[str, float]]]:
     ]
     trials = [_scores(one, f"dcgan {one.width}x{one.batch_size}") for one in candidates]
     chosen = candidates[min(range(len(trials)), key=lambda i: _kid(trials[i]))]
-    sides = {"default": default, f"dcgan+bce, width {chosen.width}, batch {chosen.batch_size}": chosen}
+    sides = {
+        "default": default,
+        f"dcgan+bce, width {chosen.width}, batch {chosen.batch_size}": chosen,
+    }
     return {
         name: [
             _scores(dataclasses.replace(side, seed=seed, test=True), f"{side.arch}, seed {seed}")

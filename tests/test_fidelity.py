@@ -334,6 +334,21 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
     assert scores == sample_scores(recipe, state, config, data)
 
 
+@pytest.mark.xfail(strict=True, reason="labels of digits are classes, and are split like sources")
+def test_digits_are_scored_against_all_classes(toy, monkeypatch):
+    config, recipe, state, data, _ = toy
+    digits = {name: Split(s.pool, s.rows, s.rows % 10) for name, s in data.splits.items()}
+    asked = []
+    monkeypatch.setattr(
+        "genbench.evaluate.samples.real_features",
+        lambda data, split, index: (
+            asked.append(data.splits[split].labels[index]) or real_features(data, split, index)
+        ),
+    )
+    sample_scores(recipe, state, config, Data(digits, "digits"))
+    assert all(len(labels.unique()) == 10 for labels in asked)
+
+
 def test_scores_come_every_few_epochs_and_at_the_last(toy):
     from ignite.engine import Engine
 

@@ -175,6 +175,13 @@ def test_the_best_logits_reach_the_divergence(p, q):
     assert discrete_bound(p, q, [2 * d for d in best]) < jensenshannon(p, q) ** 2 - 1e-3
 
 
+@pytest.mark.xfail(strict=True, reason="the mean logit that is taken off is not the best constant")
+def test_the_best_logits_of_skew_distributions_reach_the_divergence():
+    p, q = [1000, 1], [500, 501]
+    best = np.log(np.array(p) / np.array(q)).tolist()
+    assert discrete_bound(p, q, best) == pytest.approx(jensenshannon(p, q) ** 2, rel=1e-6)
+
+
 def test_the_bound_of_two_gaussians_is_tight_for_their_density_ratio():
     noise = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(200_000, generator=noise).double() + mean for mean in (1.0, -1.0))
@@ -495,6 +502,21 @@ def test_spectral_norm_brings_every_weights_largest_singular_value_to_one():
     plain = make_discriminator("dcgan", 3, 16, 4)
     first = next(m for m in plain.modules() if isinstance(m, nn.Conv2d))
     assert torch.linalg.svdvals(first.weight.flatten(1))[0] < 0.5  # it was not so before
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "dcgan",
+        pytest.param(
+            "resnet",
+            marks=pytest.mark.xfail(strict=True, reason="0 / 0: its blocks start with zeros"),
+        ),
+    ],
+)
+def test_a_discriminator_with_spectral_norm_starts_finite(arch):
+    config, state = make(arch=arch, spectral_norm=True)
+    assert gan.train_step(state, config, images())["loss_d"].isfinite()
 
 
 def test_the_spread_of_a_batch_by_hand():
