@@ -187,7 +187,7 @@ class GANConfig(Config):
     minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
     batch_size: Count = 32  # images a step
 
-    arch: Literal["dcgan", "resnet"] = "resnet"  # as published in 2015, or residual blocks
+    arch: Literal["dcgan", "smooth"] = "smooth"  # as published in 2015, or for a small budget
     width: Annotated[int, Range(2)] = 16  # channels at half the image's side
     latent_dim: Count = 128  # numbers in z
     loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "r3"
@@ -214,8 +214,8 @@ class GANConfig(Config):
         size = self.image_size
         if size & (size - 1) or not 16 <= size <= LARGEST_IMAGE:
             raise UserError(f"image_size={size}: must be a power of two, 16 to {LARGEST_IMAGE}")
-        for name in filter(None, self.diffaugment.split(",")):
-            if name not in AUGMENTATIONS:
+        for name in self.diffaugment.split(","):
+            if self.diffaugment and name not in AUGMENTATIONS:
                 choices = ", ".join(AUGMENTATIONS)
                 raise UserError(f"diffaugment={self.diffaugment!r}: any of {choices}, by commas")
         if self.ada_target and not self.diffaugment:

@@ -178,13 +178,15 @@ def js_bound(d_real: Tensor, d_fake: Tensor) -> Tensor:
 
     log 2 + (E log s(D(x)) + E log(1 - s(D(G(z))))) / 2, s the sigmoid (Nowozin et al. 2016,
     arXiv:1606.00709, eq. 4 with table 2's GAN row; Goodfellow et al. 2014, eq. 4-6). It holds for
-    any logits, tight for the best ones; on held-out pictures it cannot be memorised. A constant is
-    taken off all logits, so that losses that leave it free are bounded no worse.
+    any logits of single pictures and is tight for log p/q; on held-out pictures it cannot be
+    memorised. Losses that leave a constant free lose nothing: the better of the logits and of the
+    logits about their middle counts.
 
     Args:
         d_real: (B,), logits of reals.
         d_fake: (B,), logits of fakes.
     """
-    origin = (d_real.mean() + d_fake.mean()) / 2
-    reals, fakes = F.softplus(origin - d_real).mean(), F.softplus(d_fake - origin).mean()
-    return math.log(2) - (reals + fakes) / 2
+    middle = (d_real.mean() + d_fake.mean()) / 2
+    origins = torch.stack([middle, torch.zeros_like(middle)])[:, None]
+    reals, fakes = F.softplus(origins - d_real).mean(1), F.softplus(d_fake - origins).mean(1)
+    return math.log(2) - ((reals + fakes) / 2).min()

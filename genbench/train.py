@@ -1,6 +1,7 @@
 """The composition root: one configuration in, its final scalars out."""
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ def finish(
     if config.test:
         tested = {k.removeprefix("test/"): v for k, v in scores.items() if k.startswith("test/")}
         run.log("test", tested, step, epoch)
-    run.summary |= {"best_epoch": round(state.epoch), "scores": scores}
+    run.summary |= {"best_epoch": math.ceil(state.epoch), "scores": scores}
     return scores
 
 

@@ -18,7 +18,7 @@ from genbench.evaluate import load_run
 from genbench.handlers import render
 from genbench.metrics.stability import collapsed, diversity
 from genbench.models import MODELS, draw_z, gan
-from genbench.models.gan_nets import batch_spread, make_discriminator, make_generator
+from genbench.models.gan_nets import Grain, double, make_discriminator, make_generator
 from genbench.records import read_runs
 from genbench.train import train
 
@@ -175,7 +175,6 @@ def test_the_best_logits_reach_the_divergence(p, q):
     assert discrete_bound(p, q, [2 * d for d in best]) < jensenshannon(p, q) ** 2 - 1e-3
 
 
-@pytest.mark.xfail(strict=True, reason="the mean logit that is taken off is not the best constant")
 def test_the_best_logits_of_skew_distributions_reach_the_divergence():
     p, q = [1000, 1], [500, 501]
     best = np.log(np.array(p) / np.array(q)).tolist()
@@ -296,7 +295,7 @@ def test_means_are_over_the_steps_that_had_the_scalar():
 # --- steps ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "resnet"])
+@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
 @pytest.mark.parametrize("loss", KINDS)
 def test_each_step_moves_its_own_networks_weights_alone(arch, loss):
     config, state = make(arch=arch, loss=loss)
@@ -453,7 +452,7 @@ def test_mixed_precision_stays_near_full_precision():
 # --- networks -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "resnet"])
+@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
 @pytest.mark.parametrize("size", [16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_range(arch, size, channels):
@@ -504,41 +503,30 @@ def test_spectral_norm_brings_every_weights_largest_singular_value_to_one():
     assert torch.linalg.svdvals(first.weight.flatten(1))[0] < 0.5  # it was not so before
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [
-        "dcgan",
-        pytest.param(
-            "resnet",
-            marks=pytest.mark.xfail(strict=True, reason="0 / 0: its blocks start with zeros"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
 def test_a_discriminator_with_spectral_norm_starts_finite(arch):
     config, state = make(arch=arch, spectral_norm=True)
     assert gan.train_step(state, config, images())["loss_d"].isfinite()
 
 
-def test_the_spread_of_a_batch_by_hand():
-    h = torch.tensor([[1.0, 3.0], [5.0, 3.0]]).reshape(2, 2, 1, 1).expand(2, 2, 3, 3)
-    out = batch_spread(h)  # standard deviations 2 and 0, their mean 1
-    assert out.shape == (2, 3, 3, 3)
-    torch.testing.assert_close(out[:, :2], h)
-    torch.testing.assert_close(out[:, 2], torch.ones(2, 3, 3), atol=1e-4, rtol=0)
+def test_doubling_is_bilinear_interpolation():
+    x = images(2, (3, 5, 7))
+    expected = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(double(x), expected)
 
 
-def test_the_spread_of_identical_images_is_zero():
-    h = images(1).expand(16, -1, -1, -1)
-    assert batch_spread(h)[:, -1].abs().max() <= 1.001e-4  # the root's epsilon
+def test_a_discriminators_logit_depends_on_its_picture_alone():
+    net = make_discriminator("smooth", 3, 16, 4)
+    x = images(6)
+    torch.testing.assert_close(net(x), torch.cat([net(x[i : i + 1]) for i in range(6)]))
 
 
-def test_the_spread_is_within_groups_of_eight():
-    alike, varied = torch.zeros(8, 2, 4, 4), images(8, (2, 4, 4))
-    h = torch.stack([alike, varied], dim=1).flatten(0, 1)  # every other image is of one group
-    spread = batch_spread(h)[:, -1, 0, 0]
-    expected = varied.std(0, correction=0).mean().item()
-    assert spread[0::2].max() <= 1.001e-4
-    assert spread[1::2].tolist() == pytest.approx([expected] * 8, rel=1e-4)
+def test_grain_is_a_piece_of_the_sheet_that_z_chooses():
+    grain = Grain(2)
+    z = torch.tensor([[0.0, 0.0], [0.0, 0.25 / 1e3]])
+    added = grain(torch.zeros(2, 2, 4, 6), z)
+    torch.testing.assert_close(added[0, 1], 0.1 * grain.sheet[:4, :6])
+    torch.testing.assert_close(added[1, 0], 0.1 * grain.sheet[:4, 64:70])
 
 
 # --- drawing --------------------------------------------------------------------------------------
@@ -615,18 +603,18 @@ def record(tmp_path):
 
 
 def test_a_gan_is_trained_scored_recorded_and_loaded(tmp_path, cheap_features):
-    scores = train(toy(tmp_path, test=True, epochs=3))
+    scores = train(toy(tmp_path, test=True, epochs=3, images=100))
     run = record(tmp_path)
     assert run.status == "finished"
     assert run.scores == pytest.approx(scores)
     assert run.about["objective"] == "val/kid_lite0_n50"
-    assert run.about["images"] == {"train": 64, "val": 50, "test": 50}
-    names = [f"{kind}_lite0_n{n}" for kind in ("fd", "kid") for n in (50, 32)]
-    expected = {f"test/{name}" for name in names[::2]} | {f"train/{name}" for name in names[1::2]}
+    assert run.about["images"] == {"train": 100, "val": 50, "test": 50}
+    names = [f"{kind}_lite0_n{n}" for kind in ("fd", "kid") for n in (50,)]
+    expected = {f"{split}/{name}" for name in names for split in ("test", "train")}
     expected |= {name.replace("/", "/floor_") for name in expected}
     expected |= {"val/fd_lite0_n50", "val/kid_lite0_n50"}
     assert {name for name in scores if "_lite0_" in name} == expected
-    assert all(scores[f"{s}/floor_fd_lite0_n{n}"] > 0 for s, n in (("train", 32), ("test", 50)))
+    assert all(scores[f"{s}/floor_fd_lite0_n{n}"] > 0 for s, n in (("train", 50), ("test", 50)))
     # reals are nearer to each other than an untrained generator's samples are to them
     assert scores["test/fd_lite0_n50"] > 2 * scores["test/floor_fd_lite0_n50"]
     epochs, kids = run.curve("val", "kid_lite0_n50")

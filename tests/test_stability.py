@@ -96,8 +96,6 @@ def test_reals_that_are_all_alike_are_no_measure():
     assert stability.diversity(noise_pictures(4), same) == {"spread": 1.0, "nearest": 1.0}
 
 
-@pytest.mark.xfail(strict=True, reason="a validation split of one picture ends the run as diverged")
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_one_picture_has_no_neighbours_and_no_nan():
     found = stability.diversity(noise_pictures(1), noise_pictures(1, seed=1))
     assert all(math.isfinite(value) for value in found.values())

@@ -65,6 +65,11 @@ class Split:
         labels = index.to(self.labels.device) if isinstance(index, Tensor) else index
         return Split(self.pool, self.rows[index], self.labels[labels])
 
+    def spread(self, n: int) -> Tensor:
+        """The indices of at most n pictures, evenly spaced: neighbours may share a source."""
+        n = min(n, len(self))
+        return torch.arange(n, device=self.rows.device) * len(self) // n
+
     @property
     def images(self) -> Tensor:
         """All images (N, C, H, W) `uint8` on the training device."""
@@ -77,6 +82,7 @@ class Data:
 
     splits: dict[str, Split]
     content_hash: str  # SHA-256 of the images and labels that train and val were cut from
+    sourced: bool = False  # labels number the pictures that images were cut from, not classes
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -157,7 +163,7 @@ def _load_pictures(config: GANConfig, device: str) -> Data:
             continue
         index = torch.from_numpy(rows)
         splits[name] = Split(pool, index.to(pool.device), sources[index].to(device))
-    return Data(splits, album.content_hash)
+    return Data(splits, album.content_hash, sourced=True)
 
 
 def _mapped(images: np.ndarray) -> Tensor:

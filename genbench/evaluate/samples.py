@@ -11,9 +11,17 @@ from genbench import UserError
 from genbench.config import GANConfig
 from genbench.data import Data, Split
 from genbench.evaluate import load_run
-from genbench.handlers import as_pictures, distances, real_features, render, sample_features
+from genbench.handlers import (
+    FEWEST,
+    as_pictures,
+    distances,
+    real_features,
+    render,
+    sample_features,
+)
 from genbench.metrics.stability import squared_distances, thumbnails
 from genbench.models import Recipe, State, draw_z
+from genbench.run import say
 
 SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
 SCORE_SEED = 1  # of the samples that are scored and of the reals they are held against
@@ -33,10 +41,13 @@ def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -
     training pictures, for `test` training and test pictures.
     """
     train, test = data.splits["train"], data.splits["test"]
-    one, other = _halves(train)
+    one, other = _halves(train, data.sourced)
     scores: dict[str, float] = {}
     for split, mine, rivals in (("train", one, other), ("test", _shuffled(test), _shuffled(train))):
         n = min(SCORED, len(mine), len(rivals))
+        if n < FEWEST:
+            say(f"no {split} scores: {n} pictures, {FEWEST} needed; --crops cuts more")
+            continue
         reals = real_features(data, split, mine[:n])
         floor = distances(real_features(data, "train", rivals[:n]), reals)
         found = distances(sample_features(recipe, state, config, n, SCORE_SEED), reals)
@@ -50,9 +61,9 @@ def _shuffled(split: Split) -> Tensor:
     return torch.randperm(len(split), generator=torch.Generator().manual_seed(SCORE_SEED))
 
 
-def _halves(split: Split) -> tuple[Tensor, Tensor]:
+def _halves(split: Split, sourced: bool) -> tuple[Tensor, Tensor]:
     """The indices of the pictures of one half of the sources, and of the other, shuffled."""
-    sources = split.labels.cpu()
+    sources = (split.labels if sourced else split.rows).cpu()
     unique = sources.unique()
     order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(SCORE_SEED))
     index = _shuffled(split)
@@ -102,7 +113,7 @@ def truncated(z: Tensor, limit: float) -> Tensor:
 def gallery(recipe: Recipe, state: State, config: GANConfig, data: Data) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`.
 
-    originals, samples: (64, S, S[, 3]), held-out pictures and samples of the epochs' fixed z.
+    originals, samples: (up to 64, S, S[, 3]), held-out pictures and samples of the epochs' z.
     neighbours: (8, 1 + 3, S, S[, 3]), a sample and the training pictures nearest to it.
     interpolations: (6, 9, S, S[, 3]), along great circles between two codes.
     """

@@ -11,6 +11,7 @@ from genbench.handlers.pictures import (
     to_uint8,
 )
 from genbench.handlers.scores import (
+    FEWEST,
     attach_scores,
     distances,
     real_features,
@@ -33,6 +34,7 @@ from genbench.handlers.training import (
 
 __all__ = [
     "EVAL_BATCH",
+    "FEWEST",
     "Diverged",
     "as_pictures",
     "attach_checkpoints",

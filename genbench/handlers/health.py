@@ -4,7 +4,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from genbench.config import GANConfig
-from genbench.data import Batches, Data
+from genbench.data import Data
 from genbench.engines import EVAL_SEED
 from genbench.handlers.pictures import render
 from genbench.metrics import stability
@@ -26,7 +26,7 @@ def attach_health(
 ) -> None:
     """Add to every validation how varied the samples are and whether D knows its pictures by heart.
 
-    spread, nearest: `stability.diversity` of the averaged generator's samples.
+    spread, nearest: `stability.diversity` of samples, in units of as many training pictures.
     histogram_kl: between the colours of held-out pictures and samples, nats a pixel.
     accuracy_train, accuracy_ratio: the discriminator's accuracy on as many training pictures, and
     its ratio to the held-out accuracy; above 1 it memorises.
@@ -34,17 +34,18 @@ def attach_health(
     A collapse and a saturated discriminator may pass: they are said, and kept as `events` in
     summary.json. (A scalar that is not finite cannot: `attach_validation` ends the run.)
     """
-    n = min(PICTURES, len(data.splits["val"]), len(data.splits["train"]))
-    known = next(iter(Batches(data.splits["train"].take(slice(n)), n)))[0]
-    reals = data.splits["val"].take(slice(n)).images.cpu().numpy()
+    train, val = data.splits["train"], data.splits["val"]
+    known = train.take(train.spread(PICTURES)).images
+    new = val.take(val.spread(PICTURES)).images
+    trained_on, held_out = known.cpu().numpy(), new.cpu().numpy()
+    known = known[: len(new)].float() / 255
+    z = draw_z(state, config, len(trained_on), EVAL_SEED)
     events: dict[str, int] = run.summary.setdefault("events", {})
 
     def notice(what: str, is_so: bool) -> None:
         if is_so and what not in events:
             events[what] = trainer.state.epoch
             say(f"epoch {trainer.state.epoch}: {what}; the training goes on")
-
-    z = draw_z(state, config, n, EVAL_SEED)
 
     @evaluator.on(Events.EPOCH_COMPLETED)
     @torch.inference_mode()
@@ -56,8 +57,8 @@ def attach_health(
         )
         metrics["accuracy_ratio"] = metrics["accuracy_train"] / max(metrics["accuracy"], 1e-3)
         fakes = render(recipe, state, z)
-        metrics |= stability.diversity(fakes, reals)
-        metrics["histogram_kl"] = stability.histogram_kl(reals, fakes)
+        metrics |= stability.diversity(fakes, trained_on)
+        metrics["histogram_kl"] = stability.histogram_kl(held_out, fakes)
         alike = stability.collapsed(metrics["spread"], metrics["nearest"])
         notice("the samples have collapsed", alike and trainer.state.epoch > INFANCY)
 

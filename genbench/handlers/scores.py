@@ -1,7 +1,6 @@
 """Distances of samples to real pictures."""
 
 import numpy as np
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
@@ -50,7 +49,7 @@ def val_distances(recipe: Recipe, state: State, config: GANConfig, data: Data) -
     n = min(config.score_images, len(data.splits["val"]))
     if not config.score_every or n < FEWEST:
         return {}
-    reference = real_features(data, "val", torch.arange(n))
+    reference = real_features(data, "val", data.splits["val"].spread(n))
     return distances(sample_features(recipe, state, config, n, EVAL_SEED), reference)
 
 

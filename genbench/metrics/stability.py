@@ -18,12 +18,15 @@ def diversity(fakes: np.ndarray, reals: np.ndarray) -> dict[str, float]:
 
     Distances are Euclidean, between thumbnails of 16 x 16 pixels. `spread`: the mean distance of
     two pictures; it falls to 0 when all samples are one. `nearest`: the median distance to the
-    nearest other picture; it falls to 0 when the samples are copies of several.
+    nearest other picture; it falls to 0 when the samples are copies of several. One picture alone
+    has nothing to differ from and counts as 1.
 
     Args:
         fakes: (N, C, S, S) `uint8`.
         reals: (N, C, S, S) `uint8`, as many.
     """
+    if min(len(fakes), len(reals)) < 2:
+        return {"spread": 1.0, "nearest": 1.0}
     mine, theirs = _distances(fakes), _distances(reals)
     return {
         "spread": _ratio(_mean_pair(mine), _mean_pair(theirs)),

@@ -222,7 +222,7 @@ def eval_step(state: State, config: GANConfig, x: Tensor, generator: torch.Gener
 def generate(state: State, z: Tensor) -> Tensor:
     """z (B, D) -> x (B, C, H, W) in [0, 1], by the averaged generator where there is one."""
     name = "ema" if "ema" in state.modules else "generator"
-    return (state.modules[name](z) + 1) / 2
+    return ((state.modules[name](z) + 1) / 2).clamp(0, 1)
 
 
 RECIPE = Recipe(GANConfig, build, train_step, eval_step, generate=generate)

@@ -2,13 +2,14 @@
 
 S is a power of two, at least 16; `width` scales the channels of both.
 
-dcgan: Radford et al. 2015 (arXiv:1511.06434): strided convolutions with batch normalisation.
-resnet: residual blocks without normalisation, convolving at half the image's resolution and below.
-The generator's last convolution gives four sub-pixels a position (Shi et al. 2016,
-arXiv:1609.05158) and the discriminator folds 2 x 2 pixels into channels, so that no convolution
-runs at full resolution, where most of a small GAN's time goes. Its shallow blocks gate the deep ones
-(skip-layer excitation, Liu et al. 2021, arXiv:2101.04775), and the discriminator sees how much a
-batch varies (Karras et al. 2018, arXiv:1710.10196, section 3).
+dcgan: strided (transposed) convolutions with batch normalisation (Radford et al. 2015,
+arXiv:1511.06434).
+smooth: made for the little computing that a laptop has. Residual blocks of depthwise-separable
+convolutions (Chollet 2017, arXiv:1610.02357) up to half the side; every level adds its own picture
+to the one so far (Karras et al. 2020, arXiv:1912.04958); going up is a fixed low-pass filter, so
+that no checkerboard is left to unlearn, as one depthwise convolution, a sixth of the time of
+`interpolate`; grain comes from noise (Karras et al. 2019, arXiv:1812.04948). No normalisation:
+the discriminator is a plain pyramid, whose logit for a picture depends on that picture alone.
 """
 
 import itertools
@@ -16,17 +17,18 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import conv_transpose2d, leaky_relu, pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 BOTTOM = 4  # pixels along a side of the deepest level
 SLOPE = 0.2
-GROUP = 8  # images whose spread a discriminator's last block sees
+SHEET = 256  # pixels along a side of the sheet of noise
+COUNTS = (1.5, 3, 4, 6)  # the generator's channels from half the side down, in widths
 
 
 def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
     """A network (B, latent_dim) -> (B, channels, size, size) in [-1, 1]."""
-    make = {"dcgan": _dcgan_generator, "resnet": ResnetGenerator}[arch]
+    make = {"dcgan": _dcgan_generator, "smooth": SmoothGenerator}[arch]
     return make(latent_dim, channels, size, width)
 
 
@@ -34,7 +36,7 @@ def make_discriminator(
     arch: str, channels: int, size: int, width: int, spectral: bool = False
 ) -> nn.Module:
     """A network (B, channels, size, size) -> (B,); `spectral`: Miyato et al. 2018."""
-    make = {"dcgan": _dcgan_discriminator, "resnet": ResnetDiscriminator}[arch]
+    make = {"dcgan": _dcgan_discriminator, "smooth": _pyramid}[arch]
     net = make(channels, size, width)
     if spectral:
         for module in list(net.modules()):
@@ -81,9 +83,12 @@ def _dcgan_init(net: nn.Module) -> nn.Module:
     return net
 
 
-def _counts(size: int, width: int) -> list[int]:
-    """Channels from half the image's side down to 4 x 4, doubling."""
-    return [width * 2**level for level in range(int(math.log2(size // BOTTOM)))]
+def double(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, 2H, 2W), bilinear: one depthwise convolution with a fixed kernel."""
+    row = x.new_tensor([0.25, 0.75, 0.75, 0.25])
+    kernel = (row[:, None] * row).expand(x.shape[1], 1, 4, 4)
+    edges = pad(x, (1, 1, 1, 1), mode="replicate")
+    return conv_transpose2d(edges, kernel, stride=2, padding=3, groups=x.shape[1])
 
 
 class Block(nn.Module):
@@ -91,60 +96,83 @@ class Block(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.first = nn.Conv2d(channels, channels, 1)
         self.second = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Two convolutions beside the skip."""
-        return x + self.second(leaky_relu(self.first(leaky_relu(x, SLOPE)), SLOPE))
+        """Space, then channels, beside the skip."""
+        h = self.first(self.space(leaky_relu(x, SLOPE)))
+        return x + self.second(leaky_relu(h, SLOPE))
 
 
-class ResnetGenerator(nn.Module):
-    """From 4 x 4 up to the image, a block a level, up by sub-pixels."""
+class Grain(nn.Module):
+    """Adds noise with a learned strength a channel: a piece of one sheet, at a place given by z."""
 
-    def __init__(self, latent_dim: int, channels: int, size: int, width: int, blocks: int = 1):
+    sheet: Tensor
+
+    def __init__(self, channels: int):
         super().__init__()
-        counts = _counts(size, width)[::-1]
+        self.strength = nn.Parameter(torch.full((channels, 1, 1), 0.1))
+        self.register_buffer("sheet", torch.randn(SHEET, SHEET))
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """x (B, C, H, W), z (B, D) -> (B, C, H, W)."""
+        place = (z[:, :2] * 1e3 % 1 * SHEET).long()  # the fine digits of z, as good as random
+        rows, columns = (
+            (place[:, i, None] + torch.arange(x.shape[2 + i], device=x.device)) % SHEET
+            for i in (0, 1)
+        )
+        noise = self.sheet[rows[:, :, None], columns[:, None, :]]
+        return x + self.strength * noise[:, None]
+
+
+class SmoothGenerator(nn.Module):
+    """A picture at every level from 4 x 4 to half the side, and fine detail at full size."""
+
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int):
+        super().__init__()
+        levels = int(math.log2(size // BOTTOM))
+        wide = [COUNTS[min(level, len(COUNTS) - 1)] for level in reversed(range(levels))]
+        counts = [round(width * scale) for scale in wide]
+        fine = counts[-1] // 2
         self.start = nn.Linear(latent_dim, counts[0] * BOTTOM**2)
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise([*counts, channels]):
-            layers += [Block(before) for _ in range(blocks)]
-            layers += [nn.LeakyReLU(SLOPE), nn.ConvTranspose2d(before, after, 4, 2, 1)]
-        self.body = nn.Sequential(*layers, nn.Tanh())
+        self.blocks = nn.ModuleList(Block(count) for count in counts)
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(counts))
+        self.pictures = nn.ModuleList(nn.Conv2d(count, channels, 1) for count in counts)
+        self.grain = nn.ModuleList([Grain(counts[-1]), Grain(fine)])
+        self.mix = nn.Conv2d(counts[-1], fine, 1)
+        self.detail = nn.Conv2d(fine, channels, 3, padding=1)
+        for last in (*self.pictures, self.detail):  # a grey picture to start with
+            nn.init.trunc_normal_(last.weight, std=0.1 * last.weight[0].numel() ** -0.5)
+            nn.init.zeros_(last.bias)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) -> (B, C, S, S)."""
-        return self.body(self.start(z).unflatten(1, (-1, BOTTOM, BOTTOM)))
+        z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
+        h = self.blocks[0](self.start(z).unflatten(1, (-1, BOTTOM, BOTTOM)))
+        picture = self.pictures[0](h)
+        for block, narrow, draw in zip(
+            self.blocks[1:], self.narrow, self.pictures[1:], strict=True
+        ):
+            h = block(double(narrow(h)))
+            picture = double(picture) + draw(h)
+        h = self.grain[1](double(self.mix(leaky_relu(self.grain[0](h, z), SLOPE))), z)
+        return double(picture) + self.detail(leaky_relu(h, SLOPE))
 
 
-class ResnetDiscriminator(nn.Module):
-    """The generator's mirror image: down by strided convolutions, a block a level."""
-
-    def __init__(self, channels: int, size: int, width: int, blocks: int = 1):
-        super().__init__()
-        counts = _counts(size, width)
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise([channels, *counts]):
-            layers += [nn.Conv2d(before, after, 4, 2, 1)]
-            layers += [Block(after) for _ in range(blocks)]
-            layers += [nn.LeakyReLU(SLOPE)]
-        self.body = nn.Sequential(*layers)
-        self.final = nn.Conv2d(counts[-1] + 1, counts[-1], 3, padding=1)
-        self.last = nn.Linear(counts[-1] * BOTTOM**2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, S, S) -> (B,)."""
-        h = self.final(batch_spread(self.body(x)))
-        return self.last(leaky_relu(h, SLOPE).flatten(1)).squeeze(1)
-
-
-def batch_spread(h: Tensor) -> Tensor:
-    """h (B, C, H, W) with one more channel: the mean standard deviation within groups of images.
-
-    A batch that is no multiple of `GROUP` is one group.
-    """
-    groups = len(h) // GROUP if len(h) % GROUP == 0 else 1
-    spread = (h.unflatten(0, (-1, groups)).var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
-    channel = spread.repeat(len(h) // groups)[:, None, None, None].expand(-1, 1, *h.shape[2:])
-    return torch.cat([h, channel], dim=1)
+def _pyramid(channels: int, size: int, width: int) -> nn.Module:
+    """width, 2, 4, 6 * width channels from half the side down to 4 x 4, by strided convolutions."""
+    levels = int(math.log2(size // BOTTOM))
+    counts = [min(width * 2**level, 6 * width) for level in range(levels)]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise([channels, *counts]):
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    layers += [nn.Conv2d(counts[-1], counts[-1], 3, padding=1), nn.LeakyReLU(SLOPE)]
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, SLOPE)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    last = nn.Linear(counts[-1] * BOTTOM**2, 1)
+    return nn.Sequential(*layers, nn.Flatten(), last, nn.Flatten(0))
