@@ -186,15 +186,16 @@ class GANConfig(Config):
     epochs: Count = 25  # passes over the training split
     minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
     batch_size: Count = 32  # images a step
+    lr: Annotated[float, Positive] = 6e-4  # Adam's learning rate, of the generator
 
-    arch: Literal["dcgan", "smooth"] = "smooth"  # as published in 2015, or for a small budget
+    arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
     width: Annotated[int, Range(2)] = 16  # channels at half the image's side
     latent_dim: Count = 128  # numbers in z
-    loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "r3"
-    r1: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at reals (0: none)
-    r2: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at fakes (0: none)
+    loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
+    r1: Annotated[float, Range(0)] = 0.2  # weight of the gradient penalty at reals (0: none)
+    r2: Annotated[float, Range(0)] = 0.0  # weight of the gradient penalty at fakes (0: none)
     gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
-    penalty_every: Count = 8  # steps between penalties, each then so many times as heavy
+    penalty_every: Count = 16  # steps between penalties, each then so many times as heavy
     spectral_norm: bool = False  # of the discriminator's weights
     label_smoothing: Annotated[float, Range(0, 0.5)] = 0.0  # bce: reals' target is 1 minus this
     diffaugment: str = ""  # any of color,translation,cutout, for what the discriminator sees

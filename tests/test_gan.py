@@ -295,7 +295,7 @@ def test_means_are_over_the_steps_that_had_the_scalar():
 # --- steps ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
+@pytest.mark.parametrize("arch", ["dcgan", "palette"])
 @pytest.mark.parametrize("loss", KINDS)
 def test_each_step_moves_its_own_networks_weights_alone(arch, loss):
     config, state = make(arch=arch, loss=loss)
@@ -452,7 +452,7 @@ def test_mixed_precision_stays_near_full_precision():
 # --- networks -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
+@pytest.mark.parametrize("arch", ["dcgan", "palette"])
 @pytest.mark.parametrize("size", [16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_range(arch, size, channels):
@@ -503,7 +503,7 @@ def test_spectral_norm_brings_every_weights_largest_singular_value_to_one():
     assert torch.linalg.svdvals(first.weight.flatten(1))[0] < 0.5  # it was not so before
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "smooth"])
+@pytest.mark.parametrize("arch", ["dcgan", "palette"])
 def test_a_discriminator_with_spectral_norm_starts_finite(arch):
     config, state = make(arch=arch, spectral_norm=True)
     assert gan.train_step(state, config, images())["loss_d"].isfinite()
@@ -516,7 +516,7 @@ def test_doubling_is_bilinear_interpolation():
 
 
 def test_a_discriminators_logit_depends_on_its_picture_alone():
-    net = make_discriminator("smooth", 3, 16, 4)
+    net = make_discriminator("palette", 3, 16, 4)
     x = images(6)
     torch.testing.assert_close(net(x), torch.cat([net(x[i : i + 1]) for i in range(6)]))
 
@@ -527,6 +527,18 @@ def test_grain_is_a_piece_of_the_sheet_that_z_chooses():
     added = grain(torch.zeros(2, 2, 4, 6), z)
     torch.testing.assert_close(added[0, 1], 0.1 * grain.sheet[:4, :6])
     torch.testing.assert_close(added[1, 0], 0.1 * grain.sheet[:4, 64:70])
+
+
+def test_a_palettes_shares_of_one_colour_give_that_colour():
+    net = make_generator("palette", 5, 3, 16, 4)
+    for layer in (*net.masks, net.retouch):
+        torch.nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        net.masks[0].bias[2] = 100  # all of every pixel is the third colour
+    z = torch.randn(2, 5)
+    unit = z * torch.rsqrt(z.square().mean(1, keepdim=True))
+    colour = net.palette(unit)[:, 2]
+    torch.testing.assert_close(net(z), colour[..., None, None].expand(-1, -1, 16, 16))
 
 
 # --- drawing --------------------------------------------------------------------------------------

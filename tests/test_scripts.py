@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 from genbench.records import read_runs, read_studies
 
@@ -68,6 +70,59 @@ def test_a_search_is_continued_reported_and_listed(script, tmp_path):
         assert re.search(rf"{run.path.name} +{run.status}", table)
 
 
+SMALL_GAN = ("--images=64", "--held_out=50", "--image_size=32", "--width=4", "--epochs=2")
+
+
+def test_a_gan_is_trained_drawn_from_and_reported(script, tmp_path):
+    few = ("--score_images=50", "--score_every=2", "--batch_size=16")
+    done = script("gan.py", *SMALL_GAN, *few, "--test=True")
+    assert done.returncode == 0, done.stderr
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.status == "finished"
+    printed = dict(line.split() for line in done.stdout.splitlines() if re.match(r"\w+/\w+ ", line))
+    assert float(printed["test/kid_lite0_n50"]) == pytest.approx(
+        run.scores["test/kid_lite0_n50"], abs=1e-3
+    )
+    grids = sorted(path.name for path in (run.path / "samples").iterdir())
+    assert grids == ["epoch-0001.png", "epoch-0002.png"]
+    assert Image.open(run.path / "samples" / "epoch-0002.png").size == (8 * 34, 8 * 34)
+
+    name = run.path.name
+    assert script("genbench", "sample", name, "--n=12", "--out=a.png").returncode == 0
+    script("genbench", "sample", f"runs/{name}", "--n=3", "--format=png-folder", "--out=b")
+    assert Image.open(tmp_path / "a.png").size == (8 * 34, 2 * 34)
+    first = np.asarray(Image.open(tmp_path / "a.png"))[1:33, 1:33]
+    np.testing.assert_array_equal(first, np.asarray(Image.open(tmp_path / "b" / "00000.png")))
+    assert len(list((tmp_path / "b").iterdir())) == 3
+
+    done = script("genbench", "report", "--out=out")
+    assert done.returncode == 0, done.stderr
+    figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"losses_disc_gene.png", "real_fake_scores.png", "gan_divergence.png"} <= figures
+    assert {"generated-images-0001.png", "generated-images-0002.png"} <= figures
+
+
+def test_a_folder_is_audited_and_trained_on(script, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(30):
+        colour = (8 * i, 255 - 8 * i, 100 if i % 2 else 200)
+        picture = Image.new("RGB", (40, 50), colour)
+        picture.paste((255 - 8 * i, 30, 8 * i), (i, 5, 40, 20 + i // 2))
+        picture.save(pictures / f"{i}.png")
+    (pictures / "torn.jpg").write_bytes((pictures / "3.png").read_bytes()[:60])
+    flags = ("--data=folder", f"--data_dir={pictures}", "--image_size=32", "--crops=4")
+    done = script("genbench", "data", "audit", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "31 picture files" in done.stdout
+    assert "torn.jpg" in done.stdout
+    done = script("gan.py", *flags, "--width=4", "--epochs=1", "--batch_size=16")
+    assert done.returncode == 0, done.stderr
+    assert "torn.jpg" in done.stderr
+    (run,) = read_runs(tmp_path / "runs")
+    assert sum(run.about["images"].values()) % 4 == 0
+
+
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, str(ROOT / "experiments" / "optuna_vae.py"), "--epochs=1"]
     sweep = tmp_path / "sweep.yaml"
@@ -122,6 +177,17 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["genbench", "runs", "--runs_dir=none"], ["runs_dir=none", "no such folder"]),
         (["genbench", "report", "--runs_dri=x"], ["--runs_dri"]),
         (["genbench", "reprot"], ["reprot"]),
+        (["gan.py", "--image_size=48"], ["image_size=48", "power of two"]),
+        (["gan.py", "--data=folder"], ["data=folder", "--data_dir"]),
+        (["gan.py", "--data=folder", "--data_dir=texts"], ["texts", "no picture files"]),
+        (["gan.py", "--data=folder", "--data_dir=one"], ["one: 1 usable of 1", "10 are the least"]),
+        (["gan.py", "--data=folder", "--data_dir=none"], ["none", "--data_dir"]),
+        (["gan.py", "--images=16", "--batch_size=32"], ["batch_size=32", "16 training pictures"]),
+        (["gan.py", "--diffaugment=colour"], ["diffaugment='colour'", "color"]),
+        (["vae.py", "--data=synthetic-art"], ["synthetic-art", "mnist-mini"]),
+        (["genbench", "sample", "none"], ["none", "no run with checkpoints"]),
+        (["genbench", "data", "audit", "--data_dir=none"], ["none", "--data_dir"]),
+        (["gan_versus_dcgan.py", "--minutes=0"], ["minutes=0", "above 0"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -135,6 +201,10 @@ def test_bad_input_is_a_short_message_that_names_it_and_exit_code_2(
         "program: vae.py\nmethod: bayes\nmetric: {name: val/elbo, goal: maximize}\n"
         "parameters: {latent_dmi: {values: [1]}}\n"
     )
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("words")
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "one" / "a.png")
     raw = tmp_path / "torn" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3\0\0")

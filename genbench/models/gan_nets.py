@@ -4,12 +4,16 @@ S is a power of two, at least 16; `width` scales the channels of both.
 
 dcgan: strided (transposed) convolutions with batch normalisation (Radford et al. 2015,
 arXiv:1511.06434).
-smooth: made for the little computing that a laptop has. Residual blocks of depthwise-separable
-convolutions (Chollet 2017, arXiv:1610.02357) up to half the side; every level adds its own picture
-to the one so far (Karras et al. 2020, arXiv:1912.04958); going up is a fixed low-pass filter, so
-that no checkerboard is left to unlearn, as one depthwise convolution, a sixth of the time of
-`interpolate`; grain comes from noise (Karras et al. 2019, arXiv:1812.04948). No normalisation:
-the discriminator is a plain pyramid, whose logit for a picture depends on that picture alone.
+palette: made for pictures with areas of colour, and for the little computing that a laptop has. The
+generator chooses a few colours, and for every pixel how much of each: a softmax over masks, which
+drawn coarsely and enlarged still meet in sharp edges. Every level from 4 x 4 up adds to the masks
+(as to the picture in Karras et al. 2020, arXiv:1912.04958); residual blocks of depthwise-separable
+convolutions (Chollet 2017, arXiv:1610.02357) end at half the side; at full size one small
+convolution retouches masks and picture, with noise to make grain of (Karras et al. 2019,
+arXiv:1812.04948, but placed by z, so that a picture is a function of its code alone). Going up is a
+fixed low-pass filter, so that there is no checkerboard to unlearn, as one depthwise convolution, a
+sixth of the time of `interpolate`. Nothing is normalised: the discriminator is a plain pyramid,
+whose logit of a picture depends on that picture alone.
 """
 
 import itertools
@@ -22,13 +26,16 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 BOTTOM = 4  # pixels along a side of the deepest level
 SLOPE = 0.2
+COLOURS = 8
 SHEET = 256  # pixels along a side of the sheet of noise
+MASK_STD = 1.0  # of a mask's logits at each level, at the start
+RETOUCH_STD = 0.1  # of what is added at full size
 COUNTS = (1.5, 3, 4, 6)  # the generator's channels from half the side down, in widths
 
 
 def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
     """A network (B, latent_dim) -> (B, channels, size, size) in [-1, 1]."""
-    make = {"dcgan": _dcgan_generator, "smooth": SmoothGenerator}[arch]
+    make = {"dcgan": _dcgan_generator, "palette": PaletteGenerator}[arch]
     return make(latent_dim, channels, size, width)
 
 
@@ -36,7 +43,7 @@ def make_discriminator(
     arch: str, channels: int, size: int, width: int, spectral: bool = False
 ) -> nn.Module:
     """A network (B, channels, size, size) -> (B,); `spectral`: Miyato et al. 2018."""
-    make = {"dcgan": _dcgan_discriminator, "smooth": _pyramid}[arch]
+    make = {"dcgan": _dcgan_discriminator, "palette": _pyramid}[arch]
     net = make(channels, size, width)
     if spectral:
         for module in list(net.modules()):
@@ -128,38 +135,54 @@ class Grain(nn.Module):
         return x + self.strength * noise[:, None]
 
 
-class SmoothGenerator(nn.Module):
-    """A picture at every level from 4 x 4 to half the side, and fine detail at full size."""
+def _start(layer: nn.Module, std: float) -> None:
+    """A convolution whose outputs start with this standard deviation, given inputs of 1."""
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    nn.init.normal_(layer.weight, std=std * layer.weight[0].numel() ** -0.5)
+    nn.init.zeros_(layer.bias)
+
+
+class PaletteGenerator(nn.Module):
+    """A palette from z, and masks for it at every level from 4 x 4 to the full side."""
 
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
         levels = int(math.log2(size // BOTTOM))
         wide = [COUNTS[min(level, len(COUNTS) - 1)] for level in reversed(range(levels))]
         counts = [round(width * scale) for scale in wide]
-        fine = counts[-1] // 2
+        fine = max(1, counts[-1] // 2)
+        colours = nn.Linear(counts[0], COLOURS * channels)
+        nn.init.kaiming_normal_(colours.weight, a=1)
+        self.palette = nn.Sequential(
+            *(nn.Linear(latent_dim, counts[0]), nn.LeakyReLU(SLOPE)),
+            *(nn.Linear(counts[0], counts[0]), nn.LeakyReLU(SLOPE)),
+            *(colours, nn.Unflatten(1, (COLOURS, channels))),
+        )
         self.start = nn.Linear(latent_dim, counts[0] * BOTTOM**2)
         self.blocks = nn.ModuleList(Block(count) for count in counts)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(counts))
-        self.pictures = nn.ModuleList(nn.Conv2d(count, channels, 1) for count in counts)
+        self.masks = nn.ModuleList(nn.Conv2d(count, COLOURS, 1) for count in counts)
         self.grain = nn.ModuleList([Grain(counts[-1]), Grain(fine)])
         self.mix = nn.Conv2d(counts[-1], fine, 1)
-        self.detail = nn.Conv2d(fine, channels, 3, padding=1)
-        for last in (*self.pictures, self.detail):  # a grey picture to start with
-            nn.init.trunc_normal_(last.weight, std=0.1 * last.weight[0].numel() ** -0.5)
-            nn.init.zeros_(last.bias)
+        self.retouch = nn.Conv2d(fine, COLOURS + channels, 3, padding=1)
+        for mask in self.masks:
+            _start(mask, MASK_STD)
+        _start(self.retouch, RETOUCH_STD)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, D) -> (B, C, S, S)."""
+        """(B, D) -> (B, C, S, S), about in [-1, 1]."""
         z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         h = self.blocks[0](self.start(z).unflatten(1, (-1, BOTTOM, BOTTOM)))
-        picture = self.pictures[0](h)
-        for block, narrow, draw in zip(
-            self.blocks[1:], self.narrow, self.pictures[1:], strict=True
-        ):
+        masks = self.masks[0](h)
+        for block, narrow, draw in zip(self.blocks[1:], self.narrow, self.masks[1:], strict=True):
             h = block(double(narrow(h)))
-            picture = double(picture) + draw(h)
-        h = self.grain[1](double(self.mix(leaky_relu(self.grain[0](h, z), SLOPE))), z)
-        return double(picture) + self.detail(leaky_relu(h, SLOPE))
+            masks = double(masks) + draw(h)
+        h = double(self.mix(leaky_relu(self.grain[0](h, z), SLOPE)))
+        touch = self.retouch(leaky_relu(self.grain[1](h, z), SLOPE))
+        shares = torch.softmax(double(masks) + touch[:, :COLOURS], dim=1)
+        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(z))
+        return painted + touch[:, COLOURS:]
 
 
 def _pyramid(channels: int, size: int, width: int) -> nn.Module:
