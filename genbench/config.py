@@ -186,13 +186,13 @@ class GANConfig(Config):
     epochs: Count = 25  # passes over the training split
     minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
     batch_size: Count = 32  # images a step
-    lr: Annotated[float, Positive] = 6e-4  # Adam's learning rate, of the generator
+    lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate, of the generator
 
     arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
     width: Annotated[int, Range(2)] = 16  # channels at half the image's side
     latent_dim: Count = 128  # numbers in z
     loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
-    r1: Annotated[float, Range(0)] = 0.2  # weight of the gradient penalty at reals (0: none)
+    r1: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at reals (0: none)
     r2: Annotated[float, Range(0)] = 0.0  # weight of the gradient penalty at fakes (0: none)
     gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
     penalty_every: Count = 16  # steps between penalties, each then so many times as heavy

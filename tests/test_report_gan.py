@@ -48,7 +48,7 @@ def seeds(records, name, values, key="g", **more):
 
 
 def both(records, name, ours, baselines):
-    """Trainings of a resnet with r3 and of the baseline, a value of the score each."""
+    """Trainings of a palette with r3 and of the baseline, a value of the score each."""
     seeds(records, name, ours)
     seeds(records, name, baselines, key="b", config=BASELINE)
 
@@ -66,13 +66,13 @@ def test_the_best_stands_first_and_the_baseline_beside_it(records):
     records.gan(key="l", config={"arch": "dcgan", "loss": "lsgan"}, scores={KID: 0.001})
     chapter = chosen(records)
     titles = [entry.title for entry in chapter.entries]
-    assert titles == ["resnet, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]  # two seeds before one
+    assert titles == ["palette, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]  # two seeds before one
     assert chapter.split == "test"
 
 
 def test_the_smaller_kid_is_the_better_and_may_be_the_baselines(records):
     both(records, KID, [0.05, 0.06], [0.02, 0.03])
-    assert [e.title for e in chosen(records).entries] == ["dcgan, bce (baseline)", "resnet, r3"]
+    assert [e.title for e in chosen(records).entries] == ["dcgan, bce (baseline)", "palette, r3"]
 
 
 def test_the_baseline_is_kept_where_more_than_three_pairs_are_better(records):
@@ -81,8 +81,8 @@ def test_the_baseline_is_kept_where_more_than_three_pairs_are_better(records):
     records.gan(key="b", config=BASELINE, scores={KID: 0.5})
     chapter = chosen(records)
     titles = [entry.title for entry in chapter.entries]
-    assert titles == ["resnet, r3", "resnet, hinge", "dcgan, bce (baseline)"]
-    assert chapter.left_out == ["1 run of the resnet with lsgan"]
+    assert titles == ["palette, r3", "palette, hinge", "dcgan, bce (baseline)"]
+    assert chapter.left_out == ["1 run of the palette with lsgan"]
 
 
 def test_tested_runs_come_before_better_untested_ones(records):
@@ -91,7 +91,7 @@ def test_tested_runs_come_before_better_untested_ones(records):
         records.gan(seed=seed, key="untested", tested=False, scores={"val/kid_lite0_n500": 0.1})
     (entry,) = chosen(records).entries
     assert entry.about["key"] == "tested"
-    assert chosen(records).left_out == ["3 runs of the resnet with r3 under other settings"]
+    assert chosen(records).left_out == ["3 runs of the palette with r3 under other settings"]
 
 
 def test_untested_groups_are_ranked_by_validation_kid(records):
@@ -149,7 +149,7 @@ def test_only_runs_that_ended_by_themselves_count(records):
 def test_scores_stand_above_their_floors_as_mean_and_deviation(records):
     both(records, FD, [100.0, 110.0, 120.0], [300.0])
     rows = scores(chosen(records))
-    assert rows[0] == ["", "resnet, r3", "dcgan, bce (baseline)"]
+    assert rows[0] == ["", "palette, r3", "dcgan, bce (baseline)"]
     titles = [row[0] for row in rows]
     at = titles.index(FD_TITLE)
     assert rows[at][1:] == ["110.0 ± 10.0", "300.0"]
@@ -184,7 +184,7 @@ def test_configurations_are_not_ranked_by_scores_of_unlike_n(records):
     record = records.gan(key="b", config={"loss": "hinge"}, scores={KID: 1e-9}) / "summary.json"
     record.write_text(record.read_text().replace("n1500", "n700"))
     records.gan(seed=1, key="b", config={"loss": "hinge"}, scores={KID: 0.5})
-    assert chosen(records).entries[0].title == "resnet, r3"
+    assert chosen(records).entries[0].title == "palette, r3"
 
 
 def test_without_a_test_the_validation_scores_are_shown(records):
@@ -225,7 +225,7 @@ def test_what_went_wrong_is_counted_and_left_out_of_means(records):
 def test_hyper_parameters_that_differ_come_first(records):
     both(records, KID, [0.02], [0.05])
     rows = hyperparameters(chosen(records).entries)
-    assert rows[1:3] == [["arch", "resnet", "dcgan"], ["loss", "r3", "bce"]]
+    assert rows[1:3] == [["arch", "palette", "dcgan"], ["loss", "r3", "bce"]]
     assert rows[3][1] == rows[3][2]
     assert ["diffaugment", "none", "none"] in rows
 
@@ -237,7 +237,7 @@ def test_the_nearer_configuration_is_said_with_its_factor(records):
     both(records, FD, [100.0, 101.0, 102.0], [300.0, 301.0, 302.0])
     (said,) = said_of(records, "nearer", "Fréchet")
     assert said == (
-        "The resnet with r3 comes nearer to the held-out pictures by Fréchet distance (lite0, "
+        "The palette with r3 comes nearer to the held-out pictures by Fréchet distance (lite0, "
         "N = 1500) than the baseline (dcgan with bce): 101.0 ± 1.0 against 301.0 ± 1.0, "
         "a factor of 3.0."
     )
@@ -248,7 +248,7 @@ def test_other_distances_turn_the_sentence_round(records):
     (said,) = said_of(records, "nearer", "KID")
     assert said.startswith("The baseline (dcgan with bce) comes nearer")
     assert said.endswith(
-        "resnet with r3: 0.0205 ± 0.0007 against 0.0805 ± 0.0007, a factor of 3.9."
+        "palette with r3: 0.0205 ± 0.0007 against 0.0805 ± 0.0007, a factor of 3.9."
     )
 
 
@@ -300,10 +300,10 @@ def test_steadier_losses_are_said_with_a_warning_of_their_scales(records):
 @pytest.mark.parametrize(
     ("collapsed", "failed", "text"),
     [
-        (False, False, "Of 2 trainings of the resnet with r3, none ended collapsed or diverged."),
-        (True, False, "Of 2 trainings of the resnet with r3, 1 ended collapsed."),
-        (False, True, "Of 2 trainings of the resnet with r3, 1 diverged."),
-        (True, True, "Of 2 trainings of the resnet with r3, 1 ended collapsed and 1 diverged."),
+        (False, False, "Of 2 trainings of the palette with r3, none ended collapsed or diverged."),
+        (True, False, "Of 2 trainings of the palette with r3, 1 ended collapsed."),
+        (False, True, "Of 2 trainings of the palette with r3, 1 diverged."),
+        (True, True, "Of 2 trainings of the palette with r3, 1 ended collapsed and 1 diverged."),
     ],
 )
 def test_collapses_and_divergences_are_counted(records, collapsed, failed, text):
@@ -315,7 +315,7 @@ def test_collapses_and_divergences_are_counted(records, collapsed, failed, text)
 @pytest.mark.parametrize(
     ("epochs", "text"),
     [
-        (0.0, "The discriminator of the resnet with r3 was never saturated."),
+        (0.0, "The discriminator of the palette with r3 was never saturated."),
         (2.5, "was saturated in 1 of 2 trainings, for up to 2.5 epochs on end"),
     ],
 )
@@ -366,7 +366,7 @@ def test_events_are_told_with_seed_and_epoch(records):
     records.gan(seed=4, **FAILURE)
     (said,) = said_of(records, "Noticed")
     assert said == (
-        "Noticed while the resnet with r3 trained: the samples have collapsed (seed 0: epoch 5, "
+        "Noticed while the palette with r3 trained: the samples have collapsed (seed 0: epoch 5, "
         "seed 3: epoch 7); the training has diverged (seed 4: epoch 6.0, train/loss_d is nan at "
         "step 50)."
     )
@@ -408,7 +408,7 @@ def test_both_parts_have_their_own_headings_and_anchors(records, tmp_path):
     assert "Runs in the folder: 1 finished." in second
     assert "### Scores on the test split" in first
     assert "### Stability" in second
-    assert "resnet" not in first
+    assert "palette" not in first
     ids = re.findall(r'id="(.*?)"', html)
     assert len(ids) == len(set(ids))
     assert {f"#{one}" for one in ids} == set(re.findall(r'href="(#.*?)"', html))
@@ -437,7 +437,7 @@ def test_trainings_that_all_diverged_are_a_report_too(records, tmp_path):
     records.gan(seed=0, **FAILURE)
     records.gan(seed=1, **FAILURE)
     text, _ = report(records, tmp_path / "out")
-    assert "Of 2 trainings of the resnet with r3, 2 diverged." in text
+    assert "Of 2 trainings of the palette with r3, 2 diverged." in text
     assert "| Trainings that diverged | 2 of 2 |" in text
     drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"losses_disc_gene.png", "generated-images-0005.png"} <= drawn
