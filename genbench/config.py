@@ -193,7 +193,7 @@ class GANConfig(Config):
     latent_dim: Count = 128  # numbers in z
     loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
     r1: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at reals (0: none)
-    r2: Annotated[float, Range(0)] = 0.0  # weight of the gradient penalty at fakes (0: none)
+    r2: Annotated[float, Range(0)] = 1.0  # weight of the gradient penalty at fakes (0: none)
     gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
     penalty_every: Count = 16  # steps between penalties, each then so many times as heavy
     spectral_norm: bool = False  # of the discriminator's weights

@@ -719,7 +719,7 @@ def test_the_default_gan_covers_both_modes_of_a_toy_distribution():
     config = GANConfig(image_size=16, width=8, latent_dim=16)
     state = gan.build(config, data.shape, 16, "cpu")
     noise = torch.Generator().manual_seed(0)
-    for _ in range(300):
+    for _ in range(500):
         x = pool[torch.randint(512, (config.batch_size,), generator=noise)].float() / 255
         gan.train_step(state, config, x)
     fakes = render(MODELS["gan"], state, draw_z(state, config, 200, 0))
