@@ -143,7 +143,7 @@ class Records:
         path = self.folder / f"run-{self.n:03d}"
         (path / "samples").mkdir(parents=True)
         failed = more.get("status") == "failed"
-        config = vars(GANConfig(seed=seed, loss="r3")) | {"epochs": len(kids)} | more.pop("config", {})
+        config = vars(GANConfig(seed=seed, loss="r3", epochs=len(kids))) | more.pop("config", {})
         about = {
             **{"id": path.name, "created": f"{self.n:03d}", "model": "gan", "key": key},
             **{"objective": "val/kid_lite0_n500", "direction": "minimize", "parameters": 4321},

@@ -66,7 +66,8 @@ def test_the_best_stands_first_and_the_baseline_beside_it(records):
     records.gan(key="l", config={"arch": "dcgan", "loss": "lsgan"}, scores={KID: 0.001})
     chapter = chosen(records)
     titles = [entry.title for entry in chapter.entries]
-    assert titles == ["palette, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]  # two seeds before one
+    # two seeds come before one
+    assert titles == ["palette, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]
     assert chapter.split == "test"
 
 
