@@ -99,7 +99,8 @@ class GAN(Column):
             return max((row["step"] for row in run.metrics()), default=None)
         split, _, scalar = name.partition("/")
         if split in ("last", "best"):
-            rows = dict(zip(*run.curve("val", scalar), strict=True))
+            epochs, values = run.curve("val", scalar)  # minutes may cut the last epoch short
+            rows = dict(zip(map(math.ceil, epochs), values, strict=True))
             epoch = max(rows, default=0) if split == "last" else run.summary.get("best_epoch", 0)
             return rows.get(epoch)
         found = run.summary | run.summary.get("stability", {}) | run.scores
