@@ -77,7 +77,8 @@ def sample(
     from PIL import Image
 
     from genbench.evaluate.samples import draw
-    from genbench.handlers import as_pictures, tile
+    from genbench.grids import tile
+    from genbench.handlers import as_pictures
 
     folder = Path(run) if Path(run).is_dir() else Path(runs_dir) / run
     pictures = as_pictures(draw(folder, n, seed, truncation, interpolate))

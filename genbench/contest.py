@@ -14,7 +14,7 @@ FOREVER = 1_000_000  # epochs: the minutes end the training
 # Radford et al. 2015, section 4, with the loss of Goodfellow et al. 2014.
 BASELINE: dict[str, Any] = {
     **{"arch": "dcgan", "loss": "bce", "latent_dim": 100, "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
-    **{"r1": 0.0, "r2": 0.0, "ema": 0.0, "diffaugment": "", "lr_ratio": 1.0},
+    **{"r1": 0.0, "r2": 0.0, "ema": 0.0, "diffaugment": "", "lr_ratio": 1.0, "lr_decay": 0.0},
 }
 WIDTHS, BATCHES = (16, 32), (32, 64)  # the published 64 and 128 are hopeless in minutes on a CPU
 

@@ -127,7 +127,7 @@ class Run:
         try:
             self._wandb.log(make(wandb), step=step)
         except Exception as error:
-            say(f"W&B: {_first_line(error)}; this run goes on without it")
+            say(f"W&B: {first_line(error)}; this run goes on without it")
             self._wandb = None
 
     def __enter__(self) -> "Run":
@@ -180,7 +180,7 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
             _failed.add(attempt)
             instead = "offline instead, `wandb sync` uploads later"
             instead = instead if attempt == "online" else "going on without its record"
-            say(f"W&B: {_first_line(error)}; {instead}")
+            say(f"W&B: {first_line(error)}; {instead}")
     return None
 
 
@@ -215,7 +215,7 @@ def _has_key(wandb: Any) -> bool:
     try:
         found = bool(wandb.login(prompt=False, verify=False))
     except Exception as error:  # a malformed key or URL
-        say_once(f"W&B: {_first_line(error)}")
+        say_once(f"W&B: {first_line(error)}")
         return False
     if not found:
         say_once("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
@@ -230,10 +230,11 @@ def _close_wandb(record: Any, summary: dict[str, Any]) -> None:
         record.summary.update({k: v for k, v in summary.items() if k != "scores"} | scores)
         record.finish(exit_code=1 if summary["status"] == "failed" else 0)
     except Exception as error:  # the run's own record is complete by now
-        say(f"W&B: {_first_line(error)}; `wandb sync` uploads what is left")
+        say(f"W&B: {first_line(error)}; `wandb sync` uploads what is left")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, on one line; its kind if it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.records import finished
-from genbench.run import git, say, writable, write_json
+from genbench.run import first_line, git, say, writable, write_json
 from genbench.sweep import Sweep, holds
 from genbench.train import train
 
@@ -55,7 +55,7 @@ class Search:
                 storage=url, study_name=self.name, directions=directions, load_if_exists=True
             )
         except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"storage={url}: cannot be opened ({reason})") from error
         # A sampler seeded alike proposes the same points again when a study goes on.
         done = len(study.get_trials(deepcopy=False))

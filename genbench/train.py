@@ -68,7 +68,8 @@ def train(
         evaluator = make_evaluator(recipe, state, config)
         h.attach_training_log(trainer, run, state, config.log_every)
         if isinstance(config, GANConfig):
-            h.attach_time_limit(trainer, config.minutes)
+            used = h.attach_time_limit(trainer, config.minutes)
+            h.attach_lr_decay(trainer, state, config.lr_decay, used)
             h.attach_health(trainer, evaluator, recipe, state, config, data, run)
             h.attach_scores(trainer, evaluator, recipe, state, config, data)
         h.attach_validation(trainer, evaluator, data.splits["val"], run, state)

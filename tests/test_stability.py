@@ -9,9 +9,9 @@ from scipy.stats import entropy
 
 from genbench.config import GANConfig
 from genbench.data import Data, Split
-from genbench.handlers import Diverged, attach_time_limit, training
+from genbench.handlers import Diverged, attach_lr_decay, attach_time_limit, training
 from genbench.metrics import stability
-from genbench.models import MODELS, gan
+from genbench.models import MODELS, State, gan
 from genbench.records import read_runs
 from genbench.train import train
 
@@ -237,6 +237,35 @@ def test_time_limits(clock, minutes, steps, epochs):
     assert timed(clock, minutes, 4.0, 0.0) == (steps, list(range(1, epochs + 1)))
 
 
+@pytest.mark.parametrize(
+    ("share", "minutes", "factors"),
+    [
+        (0.0, 0.0, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (1.0, 0.0, [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
+        (0.4, 0.0, [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),
+        (0.5, 20 / 60, [1, 1, 1, 0.8, 0.4]),  # 5 steps of 4 s before the 10 steps are over
+    ],
+)
+def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, minutes, factors):
+    weights = [torch.zeros(1, requires_grad=True) for _ in range(2)]
+    optimizers = {
+        "a": torch.optim.Adam(weights[:1], lr=0.1),
+        "b": torch.optim.Adam(weights[1:], lr=2),
+    }
+    state = State(torch.nn.ModuleDict(), optimizers, torch.Generator(), 5)
+    found = []
+
+    def step(engine, batch):
+        clock[0] += 4
+        found.append([each.param_groups[0]["lr"] for each in optimizers.values()])
+
+    trainer = Engine(step)
+    attach_lr_decay(trainer, state, share, attach_time_limit(trainer, minutes))
+    trainer.run(range(5), max_epochs=2)
+    expected = [pytest.approx([0.1 * factor, 2 * factor]) for factor in factors]
+    assert found == expected
+
+
 # --- what is noticed in a training ----------------------------------------------------------------
 
 
@@ -289,7 +318,7 @@ def test_a_generator_of_one_colour_is_noticed_after_its_infancy_and_once(
                 p.zero_()
 
     start_from(monkeypatch, same_colour)
-    train(toy(tmp_path, epochs=6, lr=1e-9))
+    train(toy(tmp_path, arch="dcgan", epochs=6, lr=1e-9))
     run = last_run(tmp_path)
     assert run.curve("val", "spread") == ([1, 2, 3, 4, 5, 6], pytest.approx([0] * 6, abs=1e-2))
     assert run.summary["events"] == {"the samples have collapsed": 4}
@@ -307,7 +336,7 @@ def test_a_saturated_discriminator_is_noticed(tmp_path, monkeypatch, colours, ca
 
     discriminate = gan.discriminate
     monkeypatch.setattr(gan, "discriminate", certain)
-    train(toy(tmp_path, epochs=2, lr=1e-9))
+    train(toy(tmp_path, arch="dcgan", epochs=2, lr=1e-9))
     run = last_run(tmp_path)
     assert run.summary["events"] == {"the discriminator is saturated": 1}
     assert run.summary["stability"]["saturated_epochs"] == 2.0

@@ -13,7 +13,7 @@ from genbench import UserError
 from genbench.config import GANConfig
 from genbench.data import synthetic
 from genbench.data.pictures import cache_folder, read_pictures, split_sources
-from genbench.run import say
+from genbench.run import first_line, say
 
 SPLIT_SEED = 0  # one cut for all runs
 PROPAGANDA = Path("/usr/share/wallpapers")
@@ -103,9 +103,8 @@ def read_kaggle(config: GANConfig, root: Path) -> Album:
     try:
         folder = kagglehub.dataset_download(KAGGLE)
     except Exception as error:  # kagglehub's, requests' and the system's, whatever they are
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"data=abstract-art: {KAGGLE} cannot be had ({reason}); {way_out}"
+            f"data=abstract-art: {KAGGLE} cannot be had ({first_line(error)}); {way_out}"
         ) from error
     return _read_folder(Path(folder), config.image_size, config.crops)
 

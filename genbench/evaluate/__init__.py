@@ -13,6 +13,7 @@ from genbench.config import Config
 from genbench.data import Batches, Data
 from genbench.handlers import EVAL_BATCH
 from genbench.models import MODELS, Recipe, State
+from genbench.run import first_line
 
 
 def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
@@ -40,7 +41,7 @@ def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[Recipe, Config, 
     except OSError as error:
         raise UserError(f"{folder}: no run with checkpoints ({error.strerror})") from error
     except (KeyError, TypeError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
     state.modules.eval()
     return recipe, config, state

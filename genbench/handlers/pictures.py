@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genbench.config import Config
 from genbench.data import Batches, Split
+from genbench.grids import tile
 from genbench.models import Recipe, State, draw_z
 from genbench.run import Run
 
@@ -54,15 +55,6 @@ def to_uint8(x: Tensor) -> np.ndarray:
 def to_grid(x: Tensor, columns: int) -> np.ndarray:
     """Images (N, C, H, W) in [0, 1] as one `uint8` picture, see `tile`."""
     return tile(to_uint8(x), columns)
-
-
-def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures (N, H, W[, 3]) `uint8`, row by row with white between them, as one picture."""
-    edges = [(0, -len(images) % columns), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3)
-    tiles = np.pad(images, edges, constant_values=255)
-    rows = tiles.reshape(-1, columns, *tiles.shape[1:]).swapaxes(1, 2)
-    height, width = tiles.shape[1:3]
-    return rows.reshape(len(rows) * height, columns * width, *tiles.shape[3:])
 
 
 @torch.inference_mode()

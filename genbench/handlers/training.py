@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,32 +100,60 @@ def attach_checkpoints(
     trainer.add_event_handler(Events.EPOCH_COMPLETED, last)
 
 
-def attach_time_limit(trainer: Engine, minutes: float) -> None:
+def attach_time_limit(trainer: Engine, minutes: float) -> Callable[[], float]:
     """End the training once its steps have taken so many minutes; 0 never ends it.
 
     What happens between epochs (validation, samples, scores) does not count: two models with the
     same limit have had the same time to learn. The epoch that is cut short is completed as any.
+
+    Returns:
+        A function that says which share of the minutes has been used, in an epoch; 0 if unlimited.
     """
-    if not minutes:
-        return
-    spent, start = 0.0, 0.0
+    start = pause = time.monotonic()  # `start` moves on with every pause
+
+    def used() -> float:
+        return (time.monotonic() - start) / (60 * minutes) if minutes else 0.0
 
     @trainer.on(Events.EPOCH_STARTED)
     def begin() -> None:
         nonlocal start
-        start = time.monotonic()
+        start += time.monotonic() - pause
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def watch() -> None:
-        if spent + time.monotonic() - start >= 60 * minutes:
+        if used() >= 1:
             trainer.terminate_epoch()
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def end() -> None:
-        nonlocal spent
-        spent += time.monotonic() - start
-        if spent >= 60 * minutes:
+        nonlocal pause
+        pause = time.monotonic()
+        if used() >= 1:
             trainer.terminate()
+
+    return used
+
+
+def attach_lr_decay(trainer: Engine, state: State, share: float, used: Callable[[], float]) -> None:
+    """Lower all learning rates linearly to 0 over the last `share` of the training; 0 never does.
+
+    Args:
+        trainer: Its epochs, or its time if that is shorter, are the length of the training.
+        state: Its optimisers are at their full learning rates.
+        share: In [0, 1].
+        used: Share of the time that is used up (`attach_time_limit`).
+    """
+    if not share:
+        return
+    groups = [group for each in state.optimizers.values() for group in each.param_groups]
+    full = [group["lr"] for group in groups]
+
+    @trainer.on(Events.ITERATION_STARTED)
+    def lower() -> None:
+        steps = (trainer.state.max_epochs or 0) * (trainer.state.epoch_length or 0)
+        left = 1 - min(1.0, max((trainer.state.iteration - 1) / steps, used()))
+        for group, lr in zip(groups, full, strict=True):
+            group["lr"] = lr * min(1.0, left / share)
 
 
 def attach_early_stopping(

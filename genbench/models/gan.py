@@ -55,6 +55,7 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
     if config.ema:
         modules["ema"] = copy.deepcopy(generator).requires_grad_(False)
     modules.to(device)
+    modules.to(memory_format=torch.channels_last)
     betas, fused = (config.beta1, config.beta2), device != "mps"
     rates = {"generator": config.lr, "discriminator": config.lr * config.lr_ratio}
     optimizers: dict[str, torch.optim.Optimizer] = {
@@ -67,7 +68,7 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
 
 def train_step(state: State, config: GANConfig, x: Tensor) -> Scalars:
     """One update of the discriminator and, every `d_steps` steps, of generator and average."""
-    reals = 2 * x - 1
+    reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
     z = torch.randn(len(x), config.latent_dim, generator=state.generator, device=x.device)
     with precision(config, x.device):
         fakes = state.modules["generator"](z)

@@ -4,16 +4,17 @@ S is a power of two, at least 16; `width` scales the channels of both.
 
 dcgan: strided (transposed) convolutions with batch normalisation (Radford et al. 2015,
 arXiv:1511.06434).
-palette: made for pictures with areas of colour, and for the little computing that a laptop has. The
-generator chooses a few colours, and for every pixel how much of each: a softmax over masks, which
-drawn coarsely and enlarged still meet in sharp edges. Every level from 4 x 4 up adds to the masks
-(as to the picture in Karras et al. 2020, arXiv:1912.04958); residual blocks of depthwise-separable
-convolutions (Chollet 2017, arXiv:1610.02357) end at half the side; at full size one small
-convolution retouches masks and picture, with noise to make grain of (Karras et al. 2019,
-arXiv:1812.04948, but placed by z, so that a picture is a function of its code alone). Going up is a
-fixed low-pass filter, so that there is no checkerboard to unlearn, as one depthwise convolution, a
-sixth of the time of `interpolate`. Nothing is normalised: the discriminator is a plain pyramid,
-whose logit of a picture depends on that picture alone.
+palette: for pictures with areas of colour, and for the little computing that a laptop has. The
+generator is a compositional pattern-producing network (Stanley 2007): a picture is a function of
+the plane, and z gives its weights. Coordinates become ramps, cones and waves of any direction, and
+from there on a pixel is computed by itself, by convolutions of 1 x 1 whose weights depend on z
+(Karras et al. 2020, arXiv:1912.04958; Anokhin et al. 2021, arXiv:2011.13775); what coordinates
+cannot say, and what bends them, comes from a small pyramid of convolutions. The end is a palette: a
+few colours, and for every pixel how much of each, a softmax over masks that are drawn at half the
+side and enlarged, and still meet in sharp edges. One small convolution at full size retouches them,
+and grain of three sizes lies over all. So it draws clean shapes before it has learned anything, and
+learns which. The discriminator is a plain pyramid, twice as wide; nothing is normalised, so that a
+picture's logit depends on that picture alone.
 """
 
 import itertools
@@ -27,10 +28,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 BOTTOM = 4  # pixels along a side of the deepest level
 SLOPE = 0.2
 COLOURS = 8
+RAMPS, CONES, WAVES = 24, 16, 16  # functions of the plane that a picture is composed of
+CYCLES = (0.5, 4.0)  # of a wave over a picture, at the start
+LAYERS = 3  # convolutions of 1 x 1 over them
 SHEET = 256  # pixels along a side of the sheet of noise
-MASK_STD = 1.0  # of a mask's logits at each level, at the start
-RETOUCH_STD = 0.1  # of what is added at full size
-COUNTS = (1.5, 3, 4, 6)  # the generator's channels from half the side down, in widths
+STRONGEST = 0.1  # grain's standard deviation at most
 
 
 def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
@@ -98,97 +100,167 @@ def double(x: Tensor) -> Tensor:
     return conv_transpose2d(edges, kernel, stride=2, padding=3, groups=x.shape[1])
 
 
-class Block(nn.Module):
-    """Residual block (B, C, H, W) -> (B, C, H, W) that starts as the identity."""
+def _linear(inputs: int, outputs: int, std: float, shift: float = 0.0) -> nn.Linear:
+    """Outputs start with this standard deviation, given inputs of 1, around `shift`."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=std * inputs**-0.5)
+    nn.init.constant_(layer.bias, shift)
+    return layer
 
-    def __init__(self, channels: int):
+
+def _conv(inputs: int, outputs: int, std: float, kernel: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size, its outputs as those of `_linear`."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.normal_(layer.weight, std=std * (inputs * kernel**2) ** -0.5)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+class Modulated(nn.Module):
+    """A convolution of 1 x 1 whose weights a code scales, an input channel each.
+
+    Brought back to length 1 an output channel (Karras et al. 2020, eq. 1 and 3).
+    """
+
+    def __init__(self, inputs: int, outputs: int, code: int):
         super().__init__()
-        self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.first = nn.Conv2d(channels, channels, 1)
-        self.second = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.second.weight)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(outputs, 1))
+        self.scale = _linear(code, inputs, 0.5, shift=1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Space, then channels, beside the skip."""
-        h = self.first(self.space(leaky_relu(x, SLOPE)))
-        return x + self.second(leaky_relu(h, SLOPE))
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x (B, inputs, H, W), w (B, code) -> (B, outputs, H, W)."""
+        weight = nn.functional.normalize(self.weight * self.scale(w)[:, None], dim=2)
+        return torch.baddbmm(self.bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
+
+
+class Plane(nn.Module):
+    """Ramps, cones and waves over the plane, their places, directions and scales from a code."""
+
+    def __init__(self, code: int):
+        super().__init__()
+        self.ramps = _linear(code, 3 * RAMPS, 1.0)
+        nn.init.normal_(self.ramps.bias, std=0.5)
+        self.cones = _linear(code, 4 * CONES, 0.7)
+        nn.init.normal_(self.cones.bias, std=0.3)
+        self.waves = nn.Linear(code, 3 * WAVES)
+        cycles = torch.empty(WAVES).uniform_(*map(math.log, CYCLES)).exp()
+        angle, phase = torch.rand(2, WAVES) * 2 * math.pi
+        with torch.no_grad():
+            self.waves.bias.copy_(torch.cat([cycles * angle.sin(), cycles * angle.cos(), phase]))
+            std = torch.cat([0.5 * cycles, 0.5 * cycles, torch.full((WAVES,), 2.0)])
+            self.waves.weight.normal_().mul_(std[:, None] * code**-0.5)
+
+    def forward(self, w: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """w (B, code), coordinates y, x (B, 1, H, W) in about [-1, 1] -> (B, 56, H, W)."""
+        down, right, level = self.ramps(w)[..., None, None].chunk(3, dim=1)
+        ramps = 2 * (down * y + right * x) + level
+        at_y, at_x, steep, height = self.cones(w)[..., None, None].chunk(4, dim=1)
+        distance = torch.sqrt((y - at_y).square() + (x - at_x).square() + 1e-3)
+        cones = 3 * (1 + steep) * (distance - 0.6) + height
+        down, right, phase = self.waves(w)[..., None, None].chunk(3, dim=1)
+        waves = 1.4 * torch.sin(math.pi * (down * y + right * x) + phase)
+        return torch.cat([ramps, cones, waves], dim=1)
 
 
 class Grain(nn.Module):
-    """Adds noise with a learned strength a channel: a piece of one sheet, at a place given by z."""
+    """Noise of three sizes, how strong from a code: pieces of one sheet, at places given by z.
+
+    So a picture is a function of z alone (unlike in Karras et al. 2019, arXiv:1812.04948).
+    """
 
     sheet: Tensor
 
-    def __init__(self, channels: int):
+    def __init__(self, code: int):
         super().__init__()
-        self.strength = nn.Parameter(torch.full((channels, 1, 1), 0.1))
+        self.strength = _linear(code, 3, 0.5, shift=-2.0)  # logits of shares of the strongest
         self.register_buffer("sheet", torch.randn(SHEET, SHEET))
 
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """x (B, C, H, W), z (B, D) -> (B, C, H, W)."""
-        place = (z[:, :2] * 1e3 % 1 * SHEET).long()  # the fine digits of z, as good as random
-        rows, columns = (
-            (place[:, i, None] + torch.arange(x.shape[2 + i], device=x.device)) % SHEET
-            for i in (0, 1)
-        )
-        noise = self.sheet[rows[:, :, None], columns[:, None, :]]
-        return x + self.strength * noise[:, None]
+    def forward(self, w: Tensor, z: Tensor, size: int) -> Tensor:
+        """w (B, code), z (B, D) -> (B, 1, size, size)."""
+        fine, middle, coarse = (self.piece(z.roll(-2 * i, 1), size >> i) for i in range(3))
+        parts = torch.cat([fine, 2 * double(middle), 3 * double(double(coarse))], dim=1)
+        strength = STRONGEST * torch.sigmoid(self.strength(w))[..., None, None]
+        return (strength * parts).sum(1, keepdim=True)
 
-
-def _start(layer: nn.Module, std: float) -> None:
-    """A convolution whose outputs start with this standard deviation, given inputs of 1."""
-    assert isinstance(layer, nn.Conv2d)
-    assert layer.bias is not None
-    nn.init.normal_(layer.weight, std=std * layer.weight[0].numel() ** -0.5)
-    nn.init.zeros_(layer.bias)
+    def piece(self, z: Tensor, size: int) -> Tensor:
+        """(B, 1, size, size): the sheet from the place on that two numbers of z (B, D) give."""
+        place = (z[:, :2] * 1e3 % 1 * SHEET).long()  # their fine digits, as good as random
+        rows, columns = (place[:, -i, None] + torch.arange(size, device=z.device) for i in (0, 1))
+        return self.sheet[rows[:, :, None] % SHEET, columns[:, None, :] % SHEET][:, None]
 
 
 class PaletteGenerator(nn.Module):
-    """A palette from z, and masks for it at every level from 4 x 4 to the full side."""
+    """A palette from z, and masks for it composed of functions of the plane."""
 
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
-        levels = int(math.log2(size // BOTTOM))
-        wide = [COUNTS[min(level, len(COUNTS) - 1)] for level in reversed(range(levels))]
-        counts = [round(width * scale) for scale in wide]
-        fine = max(1, counts[-1] // 2)
-        colours = nn.Linear(counts[0], COLOURS * channels)
-        nn.init.kaiming_normal_(colours.weight, a=1)
-        self.palette = nn.Sequential(
-            *(nn.Linear(latent_dim, counts[0]), nn.LeakyReLU(SLOPE)),
-            *(nn.Linear(counts[0], counts[0]), nn.LeakyReLU(SLOPE)),
-            *(colours, nn.Unflatten(1, (COLOURS, channels))),
+        self.size = size
+        code, free, wide, fine = 8 * width, width, 3 * width, max(1, width // 2)
+        levels = int(math.log2(size // 4 // BOTTOM)) + 1
+        counts = [min(2 * (level + 1), 6) * width for level in reversed(range(levels))]
+        self.code = nn.Sequential(
+            *(_linear(latent_dim, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
+            *(_linear(code, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
         )
-        self.start = nn.Linear(latent_dim, counts[0] * BOTTOM**2)
-        self.blocks = nn.ModuleList(Block(count) for count in counts)
-        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(counts))
-        self.masks = nn.ModuleList(nn.Conv2d(count, COLOURS, 1) for count in counts)
-        self.grain = nn.ModuleList([Grain(counts[-1]), Grain(fine)])
-        self.mix = nn.Conv2d(counts[-1], fine, 1)
-        self.retouch = nn.Conv2d(fine, COLOURS + channels, 3, padding=1)
-        for mask in self.masks:
-            _start(mask, MASK_STD)
-        _start(self.retouch, RETOUCH_STD)
+        self.start = _linear(code, counts[0] * BOTTOM**2, 1.0)
+        self.ups = nn.ModuleList(_up(a, b) for a, b in itertools.pairwise(counts))
+        self.blocks = nn.ModuleList(_conv(n, n, math.sqrt(2), kernel=3) for n in counts[1:])
+        self.bend = _conv(counts[-1], 2, 1.0)
+        self.reach = _linear(code, 1, 1.0, shift=-5.0)  # of the bending, a logarithm
+        self.free = _conv(counts[-1], free, 0.2)
+        self.plane = Plane(code)
+        inputs = [RAMPS + CONES + WAVES + free] + [wide] * LAYERS
+        self.layers = nn.ModuleList(Modulated(a, b, code) for a, b in itertools.pairwise(inputs))
+        self.near = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        nn.init.normal_(self.near.weight, std=0.05)
+        with torch.no_grad():
+            self.near.weight[:, :, 1, 1] += 1
+        self.masks = Modulated(wide, COLOURS, code)
+        self.sharpness = _linear(code, 1, 0.5, shift=2.5)  # of edges, a logarithm
+        self.mix = nn.Conv2d(wide, fine, 1)
+        self.retouch = _conv(fine, COLOURS + channels, 0.05, kernel=3)
+        self.palette = nn.Sequential(
+            *(_linear(code, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
+            *(_linear(code, COLOURS * channels, 0.7), nn.Unflatten(1, (COLOURS, channels))),
+        )
+        self.grain = Grain(code)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) -> (B, C, S, S), about in [-1, 1]."""
-        z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
-        h = self.blocks[0](self.start(z).unflatten(1, (-1, BOTTOM, BOTTOM)))
-        masks = self.masks[0](h)
-        for block, narrow, draw in zip(self.blocks[1:], self.narrow, self.masks[1:], strict=True):
-            h = block(double(narrow(h)))
-            masks = double(masks) + draw(h)
-        h = double(self.mix(leaky_relu(self.grain[0](h, z), SLOPE)))
-        touch = self.retouch(leaky_relu(self.grain[1](h, z), SLOPE))
-        shares = torch.softmax(double(masks) + touch[:, :COLOURS], dim=1)
-        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(z))
-        return painted + touch[:, COLOURS:]
+        w = self.code(z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8))
+        h = self.start(w).unflatten(1, (-1, BOTTOM, BOTTOM))
+        for up, block in zip(self.ups, self.blocks, strict=True):
+            h = up(leaky_relu(h, SLOPE))
+            h = h + block(leaky_relu(h, SLOPE))
+        h = leaky_relu(h, SLOPE)
+        bend = double(self.bend(h)) * self.reach(w).exp()[..., None, None]
+        line = torch.linspace(-1, 1, 2 * h.shape[-1] + 1, device=z.device).unfold(0, 2, 1).mean(1)
+        y, x = line[:, None] + bend[:, :1], line + bend[:, 1:]
+        h = torch.cat([self.plane(w, y, x), double(self.free(h))], dim=1)
+        for layer in self.layers:
+            h = 1.2 * leaky_relu(layer(h, w), SLOPE)
+        if hasattr(self, "near"):
+            h = self.near(h)
+        touch = self.retouch(leaky_relu(double(self.mix(h)), SLOPE))
+        masks = double(self.masks(h, w) * self.sharpness(w).exp()[..., None, None])
+        shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
+        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(w))
+        return painted + touch[:, COLOURS:] + self.grain(w, z, self.size)
+
+
+def _up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """(B, inputs, H, W) -> (B, outputs, 2H, 2W), made for inputs behind a leaky ReLU."""
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / (4 * inputs)))
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 def _pyramid(channels: int, size: int, width: int) -> nn.Module:
-    """width, 2, 4, 6 * width channels from half the side down to 4 x 4, by strided convolutions."""
+    """2, 4, 8, 12 * width channels from half the side down to 4 x 4, by strided convolutions."""
     levels = int(math.log2(size // BOTTOM))
-    counts = [min(width * 2**level, 6 * width) for level in range(levels)]
+    counts = [min(2 ** (level + 1), 12) * width for level in range(levels)]
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([channels, *counts]):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
@@ -197,5 +269,5 @@ def _pyramid(channels: int, size: int, width: int) -> nn.Module:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, SLOPE)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    last = nn.Linear(counts[-1] * BOTTOM**2, 1)
+    last = _linear(counts[-1] * BOTTOM**2, 1, 0.1)
     return nn.Sequential(*layers, nn.Flatten(), last, nn.Flatten(0))

@@ -12,6 +12,7 @@ import optuna
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from genbench.grids import tile
 from genbench.records import Record
 
 matplotlib.use("Agg")
@@ -66,17 +67,14 @@ def arrays(run: Record, name: str) -> dict[str, np.ndarray]:
 
 def tiled(pictures: np.ndarray) -> np.ndarray:
     """Pictures (rows, columns, H, W[, 3]) as one, a white line around each, as runs save grids."""
-    edges = [(0, 0), (0, 0), (1, 1), (1, 1)] + [(0, 0)] * (pictures.ndim - 4)
-    tiles = np.pad(pictures, edges, constant_values=255)
-    return np.concatenate(list(np.concatenate(list(tiles.swapaxes(0, 1)), axis=2)))
+    return tile(pictures.reshape(-1, *pictures.shape[2:]), columns=pictures.shape[1])
 
 
 def eight_by_eight(pictures: np.ndarray) -> np.ndarray:
     """Up to 64 pictures (N, H, W[, 3]) row by row as one, white where there are fewer."""
     some = pictures[:64]
     missing = [(0, 64 - len(some))] + [(0, 0)] * (some.ndim - 1)
-    full = np.pad(some, missing, constant_values=255)
-    return tiled(full.reshape(8, 8, *some.shape[1:]))
+    return tile(np.pad(some, missing, constant_values=255), columns=8)
 
 
 def sheet(

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from genbench.grids import first_tiles
 from genbench.records import Record
 from genbench.report.drawing import TRAIN, VAL, Plan, arrays, eight_by_eight, sheet, tiled
 from genbench.report.gan import GAN, KEY, KINDS, GANChapter
@@ -215,7 +216,8 @@ def divergences(entries: list[GAN]) -> Figure:
     axes[1].axhline(math.log(2), color="black", ls="--", lw=0.8)
     axes[1].set_ylim(-0.2, 0.75)
     for ax in (axes[0], *axes[2:]):
-        ax.set_ylim(bottom=min(0.0, ax.dataLim.y0))  # KID may fall below 0
+        low, high = min(0.0, ax.dataLim.y0), ax.dataLim.y1  # KID may fall below 0
+        ax.set_ylim(low, high + 0.06 * (high - low) if high > low else None)
     whose = zip(entries, COLOURS, strict=False)
     return _finish(axes, *((entry.title, colour, "o") for entry, colour in whose))
 
@@ -243,13 +245,6 @@ def strip(grids: dict[int, Path]) -> Figure:
     width = columns[0].shape[2] + 2
     titles = [(width * (i + 0.5), f"epoch {epoch}") for i, epoch in enumerate(grids)]
     return sheet([tiled(np.stack(columns, axis=1))], titles)
-
-
-def first_tiles(grid: np.ndarray, n: int) -> np.ndarray:
-    """The first n pictures (n, S, S[, 3]) of a grid of 8 columns with white between."""
-    side = grid.shape[1] // 8
-    places = [(side * (k // 8), side * (k % 8)) for k in range(n)]
-    return np.stack([grid[y + 1 : y + side - 1, x + 1 : x + side - 1] for y, x in places])
 
 
 def _read(path: Path) -> np.ndarray:
