@@ -1,12 +1,16 @@
 """Two configurations of a GAN on equal terms: same data, same training time, same score."""
 
 import dataclasses
+import itertools
+import math
 import statistics
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from genbench.config import FOLDER, Checked, Count, Device, GANConfig, Positive, Range, WandbMode
-from genbench.records import finished
+from genbench.handlers import Diverged
+from genbench.records import Record, finished, read_runs
 from genbench.run import git
 from genbench.train import train
 
@@ -34,8 +38,8 @@ class ContestConfig(Checked):
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
 
 
-def contest(options: ContestConfig) -> dict[str, list[dict[str, float]]]:
-    """Train what is not there yet; the scores of each seed, by side.
+def contest(options: ContestConfig) -> dict[str, list[Record]]:
+    """Train what is not there yet; the runs of each side, one a seed.
 
     The baseline's width and batch are the pair with the least validation KID at seed 0. A run that
     is finished at this commit is not repeated: the same command goes on where it was stopped.
@@ -48,7 +52,7 @@ def contest(options: ContestConfig) -> dict[str, list[dict[str, float]]]:
         for width in WIDTHS
         for batch in BATCHES
     ]
-    trials = [_scores(one, f"dcgan {one.width}x{one.batch_size}") for one in candidates]
+    trials = [_run(one, f"dcgan {one.width}x{one.batch_size}") for one in candidates]
     chosen = candidates[min(range(len(trials)), key=lambda i: _kid(trials[i]))]
     sides = {
         "default": default,
@@ -56,35 +60,63 @@ def contest(options: ContestConfig) -> dict[str, list[dict[str, float]]]:
     }
     return {
         name: [
-            _scores(dataclasses.replace(side, seed=seed, test=True), f"{side.arch}, seed {seed}")
+            _run(dataclasses.replace(side, seed=seed, test=True), f"{side.arch}, seed {seed}")
             for seed in seeds
         ]
         for name, side in sides.items()
     }
 
 
-def _scores(config: GANConfig, title: str) -> dict[str, float]:
-    """The scores of a run like this, trained now if there is none."""
+def _run(config: GANConfig, title: str) -> Record:
+    """A run like this, trained now if there is none; one that diverges is a result too."""
     commit = git("rev-parse", "HEAD")
     there = finished(config.runs_dir, config.experiment, config.seed, commit, config.test)
-    return there.scores if there else train(config, title=title)
+    if there:
+        return there
+    with suppress(Diverged):
+        train(config, title=title)
+    mine = config.experiment, config.seed
+    runs = read_runs(config.runs_dir)
+    return [run for run in runs if (run.about["key"], run.config["seed"]) == mine][-1]
 
 
-def _kid(scores: dict[str, float]) -> float:
-    return next(value for name, value in scores.items() if name.startswith("val/kid_"))
+def _kid(run: Record) -> float:
+    return next((v for name, v in run.scores.items() if name.startswith("val/kid_")), math.inf)
 
 
-def table(sides: dict[str, list[dict[str, float]]]) -> list[str]:
-    """Lines: mean ± std over seeds of every distance and its floor, a column a side."""
-    first = next(iter(sides.values()))[0]
-    names = [name for name in first if "_lite0_n" in name and not name.startswith("val/")]
-    lines = [f"{'':28}" + "".join(f"{side:>36}" for side in sides)]
-    for name in names:
-        cells = [_mean_std([scores[name] for scores in runs]) for runs in sides.values()]
-        lines.append(f"{name:28}" + "".join(f"{cell:>36}" for cell in cells))
+def table(sides: dict[str, list[Record]]) -> list[str]:
+    """Lines: mean ± std over seeds of every distance and its floor, a column a side, their ratio.
+
+    Below them how steady the trainings were (`stability.summarise`).
+    """
+    runs = list(sides.values())
+    scored = dict.fromkeys(name for run in itertools.chain(*runs) for name in run.scores)
+    lines = [_line("", *sides, "ratio")]
+    for name in scored:
+        if "_lite0_n" not in name or name.startswith("val/"):
+            continue
+        found = [[run.scores[name] for run in side if name in run.scores] for side in runs]
+        ratio = statistics.mean(found[0]) / statistics.mean(found[1]) if all(found) else math.nan
+        lines.append(_line(name, *map(_mean_std, found), f"{ratio:.3f}"))
+    for name in ("oscillation_d", "oscillation_g", "saturated_epochs"):
+        lines.append(_line(name, *(_mean_std([_stability(run)[name] for run in s]) for s in runs)))
+    for name in ("collapsed", "diverged"):
+        counts = [sum(_stability(run).get(name, False) for run in side) for side in runs]
+        cells = (f"{count} of {len(side)}" for count, side in zip(counts, runs, strict=True))
+        lines.append(_line(name, *cells))
     return lines
 
 
+def _stability(run: Record) -> dict[str, Any]:
+    return run.summary["stability"]
+
+
+def _line(name: str, *cells: str) -> str:
+    return f"{name:28}" + "".join(f"{cell:>36}" for cell in cells).rstrip()
+
+
 def _mean_std(values: list[float]) -> str:
+    if not values:
+        return "none"
     spread = f" ± {statistics.stdev(values):.4g}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.5g}{spread}"

@@ -20,7 +20,10 @@ from genbench.metrics.stability import collapsed, diversity
 from genbench.models import MODELS, draw_z, gan
 from genbench.models.gan_nets import (
     CONES,
+    FASTEST,
+    FOLDS,
     RAMPS,
+    STRONGEST,
     WAVES,
     Grain,
     Modulated,
@@ -544,24 +547,29 @@ def test_a_code_scales_the_inputs_of_a_convolution_with_weights_of_length_one():
         torch.testing.assert_close(layer(x, w)[i : i + 1], expected)
 
 
-def test_ramps_cones_and_waves_are_their_formulas():
+def test_functions_of_the_plane_are_their_formulas():
     plane = Plane(3)
     for layer, bias in (
         (plane.ramps, [1.0, -0.5, 0.25]),
         (plane.cones, [0.5, -0.5, 1.0, 0.1]),
         (plane.waves, [2.0, 1.0, 0.3]),
+        (plane.folds, [2.0, 1.0, 0.3]),
     ):
         torch.nn.init.zeros_(layer.weight)
         with torch.no_grad():
             layer.bias.copy_(torch.tensor(bias).repeat_interleave(len(layer.bias) // len(bias)))
     y, x = torch.rand(2, 2, 1, 4, 6).unbind(0)
-    found = plane(torch.randn(2, 3), y, x)
-    ramp, cone, wave = (found[:, first : first + 1] for first in (0, RAMPS, RAMPS + CONES))
-    assert found.shape == (2, RAMPS + CONES + WAVES, 4, 6)
-    torch.testing.assert_close(ramp, 2 * (y - 0.5 * x) + 0.25)
+    ramps, cones, waves, folds = plane(torch.randn(2, 3), y, x)
+    counts = [kind.shape[1] for kind in (ramps, cones, waves, folds)]
+    assert counts == [RAMPS, CONES, WAVES, FOLDS]
+    torch.testing.assert_close(ramps[:, :1], 2 * (y - 0.5 * x) + 0.25)
     distance = ((y - 0.5) ** 2 + (x + 0.5) ** 2 + 1e-3) ** 0.5
-    torch.testing.assert_close(cone, 6 * (distance - 0.6) + 0.1)
-    torch.testing.assert_close(wave, 1.4 * torch.sin(math.pi * (2 * y + x) + 0.3))
+    torch.testing.assert_close(cones[:, :1], 6 * (distance - 0.6) + 0.1)
+    down, right = (FASTEST * math.tanh(cycles / FASTEST) for cycles in (2.0, 1.0))
+    angle = math.pi * (down * y + right * x) + 0.3  # a picture is 2 wide
+    torch.testing.assert_close(waves[:, :1], 1.4 * torch.sin(angle))
+    triangle = 2 / math.pi * torch.asin(torch.sin(angle + math.pi / 2))
+    torch.testing.assert_close(folds[:, :1], 1.7 * triangle, rtol=1e-3, atol=1e-3)
 
 
 def test_grain_is_pieces_of_the_sheet_that_z_chooses():
@@ -573,11 +581,11 @@ def test_grain_is_pieces_of_the_sheet_that_z_chooses():
             grain.strength.bias.copy_(torch.tensor(logits))
         added = grain(w, z, size)
         if size == 8:
-            torch.testing.assert_close(added[0, 0], 0.1 * grain.sheet[:8, :8])
-            torch.testing.assert_close(added[1, 0], 0.1 * grain.sheet[:8, 64:72])
+            torch.testing.assert_close(added[0, 0], STRONGEST * grain.sheet[:8, :8])
+            torch.testing.assert_close(added[1, 0], STRONGEST * grain.sheet[:8, 64:72])
         else:
             middle = grain.sheet[None, None, :8, :8].repeat(2, 1, 1, 1)
-            torch.testing.assert_close(added, 0.2 * double(middle))
+            torch.testing.assert_close(added, 2 * STRONGEST * double(middle))
 
 
 def test_a_palettes_shares_of_one_colour_give_that_colour():

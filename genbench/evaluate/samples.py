@@ -43,6 +43,7 @@ def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -
     train, test = data.splits["train"], data.splits["test"]
     one, other = _halves(train, data.sourced)
     scores: dict[str, float] = {}
+    drawn: dict[int, np.ndarray] = {}  # features of so many samples: often the same for both
     for split, mine, rivals in (("train", one, other), ("test", _shuffled(test), _shuffled(train))):
         n = min(SCORED, len(mine), len(rivals))
         if n < FEWEST:
@@ -50,7 +51,9 @@ def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -
             continue
         reals = real_features(data, split, mine[:n])
         floor = distances(real_features(data, "train", rivals[:n]), reals)
-        found = distances(sample_features(recipe, state, config, n, SCORE_SEED), reals)
+        if n not in drawn:
+            drawn[n] = sample_features(recipe, state, config, n, SCORE_SEED)
+        found = distances(drawn[n], reals)
         found |= {f"floor_{name}": value for name, value in floor.items()}
         scores |= {f"{split}/{name}": value for name, value in found.items()}
     return scores

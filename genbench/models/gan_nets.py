@@ -6,15 +6,14 @@ dcgan: strided (transposed) convolutions with batch normalisation (Radford et al
 arXiv:1511.06434).
 palette: for pictures with areas of colour, and for the little computing that a laptop has. The
 generator is a compositional pattern-producing network (Stanley 2007): a picture is a function of
-the plane, and z gives its weights. Coordinates become ramps, cones and waves of any direction, and
-from there on a pixel is computed by itself, by convolutions of 1 x 1 whose weights depend on z
-(Karras et al. 2020, arXiv:1912.04958; Anokhin et al. 2021, arXiv:2011.13775); what coordinates
-cannot say, and what bends them, comes from a small pyramid of convolutions. The end is a palette: a
-few colours, and for every pixel how much of each, a softmax over masks that are drawn at half the
-side and enlarged, and still meet in sharp edges. One small convolution at full size retouches them,
-and grain of three sizes lies over all. So it draws clean shapes before it has learned anything, and
-learns which. The discriminator is a plain pyramid, twice as wide; nothing is normalised, so that a
-picture's logit depends on that picture alone.
+the plane, and z gives its weights. Ramps, cones, waves and folds of the coordinates, and a small
+pyramid of convolutions for what coordinates cannot say, are composed a pixel at a time, by
+convolutions of 1 x 1 whose weights depend on z (Karras et al. 2020, arXiv:1912.04958; Anokhin et
+al. 2021, arXiv:2011.13775). They start sparse, and a picture prefers one kind of function: sums of
+many have wobbling edges. The end is a palette: a few colours, and for every pixel how much of each,
+a softmax over masks; then one small convolution that retouches, and grain of three sizes. So it
+draws clean, varied shapes before it has learned anything, and learns which. The discriminator is a
+plain pyramid, twice as wide. Nothing is normalised: a logit depends on its own picture alone.
 """
 
 import itertools
@@ -22,17 +21,21 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, leaky_relu, pad
+from torch.nn.functional import conv_transpose2d, leaky_relu, normalize, pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 BOTTOM = 4  # pixels along a side of the deepest level
 SLOPE = 0.2
 COLOURS = 8
-RAMPS, CONES, WAVES = 24, 16, 16  # functions of the plane that a picture is composed of
-CYCLES = (0.5, 4.0)  # of a wave over a picture, at the start
-LAYERS = 3  # convolutions of 1 x 1 over them
+RAMPS, CONES, WAVES, FOLDS = 16, 12, 8, 8  # functions of the plane that a picture is composed of
+CYCLES = (0.5, 4.0)  # of a wave or fold over a picture, at the start
+LAYERS = 2  # convolutions of 1 x 1 over them
 SHEET = 256  # pixels along a side of the sheet of noise
-STRONGEST = 0.1  # grain's standard deviation at most
+# Bounds, since beyond them lies noise that a generator does not come back from.
+FASTEST = 12.0  # cycles of a wave over a picture
+FARTHEST = 0.2  # a bend of coordinates
+SHARPEST = 30.0  # factor on masks
+STRONGEST = 0.03  # standard deviation of the finest grain
 
 
 def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
@@ -119,23 +122,27 @@ def _conv(inputs: int, outputs: int, std: float, kernel: int = 1) -> nn.Conv2d:
 class Modulated(nn.Module):
     """A convolution of 1 x 1 whose weights a code scales, an input channel each.
 
-    Brought back to length 1 an output channel (Karras et al. 2020, eq. 1 and 3).
+    Brought back to length 1 an output channel (Karras et al. 2020, eq. 1 and 3). At the start a few
+    inputs count: weights are cubes of normal numbers, and codes scale them very differently.
     """
 
     def __init__(self, inputs: int, outputs: int, code: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) * inputs**-0.5)
+        self.weight = nn.Parameter(normalize(torch.randn(outputs, inputs) ** 3))
         self.bias = nn.Parameter(torch.zeros(outputs, 1))
-        self.scale = _linear(code, inputs, 0.5, shift=1.0)
+        self.scale = _linear(code, inputs, 3.0, shift=1.0)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x (B, inputs, H, W), w (B, code) -> (B, outputs, H, W)."""
-        weight = nn.functional.normalize(self.weight * self.scale(w)[:, None], dim=2)
+        weight = normalize(self.weight * self.scale(w)[:, None], dim=2)
         return torch.baddbmm(self.bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 class Plane(nn.Module):
-    """Ramps, cones and waves over the plane, their places, directions and scales from a code."""
+    """Functions of the plane of four kinds: places, directions and scales come from a code.
+
+    Ramps rise steadily, cones from a point on; waves and folds, which are triangular waves, repeat.
+    """
 
     def __init__(self, code: int):
         super().__init__()
@@ -143,24 +150,34 @@ class Plane(nn.Module):
         nn.init.normal_(self.ramps.bias, std=0.5)
         self.cones = _linear(code, 4 * CONES, 0.7)
         nn.init.normal_(self.cones.bias, std=0.3)
-        self.waves = nn.Linear(code, 3 * WAVES)
-        cycles = torch.empty(WAVES).uniform_(*map(math.log, CYCLES)).exp()
-        angle, phase = torch.rand(2, WAVES) * 2 * math.pi
-        with torch.no_grad():
-            self.waves.bias.copy_(torch.cat([cycles * angle.sin(), cycles * angle.cos(), phase]))
-            std = torch.cat([0.5 * cycles, 0.5 * cycles, torch.full((WAVES,), 2.0)])
-            self.waves.weight.normal_().mul_(std[:, None] * code**-0.5)
+        self.waves, self.folds = nn.Linear(code, 3 * WAVES), nn.Linear(code, 3 * FOLDS)
+        for layer in (self.waves, self.folds):
+            n = layer.out_features // 3
+            cycles = torch.empty(n).uniform_(*map(math.log, CYCLES)).exp()
+            angle, phase = torch.rand(2, n) * 2 * math.pi
+            std = torch.cat([0.5 * cycles, 0.5 * cycles, torch.full((n,), 2.0)])
+            with torch.no_grad():
+                layer.bias.copy_(torch.cat([cycles * angle.sin(), cycles * angle.cos(), phase]))
+                layer.weight.normal_().mul_(std[:, None] * code**-0.5)
 
-    def forward(self, w: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """w (B, code), coordinates y, x (B, 1, H, W) in about [-1, 1] -> (B, 56, H, W)."""
+    def forward(self, w: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
+        """w (B, code), coordinates y, x (B, 1, H, W) in about [-1, 1] -> four of (B, n, H, W)."""
         down, right, level = self.ramps(w)[..., None, None].chunk(3, dim=1)
         ramps = 2 * (down * y + right * x) + level
         at_y, at_x, steep, height = self.cones(w)[..., None, None].chunk(4, dim=1)
         distance = torch.sqrt((y - at_y).square() + (x - at_x).square() + 1e-3)
         cones = 3 * (1 + steep) * (distance - 0.6) + height
-        down, right, phase = self.waves(w)[..., None, None].chunk(3, dim=1)
-        waves = 1.4 * torch.sin(math.pi * (down * y + right * x) + phase)
-        return torch.cat([ramps, cones, waves], dim=1)
+        waves = 1.4 * torch.sin(2 * math.pi * _turns(self.waves(w), y, x))
+        turns = _turns(self.folds(w), y, x)
+        folds = 1.7 * (4 * (turns - turns.floor() - 0.5).abs() - 1)
+        return [ramps, cones, waves, folds]
+
+
+def _turns(numbers: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Numbers (B, 3n): cycles down and to the right over a picture, phases -> (B, n, H, W)."""
+    down, right, phase = numbers[..., None, None].chunk(3, dim=1)
+    down, right = (FASTEST * torch.tanh(cycles / FASTEST) for cycles in (down, right))
+    return (down * y + right * x) / 2 + phase / (2 * math.pi)
 
 
 class Grain(nn.Module):
@@ -173,7 +190,7 @@ class Grain(nn.Module):
 
     def __init__(self, code: int):
         super().__init__()
-        self.strength = _linear(code, 3, 0.5, shift=-2.0)  # logits of shares of the strongest
+        self.strength = _linear(code, 3, 0.5, shift=-0.5)  # logits of shares of the strongest
         self.register_buffer("sheet", torch.randn(SHEET, SHEET))
 
     def forward(self, w: Tensor, z: Tensor, size: int) -> Tensor:
@@ -196,7 +213,7 @@ class PaletteGenerator(nn.Module):
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
         self.size = size
-        code, free, wide, fine = 8 * width, width, 3 * width, max(1, width // 2)
+        code, wide, half = 8 * width, 3 * width // 2, width // 2
         levels = int(math.log2(size // 4 // BOTTOM)) + 1
         counts = [min(2 * (level + 1), 6) * width for level in reversed(range(levels))]
         self.code = nn.Sequential(
@@ -207,19 +224,16 @@ class PaletteGenerator(nn.Module):
         self.ups = nn.ModuleList(_up(a, b) for a, b in itertools.pairwise(counts))
         self.blocks = nn.ModuleList(_conv(n, n, math.sqrt(2), kernel=3) for n in counts[1:])
         self.bend = _conv(counts[-1], 2, 1.0)
-        self.reach = _linear(code, 1, 1.0, shift=-5.0)  # of the bending, a logarithm
-        self.free = _conv(counts[-1], free, 0.2)
+        self.reach = _linear(code, 1, 1.0, shift=-5.5)  # logit of a share of the farthest bend
+        self.free = _conv(counts[-1], half, 0.02)
         self.plane = Plane(code)
-        inputs = [RAMPS + CONES + WAVES + free] + [wide] * LAYERS
+        self.kinds = _linear(code, 5, 3.0)  # logits of the kinds' shares
+        inputs = [RAMPS + CONES + WAVES + FOLDS + half] + [wide] * LAYERS
         self.layers = nn.ModuleList(Modulated(a, b, code) for a, b in itertools.pairwise(inputs))
-        self.near = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
-        nn.init.normal_(self.near.weight, std=0.05)
-        with torch.no_grad():
-            self.near.weight[:, :, 1, 1] += 1
         self.masks = Modulated(wide, COLOURS, code)
-        self.sharpness = _linear(code, 1, 0.5, shift=2.5)  # of edges, a logarithm
-        self.mix = nn.Conv2d(wide, fine, 1)
-        self.retouch = _conv(fine, COLOURS + channels, 0.05, kernel=3)
+        self.sharpness = _linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest edge
+        self.mix = nn.Conv2d(wide, half, 1)
+        self.retouch = _conv(half, COLOURS + channels, 0.05, kernel=3)
         self.palette = nn.Sequential(
             *(_linear(code, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
             *(_linear(code, COLOURS * channels, 0.7), nn.Unflatten(1, (COLOURS, channels))),
@@ -229,24 +243,28 @@ class PaletteGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) -> (B, C, S, S), about in [-1, 1]."""
         w = self.code(z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8))
+        h = self.compose(w)
+        touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
+        masks = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None, None] * self.masks(h, w)
+        shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
+        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(w))
+        return painted + touch[:, COLOURS:] + self.grain(w, z, self.size)
+
+    def compose(self, w: Tensor) -> Tensor:
+        """Functions of the plane, composed: (B, code) -> (B, 1.5 width, S, S)."""
         h = self.start(w).unflatten(1, (-1, BOTTOM, BOTTOM))
         for up, block in zip(self.ups, self.blocks, strict=True):
             h = up(leaky_relu(h, SLOPE))
             h = h + block(leaky_relu(h, SLOPE))
-        h = leaky_relu(h, SLOPE)
-        bend = double(self.bend(h)) * self.reach(w).exp()[..., None, None]
-        line = torch.linspace(-1, 1, 2 * h.shape[-1] + 1, device=z.device).unfold(0, 2, 1).mean(1)
-        y, x = line[:, None] + bend[:, :1], line + bend[:, 1:]
-        h = torch.cat([self.plane(w, y, x), double(self.free(h))], dim=1)
+        bend, free = (double(double(conv(leaky_relu(h, SLOPE)))) for conv in (self.bend, self.free))
+        bend = FARTHEST * torch.sigmoid(self.reach(w))[..., None, None] * bend
+        line = torch.linspace(-1, 1, 2 * self.size + 1, device=w.device)[1::2]  # pixels' middles
+        kinds = [*self.plane(w, line[:, None] + bend[:, :1], line + bend[:, 1:]), free]
+        shares = 2 * torch.softmax(self.kinds(w), dim=1)[..., None, None]
+        h = torch.cat([shares[:, i : i + 1] * kind for i, kind in enumerate(kinds)], dim=1)
         for layer in self.layers:
-            h = 1.2 * leaky_relu(layer(h, w), SLOPE)
-        if hasattr(self, "near"):
-            h = self.near(h)
-        touch = self.retouch(leaky_relu(double(self.mix(h)), SLOPE))
-        masks = double(self.masks(h, w) * self.sharpness(w).exp()[..., None, None])
-        shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
-        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(w))
-        return painted + touch[:, COLOURS:] + self.grain(w, z, self.size)
+            h = 1.4 * leaky_relu(layer(h, w), SLOPE)
+        return h
 
 
 def _up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
