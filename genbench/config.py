@@ -186,7 +186,7 @@ class GANConfig(Config):
     epochs: Count = 25  # passes over the training split
     minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
     batch_size: Count = 16  # images a step
-    lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate, of the generator
+    lr: Annotated[float, Positive] = 5e-4  # Adam's learning rate, of the generator
 
     arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
     width: Annotated[int, Range(2)] = 16  # channels at half the image's side
@@ -200,9 +200,9 @@ class GANConfig(Config):
     label_smoothing: Annotated[float, Range(0, 0.5)] = 0.0  # bce: reals' target is 1 minus this
     diffaugment: str = ""  # any of color,translation,cutout, for what the discriminator sees
     ada_target: Annotated[float, Range(0, 1)] = 0.0  # r_t that steers diffaugment (0: always on)
-    ema: Annotated[float, Range(0, 1)] = 0.999  # decay of the generator's average (0: none)
+    ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the generator's average (0: none)
     d_steps: Count = 1  # discriminator's steps for one of the generator
-    lr_ratio: Annotated[float, Positive] = 0.5  # discriminator's learning rate / generator's
+    lr_ratio: Annotated[float, Positive] = 1.0  # discriminator's learning rate / generator's
     lr_decay: Annotated[float, Range(0, 1)] = 0.5  # last share of the training, lr falls to 0 in it
     beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
     beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
