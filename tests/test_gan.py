@@ -18,7 +18,8 @@ from genbench.evaluate import load_run
 from genbench.handlers import render
 from genbench.metrics.stability import collapsed, diversity
 from genbench.models import MODELS, draw_z, gan
-from genbench.models.gan_nets import (
+from genbench.models.gan_nets import make_discriminator, make_generator
+from genbench.models.palette import (
     CONES,
     FASTEST,
     FOLDS,
@@ -29,8 +30,6 @@ from genbench.models.gan_nets import (
     Modulated,
     Plane,
     double,
-    make_discriminator,
-    make_generator,
 )
 from genbench.records import read_runs
 from genbench.train import train
