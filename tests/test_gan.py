@@ -534,14 +534,14 @@ def test_a_discriminators_logit_depends_on_its_picture_alone():
     torch.testing.assert_close(net(x), torch.cat([net(x[i : i + 1]) for i in range(6)]))
 
 
-def test_a_code_scales_the_inputs_of_a_convolution_with_weights_of_length_one():
+def test_a_code_scales_the_inputs_of_a_convolution_with_weights_of_one_length():
     torch.manual_seed(0)
-    layer = Modulated(5, 3, 7)
+    layer = Modulated(5, 3, 7, length=1.5)
     torch.nn.init.normal_(layer.bias)
     w, x = torch.randn(2, 7), images(2, (5, 4, 6))
     for i in range(2):
         weight = layer.weight * layer.scale(w[i])
-        weight = weight / weight.norm(dim=1, keepdim=True)
+        weight = 1.5 * weight / weight.norm(dim=1, keepdim=True)
         expected = F.conv2d(x[i : i + 1], weight[..., None, None], layer.bias[:, 0])
         torch.testing.assert_close(layer(x, w)[i : i + 1], expected)
 

@@ -58,19 +58,20 @@ def conv(inputs: int, outputs: int, std: float, kernel: int = 1) -> nn.Conv2d:
 class Modulated(nn.Module):
     """A convolution of 1 x 1 whose weights a code scales, an input channel each.
 
-    Brought back to length 1 an output channel (Karras et al. 2020, eq. 1 and 3). At the start a few
-    inputs count: weights are cubes of normal numbers, and codes scale them very differently.
+    Brought back to one length an output channel (Karras et al. 2020, eq. 1 and 3). At the start
+    few inputs count: weights are cubes of normal numbers, and codes scale them very differently.
     """
 
-    def __init__(self, inputs: int, outputs: int, code: int):
+    def __init__(self, inputs: int, outputs: int, code: int, length: float = 1.0):
         super().__init__()
+        self.length = length
         self.weight = nn.Parameter(normalize(torch.randn(outputs, inputs) ** 3))
         self.bias = nn.Parameter(torch.zeros(outputs, 1))
         self.scale = linear(code, inputs, 3.0, shift=1.0)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x (B, inputs, H, W), w (B, code) -> (B, outputs, H, W)."""
-        weight = normalize(self.weight * self.scale(w)[:, None], dim=2)
+        weight = self.length * normalize(self.weight * self.scale(w)[:, None], dim=2)
         return torch.baddbmm(self.bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
@@ -165,7 +166,9 @@ class PaletteGenerator(nn.Module):
         self.plane = Plane(code)
         self.kinds = linear(code, 5, 3.0)  # logits of the kinds' shares
         inputs = [RAMPS + CONES + WAVES + FOLDS + half] + [wide] * LAYERS
-        self.layers = nn.ModuleList(Modulated(a, b, code) for a, b in itertools.pairwise(inputs))
+        self.layers = nn.ModuleList(
+            Modulated(a, b, code, math.sqrt(2)) for a, b in itertools.pairwise(inputs)
+        )
         self.masks = Modulated(wide, COLOURS, code)
         self.sharpness = linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest edge
         self.mix = nn.Conv2d(wide, half, 1)
@@ -183,7 +186,7 @@ class PaletteGenerator(nn.Module):
         touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
         masks = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None, None] * self.masks(h, w)
         shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
-        painted = torch.einsum("bkhw,bkc->bchw", shares, self.palette(w))
+        painted = torch.bmm(self.palette(w).mT, shares.flatten(2)).unflatten(2, shares.shape[2:])
         return painted + touch[:, COLOURS:] + self.grain(w, z, self.size)
 
     def compose(self, w: Tensor) -> Tensor:
@@ -199,7 +202,7 @@ class PaletteGenerator(nn.Module):
         shares = 2 * torch.softmax(self.kinds(w), dim=1)[..., None, None]
         h = torch.cat([shares[:, i : i + 1] * kind for i, kind in enumerate(kinds)], dim=1)
         for layer in self.layers:
-            h = 1.4 * leaky_relu(layer(h, w), SLOPE)
+            h = leaky_relu(layer(h, w), SLOPE)
         return h
 
 
