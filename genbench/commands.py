@@ -1,5 +1,6 @@
 """What `genbench` does, a function a command: its parameters are the flags. Imports are lazy."""
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def runs(runs_dir: str = "runs") -> None:
         name = record.about["objective"]
         score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
         seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
-        epochs = record.config["epochs"]
+        rows = record.metrics()
+        epochs = math.ceil(rows[-1]["epoch"]) if rows else 0  # done, not asked for
         print(f"{record.path.name:{width}}  {record.status:8}  {epochs:6}  {seconds:>8}  {score}")
 
 

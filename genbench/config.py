@@ -189,7 +189,7 @@ class GANConfig(Config):
     lr: Annotated[float, Positive] = 5e-4  # Adam's learning rate, of the generator
 
     arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
-    width: Annotated[int, Range(2)] = 16  # channels at half the image's side
+    width: Annotated[int, Range(2)] = 16  # scales the channels of both networks
     latent_dim: Count = 128  # numbers in z
     loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
     r1: Annotated[float, Range(0)] = 0.1  # weight of the gradient penalty at reals (0: none)
@@ -203,7 +203,7 @@ class GANConfig(Config):
     ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the generator's average (0: none)
     d_steps: Count = 1  # discriminator's steps for one of the generator
     lr_ratio: Annotated[float, Positive] = 1.0  # discriminator's learning rate / generator's
-    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # last share of the training, lr falls to 0 in it
+    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
     beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
     beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
     amp: bool = False  # bfloat16 where the device is fast at it (a CPU without it is 20 x slower)

@@ -36,10 +36,19 @@ class Record:
         """Whether the test split was scored."""
         return any(name.startswith("test/") for name in self.scores)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because a scalar was no longer finite."""
+        not_finite = self.summary.get("stability", {}).get("diverged", False)
+        return self.status == "failed" and (
+            not_finite or self.summary.get("error", "").startswith("Diverged")
+        )
+
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a torn last line is left out."""
         rows = []
-        for line in (self.path / "metrics.jsonl").read_text().splitlines():
+        path = self.path / "metrics.jsonl"
+        for line in path.read_text().splitlines() if path.exists() else []:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:
@@ -90,15 +99,25 @@ def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def finished(
-    runs_dir: str | Path, key: str, seed: int, commit: str | None, tested: bool = True
+    runs_dir: str | Path,
+    key: str,
+    seed: int,
+    commit: str | None,
+    tested: bool = True,
+    or_diverged: bool = False,
 ) -> Record | None:
-    """The finished run with this key (`Config.experiment`), seed and commit, tested or not."""
+    """The finished run with this key (`Config.experiment`), seed and commit, tested or not.
+
+    A run that diverged would diverge again; `or_diverged` takes it for done.
+    """
     if not Path(runs_dir).expanduser().is_dir():
         return None
     for record in read_runs(runs_dir):
         about = record.about
         same = (about.get("key"), about.get("commit"), record.config["seed"]) == (key, commit, seed)
-        if same and record.status == "finished" and record.tested == tested:
+        ended = record.status == "finished" and record.tested == tested
+        failed = or_diverged and record.diverged and record.config.get("test") == tested
+        if same and (ended or failed):
             return record
     return None
 

@@ -100,6 +100,7 @@ def test_a_gan_is_trained_drawn_from_and_reported(script, tmp_path):
     np.testing.assert_array_equal(grid[1:33, 1:33], pixels(tmp_path / "b" / "00000.png"))
     assert len(list((tmp_path / "b").iterdir())) == 3
 
+    assert re.search(rf"{name} +finished +2 ", script("genbench", "runs").stdout)
     done = script("genbench", "report", "--out=out")
     assert done.returncode == 0, done.stderr
     figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}

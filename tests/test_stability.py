@@ -244,6 +244,7 @@ def test_time_limits(clock, minutes, steps, epochs):
         (1.0, 0.0, [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
         (0.4, 0.0, [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),
         (0.5, 20 / 60, [1, 1, 1, 0.8, 0.4]),  # 5 steps of 4 s before the 10 steps are over
+        (0.5, 32 / 60, [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),  # a pause between epochs costs nothing
     ],
 )
 def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, minutes, factors):
@@ -261,6 +262,7 @@ def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, 
 
     trainer = Engine(step)
     attach_lr_decay(trainer, state, share, attach_time_limit(trainer, minutes))
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: clock.__setitem__(0, clock[0] + 1e6))
     trainer.run(range(5), max_epochs=2)
     expected = [pytest.approx([0.1 * factor, 2 * factor]) for factor in factors]
     assert found == expected
@@ -318,6 +320,7 @@ def test_a_generator_of_one_colour_is_noticed_after_its_infancy_and_once(
                 p.zero_()
 
     start_from(monkeypatch, same_colour)
+    # a palette has grain even if all its weights are 0
     train(toy(tmp_path, arch="dcgan", epochs=6, lr=1e-9))
     run = last_run(tmp_path)
     assert run.curve("val", "spread") == ([1, 2, 3, 4, 5, 6], pytest.approx([0] * 6, abs=1e-2))
@@ -336,6 +339,7 @@ def test_a_saturated_discriminator_is_noticed(tmp_path, monkeypatch, colours, ca
 
     discriminate = gan.discriminate
     monkeypatch.setattr(gan, "discriminate", certain)
+    # whose first pictures are faint; a palette's are not
     train(toy(tmp_path, arch="dcgan", epochs=2, lr=1e-9))
     run = last_run(tmp_path)
     assert run.summary["events"] == {"the discriminator is saturated": 1}
@@ -343,6 +347,14 @@ def test_a_saturated_discriminator_is_noticed(tmp_path, monkeypatch, colours, ca
     assert "epoch 1: the discriminator is saturated" in capsys.readouterr().err
     (*_, last) = run.curve("val", "js_bound")[1]
     assert last == pytest.approx(math.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.0, 1.0), (1.0, 1 / 12)])
+def test_a_training_ends_at_a_low_learning_rate(tmp_path, colours, share, left):
+    train(toy(tmp_path, epochs=3, lr=1e-3, lr_decay=share, save=True))  # 12 steps
+    last = torch.load(last_run(tmp_path).path / "checkpoints" / "last.pt", weights_only=True)
+    for optimizer in last["optimizers"].values():
+        assert optimizer["param_groups"][0]["lr"] == pytest.approx(1e-3 * left)
 
 
 def test_a_healthy_start_has_no_events(tmp_path, colours):

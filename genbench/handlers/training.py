@@ -107,12 +107,14 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Callable[[], float]:
     same limit have had the same time to learn. The epoch that is cut short is completed as any.
 
     Returns:
-        A function that says which share of the minutes has been used, in an epoch; 0 if unlimited.
+        A function that says, within an epoch, which share of the minutes is used up; 0: no limit.
     """
+    if not minutes:
+        return lambda: 0.0
     start = pause = time.monotonic()  # `start` moves on with every pause
 
     def used() -> float:
-        return (time.monotonic() - start) / (60 * minutes) if minutes else 0.0
+        return (time.monotonic() - start) / (60 * minutes)
 
     @trainer.on(Events.EPOCH_STARTED)
     def begin() -> None:
@@ -150,8 +152,11 @@ def attach_lr_decay(trainer: Engine, state: State, share: float, used: Callable[
 
     @trainer.on(Events.ITERATION_STARTED)
     def lower() -> None:
-        steps = (trainer.state.max_epochs or 0) * (trainer.state.epoch_length or 0)
-        left = 1 - min(1.0, max((trainer.state.iteration - 1) / steps, used()))
+        epochs, length = trainer.state.max_epochs, trainer.state.epoch_length
+        assert epochs
+        assert length
+        done = (trainer.state.iteration - 1) / (epochs * length)
+        left = 1 - min(1.0, max(done, used()))
         for group, lr in zip(groups, full, strict=True):
             group["lr"] = lr * min(1.0, left / share)
 

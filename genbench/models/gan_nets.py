@@ -4,8 +4,8 @@ S is a power of two, at least 16; `width` scales the channels of both.
 
 dcgan: strided (transposed) convolutions with batch normalisation (Radford et al. 2015,
 arXiv:1511.06434).
-palette: the generator of palette.py, and a plain pyramid of strided convolutions, twice as wide,
-for its discriminator. Nothing is normalised: a logit depends on its own picture alone.
+palette: the generator of palette.py, whose pictures may leave [-1, 1] a little, against a plain
+pyramid of strided convolutions. It has no normalisation: a logit depends on its own picture alone.
 """
 
 import itertools

@@ -4,10 +4,10 @@ It is a compositional pattern-producing network (Stanley 2007): a picture is a f
 plane, and z gives its weights. Ramps, cones, waves and folds of the coordinates, and a small
 pyramid of convolutions for what coordinates cannot say, are composed a pixel at a time, by
 convolutions of 1 x 1 whose weights depend on z (Karras et al. 2020, arXiv:1912.04958; Anokhin et
-al. 2021, arXiv:2011.13775). They start sparse, and a picture prefers one kind of function: sums of
-many have wobbling edges. The end is a palette: a few colours, and for every pixel how much of each,
-a softmax over masks; then one small convolution that retouches, and grain of three sizes. So it
-draws clean, varied shapes before it has learned anything, and learns which.
+al. 2021, arXiv:2011.13775). At the start these weights are sparse, and a picture prefers one kind
+of function: sums of many have wobbling edges. The end is a palette: a few colours, and for every
+pixel how much of each, a softmax over masks; then one small convolution that retouches, and grain
+of three sizes. So it draws clean, varied shapes before it has learned anything, and learns which.
 """
 
 import itertools
@@ -24,8 +24,8 @@ RAMPS, CONES, WAVES, FOLDS = 16, 12, 8, 8  # functions of the plane that a pictu
 CYCLES = (0.5, 4.0)  # of a wave or fold over a picture, at the start
 LAYERS = 2  # convolutions of 1 x 1 over them
 SHEET = 256  # pixels along a side of the sheet of noise
-# Bounds, since beyond them lies noise that a generator does not come back from.
-FASTEST = 12.0  # cycles of a wave over a picture
+# Bounds: beyond them lies noise that a generator does not come back from.
+FASTEST = 12.0  # cycles of a wave over a picture, along an axis
 FARTHEST = 0.2  # a bend of coordinates
 SHARPEST = 30.0  # factor on masks
 STRONGEST = 0.03  # standard deviation of the finest grain
@@ -33,7 +33,8 @@ STRONGEST = 0.03  # standard deviation of the finest grain
 
 def double(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, 2H, 2W), bilinear: one depthwise convolution with a fixed kernel."""
-    row = x.new_tensor([0.25, 0.75, 0.75, 0.25])
+    place = torch.arange(4, device=x.device)
+    row = torch.where((place > 0) & (place < 3), 0.75, 0.25).to(x.dtype)
     kernel = (row[:, None] * row).expand(x.shape[1], 1, 4, 4)
     edges = pad(x, (1, 1, 1, 1), mode="replicate")
     return conv_transpose2d(edges, kernel, stride=2, padding=3, groups=x.shape[1])
@@ -48,7 +49,7 @@ def linear(inputs: int, outputs: int, std: float, shift: float = 0.0) -> nn.Line
 
 
 def conv(inputs: int, outputs: int, std: float, kernel: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size, its outputs as those of `_linear`."""
+    """A convolution of odd kernel that keeps the size, its outputs as those of `linear`."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.normal_(layer.weight, std=std * (inputs * kernel**2) ** -0.5)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -56,10 +57,10 @@ def conv(inputs: int, outputs: int, std: float, kernel: int = 1) -> nn.Conv2d:
 
 
 class Modulated(nn.Module):
-    """A convolution of 1 x 1 whose weights a code scales, an input channel each.
+    """A convolution of 1 x 1; a code scales its weights, by one factor an input channel.
 
-    Brought back to one length an output channel (Karras et al. 2020, eq. 1 and 3). At the start
-    few inputs count: weights are cubes of normal numbers, and codes scale them very differently.
+    The weights of an output channel are then brought to one length (Karras et al. 2020, eq. 1 and
+    3). At the start few inputs count: weights are cubes of normal numbers, and factors vary much.
     """
 
     def __init__(self, inputs: int, outputs: int, code: int, length: float = 1.0):
@@ -79,6 +80,7 @@ class Plane(nn.Module):
     """Functions of the plane of four kinds: places, directions and scales come from a code.
 
     Ramps rise steadily, cones from a point on; waves and folds, which are triangular waves, repeat.
+    The constants give each about unit variance over a picture.
     """
 
     def __init__(self, code: int):
@@ -140,7 +142,9 @@ class Grain(nn.Module):
     def piece(self, z: Tensor, size: int) -> Tensor:
         """(B, 1, size, size): the sheet from the place on that two numbers of z (B, D) give."""
         place = (z[:, :2] * 1e3 % 1 * SHEET).long()  # their fine digits, as good as random
-        rows, columns = (place[:, -i, None] + torch.arange(size, device=z.device) for i in (0, 1))
+        down, right = place[:, :1], place[:, -1:]  # of one number the same
+        line = torch.arange(size, device=z.device)
+        rows, columns = down + line, right + line
         return self.sheet[rows[:, :, None] % SHEET, columns[:, None, :] % SHEET][:, None]
 
 
@@ -150,44 +154,50 @@ class PaletteGenerator(nn.Module):
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
         self.size = size
-        code, wide, half = 8 * width, 3 * width // 2, width // 2
+        code, wide, few = 8 * width, 3 * width // 2, width // 2
         levels = int(math.log2(size // 4 // BOTTOM)) + 1
         counts = [min(2 * (level + 1), 6) * width for level in reversed(range(levels))]
-        self.code = nn.Sequential(
-            *(linear(latent_dim, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
-            *(linear(code, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
+        self.to_code = nn.Sequential(
+            linear(latent_dim, code, math.sqrt(2)),
+            nn.LeakyReLU(SLOPE),
+            linear(code, code, math.sqrt(2)),
+            nn.LeakyReLU(SLOPE),
         )
         self.start = linear(code, counts[0] * BOTTOM**2, 1.0)
         self.ups = nn.ModuleList(up_conv(a, b) for a, b in itertools.pairwise(counts))
         self.blocks = nn.ModuleList(conv(n, n, math.sqrt(2), kernel=3) for n in counts[1:])
         self.bend = conv(counts[-1], 2, 1.0)
-        self.reach = linear(code, 1, 1.0, shift=-5.5)  # logit of a share of the farthest bend
-        self.free = conv(counts[-1], half, 0.02)
+        self.bend_strength = linear(code, 1, 1.0, shift=-5.5)  # logit of a share of the farthest
+        self.free = conv(counts[-1], few, 0.02)
         self.plane = Plane(code)
-        self.kinds = linear(code, 5, 3.0)  # logits of the kinds' shares
-        inputs = [RAMPS + CONES + WAVES + FOLDS + half] + [wide] * LAYERS
+        self.kind_logits = linear(code, 5, 3.0)  # of the four kinds of functions and of `free`
+        inputs = [RAMPS + CONES + WAVES + FOLDS + few] + [wide] * LAYERS
         self.layers = nn.ModuleList(
             Modulated(a, b, code, math.sqrt(2)) for a, b in itertools.pairwise(inputs)
         )
         self.masks = Modulated(wide, COLOURS, code)
-        self.sharpness = linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest edge
-        self.mix = nn.Conv2d(wide, half, 1)
-        self.retouch = conv(half, COLOURS + channels, 0.05, kernel=3)
+        self.sharpness = linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest
+        self.mix = nn.Conv2d(wide, few, 1)
+        self.retouch = conv(few, COLOURS + channels, 0.05, kernel=3)
         self.palette = nn.Sequential(
-            *(linear(code, code, math.sqrt(2)), nn.LeakyReLU(SLOPE)),
-            *(linear(code, COLOURS * channels, 0.7), nn.Unflatten(1, (COLOURS, channels))),
+            linear(code, code, math.sqrt(2)),
+            nn.LeakyReLU(SLOPE),
+            linear(code, COLOURS * channels, 0.7),
+            nn.Unflatten(1, (COLOURS, channels)),
         )
         self.grain = Grain(code)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, D) -> (B, C, S, S), about in [-1, 1]."""
-        w = self.code(z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8))
-        h = self.compose(w)
-        touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
-        masks = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None, None] * self.masks(h, w)
-        shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
-        painted = torch.bmm(self.palette(w).mT, shares.flatten(2)).unflatten(2, shares.shape[2:])
-        return painted + touch[:, COLOURS:] + self.grain(w, z, self.size)
+        """(B, D) -> (B, C, S, S), most of it in [-1, 1]."""
+        with torch.autocast(z.device.type, enabled=False):  # places need all their digits
+            w = self.to_code(z)
+            h = self.compose(w)
+            touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
+            sharpness = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None, None]
+            shares = torch.softmax(sharpness * self.masks(h, w) + touch[:, :COLOURS], dim=1)
+            painted = torch.bmm(self.palette(w).mT, shares.flatten(2))
+            retouched = painted.unflatten(2, shares.shape[2:]) + touch[:, COLOURS:]
+            return retouched + self.grain(w, z, self.size)
 
     def compose(self, w: Tensor) -> Tensor:
         """Functions of the plane, composed: (B, code) -> (B, 1.5 width, S, S)."""
@@ -195,11 +205,12 @@ class PaletteGenerator(nn.Module):
         for up, block in zip(self.ups, self.blocks, strict=True):
             h = up(leaky_relu(h, SLOPE))
             h = h + block(leaky_relu(h, SLOPE))
-        bend, free = (double(double(last(leaky_relu(h, SLOPE)))) for last in (self.bend, self.free))
-        bend = FARTHEST * torch.sigmoid(self.reach(w))[..., None, None] * bend
+        h = leaky_relu(h, SLOPE)
+        bend, free = double(double(torch.tanh(self.bend(h)))), double(double(self.free(h)))
+        bend = FARTHEST * torch.sigmoid(self.bend_strength(w))[..., None, None] * bend
         line = torch.linspace(-1, 1, 2 * self.size + 1, device=w.device)[1::2]  # pixels' middles
         kinds = [*self.plane(w, line[:, None] + bend[:, :1], line + bend[:, 1:]), free]
-        shares = 2 * torch.softmax(self.kinds(w), dim=1)[..., None, None]
+        shares = 2 * torch.softmax(self.kind_logits(w), dim=1)[..., None, None]
         h = torch.cat([shares[:, i : i + 1] * kind for i, kind in enumerate(kinds)], dim=1)
         for layer in self.layers:
             h = leaky_relu(layer(h, w), SLOPE)

@@ -126,7 +126,7 @@ def choose_gan(runs_dir: str, data: str = "") -> GANChapter | None:
     up to three columns. None: no GAN (on `data`) has finished or diverged.
     """
     records = [r for r in read_runs(runs_dir) if r.about.get("model") == "gan"]
-    ended = [r for r in records if r.status == "finished" or diverged(r)]
+    ended = [r for r in records if r.status == "finished" or r.diverged]
     ended = [r for r in ended if data in ("", r.config["data"])]
     if not ended:
         return None
@@ -141,14 +141,6 @@ def choose_gan(runs_dir: str, data: str = "") -> GANChapter | None:
     others = left_out(rulers, mine, RULER) + _not_shown(groups, entries)
     counts = Counter(r.status for r in records)
     return GANChapter(mine[0], split, entries, dict(counts), others)
-
-
-def diverged(run: Record) -> bool:
-    """Whether a run failed because a scalar was no longer finite."""
-    not_finite = run.summary.get("stability", {}).get("diverged", False)
-    return run.status == "failed" and (
-        not_finite or run.summary.get("error", "").startswith("Diverged")
-    )
 
 
 def distances(runs: list[Record], split: str) -> list[Distance]:
