@@ -155,8 +155,8 @@ class PaletteGenerator(nn.Module):
         super().__init__()
         self.size = size
         code, wide, few = 8 * width, 3 * width // 2, width // 2
-        levels = int(math.log2(size // 4 // BOTTOM)) + 1
-        counts = [min(2 * (level + 1), 6) * width for level in reversed(range(levels))]
+        levels = int(math.log2(size // BOTTOM))  # from 4 x 4 to half the side
+        counts = [min(max(2 * level, 1), 6) * width for level in reversed(range(levels))]
         self.to_code = nn.Sequential(
             linear(latent_dim, code, math.sqrt(2)),
             nn.LeakyReLU(SLOPE),
@@ -206,7 +206,7 @@ class PaletteGenerator(nn.Module):
             h = up(leaky_relu(h, SLOPE))
             h = h + block(leaky_relu(h, SLOPE))
         h = leaky_relu(h, SLOPE)
-        bend, free = double(double(torch.tanh(self.bend(h)))), double(double(self.free(h)))
+        bend, free = double(torch.tanh(self.bend(h))), double(self.free(h))
         bend = FARTHEST * torch.sigmoid(self.bend_strength(w))[..., None, None] * bend
         line = torch.linspace(-1, 1, 2 * self.size + 1, device=w.device)[1::2]  # pixels' middles
         kinds = [*self.plane(w, line[:, None] + bend[:, :1], line + bend[:, 1:]), free]
