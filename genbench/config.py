@@ -192,8 +192,8 @@ class GANConfig(Config):
     width: Annotated[int, Range(2)] = 16  # scales the channels of both networks
     latent_dim: Count = 128  # numbers in z
     loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
-    r1: Annotated[float, Range(0)] = 0.1  # weight of the gradient penalty at reals (0: none)
-    r2: Annotated[float, Range(0)] = 0.1  # weight of the gradient penalty at fakes (0: none)
+    r1: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at reals (0: none)
+    r2: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at fakes (0: none)
     gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
     penalty_every: Count = 16  # steps between penalties, each then so many times as heavy
     spectral_norm: bool = False  # of the discriminator's weights

@@ -613,7 +613,7 @@ def test_a_palette_of_one_kind_of_function_has_its_symmetry():
     torch.testing.assert_close(h, h[:, :, :1].expand_as(h))  # all rows are one
     assert (h[..., 0] - h[..., -1]).abs().amax(1).min() > 0.1
     kinks = h.diff(dim=-1).diff(dim=-1).abs() > 1e-4  # straight but for a few kinks
-    assert kinks.float().mean() < 0.2
+    assert kinks.float().mean() < 0.5
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3, 7])
