@@ -45,7 +45,8 @@ def contest(options: ContestConfig) -> dict[str, list[Record]]:
     """Train what is not there yet; the runs of each side, one a seed.
 
     The baseline's width and batch are the pair with the least validation KID at seed 0. A run that
-    is finished at this commit is not repeated: the same command goes on where it was stopped.
+    has finished or diverged at this commit is not repeated: the same command goes on where it was
+    stopped.
     """
     common = dataclasses.asdict(options) | {"epochs": FOREVER, "score_every": FOREVER}
     seeds = range(1, common.pop("seeds") + 1)
