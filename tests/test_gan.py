@@ -547,6 +547,16 @@ def test_a_code_scales_the_inputs_of_a_convolution_with_weights_of_one_length():
         torch.testing.assert_close(layer(x, w)[i : i + 1], expected)
 
 
+def functions(plane, w, y, x):
+    """The four kinds as maps (B, n, H, W)."""
+    ramps, maps, gain, shift = plane(w, y, x)
+    down, right, level = ramps[..., None, None].unbind(2)
+    others = gain[..., None, None] * maps + shift[..., None, None]
+    kinds = [down * y + right * x + level, *others.split([CONES, WAVES, FOLDS], dim=1)]
+    assert [kind.shape[1] for kind in kinds] == [RAMPS, CONES, WAVES, FOLDS]
+    return kinds
+
+
 def test_functions_of_the_plane_are_their_formulas():
     plane = Plane(3)
     for layer, bias in (
@@ -559,9 +569,7 @@ def test_functions_of_the_plane_are_their_formulas():
         with torch.no_grad():
             layer.bias.copy_(torch.tensor(bias).repeat_interleave(len(layer.bias) // len(bias)))
     y, x = torch.rand(2, 2, 1, 4, 6).unbind(0)
-    ramps, cones, waves, folds = plane(torch.randn(2, 3), y, x)
-    counts = [kind.shape[1] for kind in (ramps, cones, waves, folds)]
-    assert counts == [RAMPS, CONES, WAVES, FOLDS]
+    ramps, cones, waves, folds = functions(plane, torch.randn(2, 3), y, x)
     torch.testing.assert_close(ramps[:, :1], 2 * (y - 0.5 * x) + 0.25)
     distance = ((y - 0.5) ** 2 + (x + 0.5) ** 2 + 1e-3) ** 0.5
     torch.testing.assert_close(cones[:, :1], 6 * (distance - 0.6) + 0.1)
@@ -598,6 +606,25 @@ def test_a_palettes_shares_of_one_colour_give_that_colour():
     z = torch.randn(2, 5)
     colour = net.palette(net.to_code(z))[:, 2]
     torch.testing.assert_close(net(z), colour[..., None, None].expand(-1, -1, 16, 16))
+
+
+def test_to_weigh_the_weights_is_to_weigh_the_functions():
+    torch.manual_seed(0)
+    net = make_generator("palette", 5, 3, 16, 4)
+    with torch.no_grad():
+        net.bend_strength.bias.fill_(-100)
+        net.free.weight.zero_()
+        net.free.bias.copy_(torch.tensor([0.5, -0.5]))
+        w = net.to_code(torch.randn(3, 5))
+        line = (torch.arange(16) + 0.5) / 8 - 1
+        y, x = (at.expand(3, 1, 16, 16) for at in (line[:, None], line))
+        free = net.free.bias[:, None, None].expand(3, 2, 16, 16)
+        shares = 2 * torch.softmax(net.kind_logits(w), dim=1)[..., None, None]
+        kinds = [*functions(net.plane, w, y, x), free]
+        h = torch.cat([shares[:, i : i + 1] * kind for i, kind in enumerate(kinds)], dim=1)
+        for layer in (net.first, net.second):
+            h = F.leaky_relu(layer(h, w), 0.2)
+        torch.testing.assert_close(net.compose(w), h, rtol=1e-4, atol=1e-4)
 
 
 def test_a_palette_of_one_kind_of_function_has_its_symmetry():

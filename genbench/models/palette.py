@@ -22,7 +22,6 @@ SLOPE = 0.2
 COLOURS = 8
 RAMPS, CONES, WAVES, FOLDS = 16, 12, 8, 8  # functions of the plane that a picture is composed of
 CYCLES = (0.5, 4.0)  # of a wave or fold over a picture, at the start
-LAYERS = 2  # convolutions of 1 x 1 over them
 SHEET = 256  # pixels along a side of the sheet of noise
 # Bounds: beyond them lies noise that a generator does not come back from.
 FASTEST = 12.0  # cycles of a wave over a picture, along an axis
@@ -70,10 +69,18 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs, 1))
         self.scale = linear(code, inputs, 3.0, shift=1.0)
 
+    def weights(self, w: Tensor) -> Tensor:
+        """w (B, code) -> (B, outputs, inputs)."""
+        return self.length * normalize(self.weight * self.scale(w)[:, None], dim=2)
+
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x (B, inputs, H, W), w (B, code) -> (B, outputs, H, W)."""
-        weight = self.length * normalize(self.weight * self.scale(w)[:, None], dim=2)
-        return torch.baddbmm(self.bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
+        return combine(x, self.weights(w), self.bias)
+
+
+def combine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x (B, n, H, W), weight (B, m, n), bias ([B,] m, 1) -> (B, m, H, W)."""
+    return torch.baddbmm(bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 class Plane(nn.Module):
@@ -82,6 +89,8 @@ class Plane(nn.Module):
     Ramps rise steadily, cones from a point on; waves and folds, which are triangular waves, repeat.
     The constants give each about unit variance over a picture.
     """
+
+    fixed: Tensor
 
     def __init__(self, code: int):
         super().__init__()
@@ -98,25 +107,46 @@ class Plane(nn.Module):
             with torch.no_grad():
                 layer.bias.copy_(torch.cat([cycles * angle.sin(), cycles * angle.cos(), phase]))
                 layer.weight.normal_().mul_(std[:, None] * code**-0.5)
+        gain = torch.tensor([1.4] * WAVES + [6.8] * FOLDS)
+        shift = torch.tensor([0.0] * WAVES + [-1.7] * FOLDS)
+        self.register_buffer("fixed", torch.stack([gain, shift]), persistent=False)
 
-    def forward(self, w: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
-        """w (B, code), coordinates y, x (B, 1, H, W) in about [-1, 1] -> four of (B, n, H, W)."""
-        down, right, level = self.ramps(w)[..., None, None].chunk(3, dim=1)
-        ramps = 2 * (down * y + right * x) + level
-        at_y, at_x, steep, height = self.cones(w)[..., None, None].chunk(4, dim=1)
-        distance = torch.sqrt((y - at_y).square() + (x - at_x).square() + 1e-3)
-        cones = 3 * (1 + steep) * (distance - 0.6) + height
-        waves = 1.4 * torch.sin(2 * math.pi * _turns(self.waves(w), y, x))
-        turns = _turns(self.folds(w), y, x)
-        folds = 1.7 * (4 * (turns - turns.floor() - 0.5).abs() - 1)
-        return [ramps, cones, waves, folds]
+    def forward(self, w: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """w (B, code), coordinates y, x (B, 1, H, W) in about [-1, 1].
+
+        Returns:
+            ramps (B, RAMPS, 3), each as factors of y, x and 1; and the n others as
+            gain * map + shift, with maps (B, n, H, W), gain and shift (B, n).
+        """
+        down, right, level = self.ramps(w).chunk(3, dim=1)
+        ramps = torch.stack([2 * down, 2 * right, level], dim=2)
+        at_y, at_x, steep, height = self.cones(w).chunk(4, dim=1)
+        steep = 3 * (1 + steep)
+        # (y - a)^2 + (x - b)^2 = (y^2 + x^2) - 2ay - 2bx + a^2 + b^2
+        distance = torch.stack([torch.ones_like(at_y), -2 * at_y, -2 * at_x], dim=2)
+        away = at_y.square() + at_x.square() + 1e-3
+        waves, wave_phase = _turns(self.waves(w))
+        folds, fold_phase = _turns(self.folds(w))
+        forms = torch.cat([distance, waves, folds], dim=1)
+        start = torch.cat([away, wave_phase, fold_phase], dim=1)[..., None]
+        plane = torch.cat([y.square() + x.square(), y, x], dim=1)
+        squares, turns, folded = combine(plane, forms, start).split([CONES, WAVES, FOLDS], dim=1)
+        folded = (folded - folded.floor() - 0.5).abs()
+        maps = torch.cat([squares.sqrt(), torch.sin(2 * math.pi * turns), folded], dim=1)
+        gain, shift = self.fixed[:, None].expand(-1, len(w), -1)
+        gain, shift = torch.cat([steep, gain], 1), torch.cat([height - 0.6 * steep, shift], 1)
+        return ramps, maps, gain, shift
 
 
-def _turns(numbers: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Numbers (B, 3n): cycles down and to the right over a picture, phases -> (B, n, H, W)."""
-    down, right, phase = numbers[..., None, None].chunk(3, dim=1)
-    down, right = (FASTEST * torch.tanh(cycles / FASTEST) for cycles in (down, right))
-    return (down * y + right * x) / 2 + phase / (2 * math.pi)
+def _turns(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers (B, 3n): cycles down and to the right over a picture, and phases.
+
+    Returns:
+        Factors of (y^2 + x^2), y and x (B, n, 3), and the constants (B, n), in turns.
+    """
+    down, right, phase = numbers.chunk(3, dim=1)
+    down, right = (FASTEST / 2 * torch.tanh(cycles / FASTEST) for cycles in (down, right))
+    return torch.stack([torch.zeros_like(down), down, right], dim=2), phase / (2 * math.pi)
 
 
 class Grain(nn.Module):
@@ -151,6 +181,8 @@ class Grain(nn.Module):
 class PaletteGenerator(nn.Module):
     """A palette from z, and masks for it composed of functions of the plane."""
 
+    sizes: Tensor
+
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
         self.size = size
@@ -171,10 +203,10 @@ class PaletteGenerator(nn.Module):
         self.free = conv(counts[-1], few, 0.02)
         self.plane = Plane(code)
         self.kind_logits = linear(code, 5, 3.0)  # of the four kinds of functions and of `free`
-        inputs = [RAMPS + CONES + WAVES + FOLDS + few] + [wide] * LAYERS
-        self.layers = nn.ModuleList(
-            Modulated(a, b, code, math.sqrt(2)) for a, b in itertools.pairwise(inputs)
-        )
+        sizes = [RAMPS, CONES, WAVES, FOLDS, few]
+        self.register_buffer("sizes", torch.tensor(sizes), persistent=False)
+        self.first = Modulated(sum(sizes), wide, code, math.sqrt(2))
+        self.second = Modulated(wide, wide, code, math.sqrt(2))
         self.masks = Modulated(wide, COLOURS, code)
         self.sharpness = linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest
         self.mix = nn.Conv2d(wide, few, 1)
@@ -193,14 +225,18 @@ class PaletteGenerator(nn.Module):
             w = self.to_code(z)
             h = self.compose(w)
             touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
-            sharpness = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None, None]
-            shares = torch.softmax(sharpness * self.masks(h, w) + touch[:, :COLOURS], dim=1)
+            sharpness = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None]
+            masks = combine(h, sharpness * self.masks.weights(w), sharpness * self.masks.bias)
+            shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
             painted = torch.bmm(self.palette(w).mT, shares.flatten(2))
             retouched = painted.unflatten(2, shares.shape[2:]) + touch[:, COLOURS:]
             return retouched + self.grain(w, z, self.size)
 
     def compose(self, w: Tensor) -> Tensor:
-        """Functions of the plane, composed: (B, code) -> (B, 1.5 width, S, S)."""
+        """Functions of the plane, composed: (B, code) -> (B, 1.5 width, S, S).
+
+        What only scales or adds up is done to the first layer's weights, not to every pixel.
+        """
         h = self.start(w).unflatten(1, (-1, BOTTOM, BOTTOM))
         for up, block in zip(self.ups, self.blocks, strict=True):
             h = up(leaky_relu(h, SLOPE))
@@ -209,12 +245,21 @@ class PaletteGenerator(nn.Module):
         bend, free = double(torch.tanh(self.bend(h))), double(self.free(h))
         bend = FARTHEST * torch.sigmoid(self.bend_strength(w))[..., None, None] * bend
         line = torch.linspace(-1, 1, 2 * self.size + 1, device=w.device)[1::2]  # pixels' middles
-        kinds = [*self.plane(w, line[:, None] + bend[:, :1], line + bend[:, 1:]), free]
-        shares = 2 * torch.softmax(self.kind_logits(w), dim=1)[..., None, None]
-        h = torch.cat([shares[:, i : i + 1] * kind for i, kind in enumerate(kinds)], dim=1)
-        for layer in self.layers:
-            h = leaky_relu(layer(h, w), SLOPE)
-        return h
+        y, x = line[:, None] + bend[:, :1], line + bend[:, 1:]
+        ramps, maps, gain, shift = self.plane(w, y, x)
+        weight = self.first.weights(w) * self.shares(w)[:, None]
+        ramp, others, rest = weight.split([RAMPS, maps.shape[1], free.shape[1]], dim=2)
+        ramp = ramp @ ramps  # a sum of ramps is one
+        bias = self.first.bias + ramp[:, :, 2:] + others @ shift[..., None]
+        weight = torch.cat([ramp[:, :, :2], others * gain[:, None], rest], dim=2)
+        h = combine(torch.cat([y, x, maps, free], dim=1), weight, bias)
+        h = self.second(leaky_relu(h, SLOPE, inplace=True), w)
+        return leaky_relu(h, SLOPE, inplace=True)
+
+    def shares(self, w: Tensor) -> Tensor:
+        """w (B, code) -> (B, inputs): how much each function counts, the same for all of a kind."""
+        kinds = 2 * torch.softmax(self.kind_logits(w), dim=1)
+        return kinds.repeat_interleave(self.sizes, dim=1)
 
 
 def up_conv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
