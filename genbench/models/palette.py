@@ -181,7 +181,7 @@ class Grain(nn.Module):
 class PaletteGenerator(nn.Module):
     """A palette from z, and masks for it composed of functions of the plane."""
 
-    sizes: Tensor
+    kind: Tensor
 
     def __init__(self, latent_dim: int, channels: int, size: int, width: int):
         super().__init__()
@@ -204,7 +204,8 @@ class PaletteGenerator(nn.Module):
         self.plane = Plane(code)
         self.kind_logits = linear(code, 5, 3.0)  # of the four kinds of functions and of `free`
         sizes = [RAMPS, CONES, WAVES, FOLDS, few]
-        self.register_buffer("sizes", torch.tensor(sizes), persistent=False)
+        kind = torch.arange(5).repeat_interleave(torch.tensor(sizes))  # of each function
+        self.register_buffer("kind", kind, persistent=False)
         self.first = Modulated(sum(sizes), wide, code, math.sqrt(2))
         self.second = Modulated(wide, wide, code, math.sqrt(2))
         self.masks = Modulated(wide, COLOURS, code)
@@ -258,8 +259,7 @@ class PaletteGenerator(nn.Module):
 
     def shares(self, w: Tensor) -> Tensor:
         """w (B, code) -> (B, inputs): how much each function counts, the same for all of a kind."""
-        kinds = 2 * torch.softmax(self.kind_logits(w), dim=1)
-        return kinds.repeat_interleave(self.sizes, dim=1)
+        return 2 * torch.softmax(self.kind_logits(w), dim=1)[:, self.kind]
 
 
 def up_conv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
