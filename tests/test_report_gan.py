@@ -288,6 +288,12 @@ def test_the_distance_to_the_floor_is_said(records, values, text):
     assert said.endswith(text)
 
 
+def test_kid_is_not_divided_by_a_floor_of_chance(records):
+    seeds(records, "test/kid_lite0_n1500", [0.25, 0.27])
+    (said,) = said_of(records, "By KID")
+    assert said.endswith("other real ones are: 0.2600 ± 0.0141 against 0.0010.")
+
+
 def test_steadier_losses_are_said_with_a_warning_of_their_scales(records):
     for seed in range(2):
         records.gan(seed=seed, stability={"oscillation_d": 0.1 + seed / 100})

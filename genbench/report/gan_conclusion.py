@@ -58,7 +58,8 @@ def above_floor(entry: GAN, distance: Distance) -> str | None:
     where = f"By {distance.name}, the samples of the {entry.named} are"
     if score.mean <= floor.mean or (score.std is not None and not clear(score, floor)):
         return f"{where} no farther from {reals} than other real pictures are: {numbers}."
-    ratio = f", {score.mean / floor.mean:.1f} times the floor" if floor.mean > 0 else ""
+    fixed = distance.kind != "kid" and floor.mean > 0  # KID's floor is 0 but for chance
+    ratio = f", {score.mean / floor.mean:.1f} times the floor" if fixed else ""
     alone = " (a single seed)" if score.std is None else ""
     return f"{where} farther from {reals} than other real ones are: {numbers}{ratio}{alone}."
 
