@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 SMALL := --trials=6 --timeout=30 --epochs=4 --final_epochs=6 --wandb=offline --runs_dir=$(DEMO)
-ART := --images=2000 --held_out=300 --score_images=300 --minutes=1 --epochs=1000 --test=True \
+ART := --images=2000 --held_out=300 --eval_images=300 --minutes=1 --epochs=1000 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
 .PHONY: help install demo test lint report bench

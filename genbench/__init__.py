@@ -3,8 +3,9 @@
 __version__ = "0.1.0"
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Bad input: one line that names the input and the way out.
 
     `genbench.cli.guard` turns it into a message on stderr and exit code 2, without a traceback.
+    No ValueError, which tyro and others catch.
     """

@@ -127,9 +127,9 @@ def main() -> None:
 
     from genbench import commands
 
-    names = ("report", "runs", "sample", "data")
+    names = ("report", "runs", "sample", "evaluate", "data")
     functions = {name: getattr(commands, name) for name in names}
-    config = (tyro.conf.FlagConversionOff,)
+    config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
             functions, prog="genbench", use_underscores=True, config=config

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from genbench import UserError
+from genbench.config import EvaluateConfig
 
 
 def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
@@ -125,3 +126,47 @@ def data(
     folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
     for line in audit(folder, image_size, crops):
         print(line)
+
+
+def evaluate(
+    runs: tuple[str, ...] = (),
+    /,
+    fakes: str = "",
+    reals: str = "",
+    runs_dir: str = "runs",
+    options: EvaluateConfig = EvaluateConfig(),  # noqa: B008 - frozen
+) -> None:
+    """Score finished runs, or a folder of samples, against real pictures, and print a table.
+
+    Runs must be of one data set. What is found is kept in their folders (evaluations.jsonl).
+
+    Args:
+        runs: Folders of runs, or their names below runs_dir.
+        fakes: A folder of samples, from any program, in place of runs; needs reals.
+        reals: A folder of real pictures to hold them against.
+        runs_dir: Folder with the run folders.
+        options: How to score.
+    """
+    if bool(runs) == bool(fakes or reals) or bool(fakes) != bool(reals):
+        raise UserError("name runs, or two folders with --fakes and --reals")
+    from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
+    from genbench.evaluate.runs import load_models, record
+    from genbench.evaluate.show import model_lines, table_lines
+
+    if fakes:
+        folders = Path(fakes).expanduser(), Path(reals).expanduser()
+        for table in evaluate_folders(*folders, options):
+            print(*table_lines(table), sep="\n", flush=True)
+        return
+    paths = [Path(run) if Path(run).is_dir() else Path(runs_dir) / run for run in runs]
+    models = load_models(paths, options)
+    try:
+        for table in evaluate_models(models, options):
+            print(*table_lines(table), sep="\n", flush=True)
+    finally:  # Ctrl-C keeps what was found
+        for model in models:
+            if model.found:
+                record(model, options)
+    print()
+    for model in models:
+        print(*model_lines(model), sep="\n", flush=True)

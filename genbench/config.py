@@ -97,6 +97,8 @@ class Config(Checked):
     seed: Seed = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
     log_every: Count = 20  # steps between two logs of the training scalars
+    eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
+    eval_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
     test: bool = False  # score the test split, once, at the end
     save: bool = True  # keep checkpoints, pictures and latents beside the scalars
     device: Device = "auto"  # auto: cuda, else mps, else cpu
@@ -152,6 +154,7 @@ class VAEConfig(AEConfig):
     kl_warmup: Annotated[float, Range(0)] = 0.0  # epochs over which beta rises linearly from 0
     free_bits: Annotated[float, Range(0)] = 0.0  # nats of KL a latent dimension has for free
     binarize: Literal["none", "dynamic"] = "none"  # dynamic: pixels drawn anew as 0 or 1
+    importance_samples: Count = 1  # draws of z an image; more: trains on the IWAE bound
 
     def __post_init__(self) -> None:
         """Raise `UserError` also where two fields contradict each other."""
@@ -159,6 +162,11 @@ class VAEConfig(AEConfig):
         if self.binarize != "none" and self.likelihood != "bernoulli":
             raise UserError(
                 f"binarize={self.binarize} needs likelihood=bernoulli, not {self.likelihood}"
+            )
+        if self.importance_samples > 1 and (self.beta, self.kl_warmup, self.free_bits) != (1, 0, 0):
+            raise UserError(
+                f"importance_samples={self.importance_samples}: the bound has no separate KL; "
+                "leave beta at 1, kl_warmup and free_bits at 0"
             )
 
     def objective(self, n_val: int) -> tuple[str, str]:
@@ -207,8 +215,7 @@ class GANConfig(Config):
     beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
     beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
     amp: bool = False  # bfloat16 where the device is fast at it (a CPU without it is 20 x slower)
-    score_every: Annotated[int, Range(0)] = 5  # epochs between two scores (0: none)
-    score_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
+    eval_every: Annotated[int, Range(0)] = 5  # epochs between two scores of samples (0: none)
 
     def __post_init__(self) -> None:
         """Raise `UserError` also for a size, a policy or a pair of fields that cannot be."""
@@ -229,7 +236,7 @@ class GANConfig(Config):
 
     def objective(self, n_val: int) -> tuple[str, str]:
         """KID while training: unbiased, so that it orders epochs at a small N."""
-        return f"kid_lite0_n{min(self.score_images, n_val)}", "minimize"
+        return f"kid_lite0_n{min(self.eval_images, n_val)}", "minimize"
 
 
 @dataclass(frozen=True)
@@ -249,3 +256,38 @@ class SearchConfig(Checked):
     pareto: bool = False  # two objectives: the sweep's metric and a small latent_dim
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+
+
+SCORES = ("fd", "kid", "isc", "prc", "kl", "fd_infinity", "memorization", "nll")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Checked):
+    """How `genbench evaluate` scores."""
+
+    # efficientnet-lite0, lenet-digits (for digits), inception-v3-compat, others of torch-fidelity's
+    extractor: str = "efficientnet-lite0"
+    extractor_weights: str = ""  # file with its weights, if not those shipped or downloaded
+    n: Annotated[int, Range(50)] = 1_500  # pictures a side; fewer where there are not so many
+    seeds: Count = 3  # sets of samples drawn from each model
+    seed: Seed = 1  # of the first
+    split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on
+    # any of fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, by commas
+    metrics: str = "fd,kid,isc,prc,kl,memorization,nll"
+    prior: Literal["mixture", "gaussian"] = "mixture"  # fitted to an AE's codes: 10 Gaussians or 1
+    data_dir: str = ""  # where the runs' data lie now, if not where they did
+    image_size: Annotated[int, Range(0)] = 0  # folders: resize all to such squares (0: as they are)
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` also for an unknown metric."""
+        super().__post_init__()
+        if not self.scores or set(self.scores) - set(SCORES):
+            raise UserError(f"metrics={self.metrics!r}: any of {', '.join(SCORES)}, by commas")
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The metrics by name."""
+        parts = (part.strip() for part in self.metrics.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))

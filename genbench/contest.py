@@ -48,7 +48,7 @@ def contest(options: ContestConfig) -> dict[str, list[Record]]:
     has finished or diverged at this commit is not repeated: the same command goes on where it was
     stopped.
     """
-    common = dataclasses.asdict(options) | {"epochs": FOREVER, "score_every": FOREVER}
+    common = dataclasses.asdict(options) | {"epochs": FOREVER, "eval_every": FOREVER}
     seeds = range(1, common.pop("seeds") + 1)
     default = GANConfig(**common, seed=0, group=f"contest-{options.data}")
     candidates = [

@@ -6,6 +6,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from genbench import UserError
 from genbench.config import Config
 from genbench.losses import Scalars
 from genbench.models import Recipe, State
@@ -82,3 +83,21 @@ def make_evaluator(recipe: Recipe, state: State, config: Config) -> Engine:
         evaluator.state.metrics.update(means.take())
 
     return evaluator
+
+
+def pick_device(choice: str) -> str:
+    """The device by name; auto takes cuda, else mps, else cpu.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if choice == "auto":
+        return next(name for name, is_there in there.items() if is_there)
+    if not there[choice]:
+        raise UserError(f"device={choice}: not available on this machine; use --device=auto")
+    return choice

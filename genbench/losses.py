@@ -64,6 +64,31 @@ def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator) -> Te
     return mu + torch.exp(0.5 * logvar) * noise
 
 
+def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; mu, exp(logvar)), summed over the last axis, in nats.
+
+    Args:
+        z: (..., D).
+        mu, logvar: Broadcastable to z.
+    """
+    squares = (z - mu).square() * torch.exp(-logvar)
+    return -0.5 * (squares + logvar + math.log(2 * math.pi)).sum(-1)
+
+
+def importance_bound(log_w: Tensor) -> Tensor:
+    """log 1/K sum_k w_k, a lower bound on log p(x) (Burda et al. 2016, arXiv:1509.00519, eq. 8).
+
+    With one draw it is the ELBO; with many it comes near log p(x).
+
+    Args:
+        log_w: (K, B), log p(x, z_k) - log q(z_k|x) of K draws z_k from q(z|x), in nats.
+
+    Returns:
+        (B,).
+    """
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+
+
 def ae_loss(reconstruction: Tensor) -> Scalars:
     """An autoencoder's scalars: `loss` and `reconstruction`, the mean of (B,) terms."""
     mean = reconstruction.mean()

@@ -45,16 +45,22 @@ class Record:
         )
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a torn last line is left out."""
-        rows = []
-        path = self.path / "metrics.jsonl"
+        """The lines of metrics.jsonl; torn ones are left out."""
+        rows = self._lines("metrics.jsonl")
+        return [{k: v if k == "split" else float(v) for k, v in row.items()} for row in rows]
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of evaluations.jsonl, what each `genbench evaluate` found."""
+        return self._lines("evaluations.jsonl")
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        path, lines = self.path / name, []
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
-                row = json.loads(line)
+                lines.append(json.loads(line))
             except json.JSONDecodeError:
-                break
-            rows.append({k: v if k == "split" else float(v) for k, v in row.items()})
-        return rows
+                continue
+        return lines
 
     def curve(self, split: str, name: str) -> tuple[list[float], list[float]]:
         """Epochs and values of a scalar."""
@@ -84,10 +90,15 @@ def read_runs(runs_dir: str | Path) -> list[Record]:
         raise UserError(f"runs_dir={runs_dir}: no such folder; train first or name another")
     records = []
     for path in folder.glob("*/config.json"):
-        about = _read(path)
-        if about and "config" in about:
-            records.append(Record(path.parent, about, _read(path.with_name("summary.json"))))
+        if record := read_run(path.parent):
+            records.append(record)
     return sorted(records, key=lambda record: record.about.get("created", ""))
+
+
+def read_run(folder: Path) -> Record | None:
+    """A run folder; None if it is none, or damaged."""
+    about = _read(folder / "config.json")
+    return Record(folder, about, _read(folder / "summary.json")) if "config" in about else None
 
 
 def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:

@@ -84,7 +84,14 @@ class Run:
         record = {"id": self.id, **facts, "config": config, **provenance()}
         write_json(self.dir / "config.json", record)
         flat = {k: v for k, v in facts.items() if not isinstance(v, dict)}
-        self._wandb = _open_wandb(self, self._wandb_choice, self._group, config | flat)
+        self._wandb = _open_wandb(
+            self._wandb_choice,
+            dir=self.dir,
+            name=self.id,
+            id=os.environ.get("WANDB_RUN_ID"),
+            group=self._group or None,
+            config=config | flat,
+        )
 
     def log(self, split: str, scalars: dict[str, float], step: int, epoch: float) -> None:
         """Append the scalars of a split to metrics.jsonl, and to W&B as `split/name`."""
@@ -152,11 +159,40 @@ class Run:
             _close_wandb(self._wandb, record)
 
 
-def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> Any:
+def log_evaluation(
+    folder: Path, about: dict[str, Any], scores: dict[str, float], wandb: str = "auto"
+) -> None:
+    """Give a finished run's later scores to W&B, as a run of their own in its group.
+
+    Args:
+        folder: The finished run's.
+        about: Its config.json.
+        scores: By `split/name`.
+        wandb: As for `Run`.
+    """
+    record = _open_wandb(
+        wandb,
+        dir=folder,
+        name=f"{folder.name}-evaluation",
+        job_type="evaluation",
+        group=about["config"].get("group") or None,
+        config={**about["config"], "run": about["id"], "model": about["model"]},
+    )
+    if record:
+        record.log(scores)
+        _close_wandb(record, {"status": "finished"})
+
+
+def _open_wandb(choice: str, dir: Path, **about: Any) -> Any:
     """W&B's run, or None where it is disabled or cannot be had.
 
     The user's choice or WANDB_MODE wins; else a configured key means online, and offline after a
     failure; else offline. Never a prompt, and what failed once is not tried again in this process.
+
+    Args:
+        choice: auto or a mode.
+        dir: The folder of the run.
+        about: What `wandb.init` is told of it.
 
     Raises:
         UserError: WANDB_MODE is no mode.
@@ -167,7 +203,7 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
     if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ["WANDB_DATA_DIR"] = str(run.dir.resolve() / "wandb")  # tables are staged there
+    os.environ["WANDB_DATA_DIR"] = str(dir.resolve() / "wandb")  # tables are staged there
     import wandb
 
     online = mode in ("auto", "online") and "online" not in _failed and _has_key(wandb)
@@ -175,7 +211,7 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
         if attempt in _failed:
             continue
         try:
-            return _init_wandb(wandb, attempt, run, group, config)
+            return _init_wandb(wandb, attempt, dir=str(dir), **about)
         except Exception as error:  # whatever is wrong with W&B, the run goes on
             _failed.add(attempt)
             instead = "offline instead, `wandb sync` uploads later"
@@ -184,17 +220,13 @@ def _open_wandb(run: Run, choice: str, group: str, config: dict[str, Any]) -> An
     return None
 
 
-def _init_wandb(wandb: Any, mode: str, run: Run, group: str, config: dict[str, Any]) -> Any:
+def _init_wandb(wandb: Any, mode: str, **about: Any) -> Any:
     """Start W&B's run in the run's folder."""
     record = wandb.init(
         mode=mode,
         project=os.environ.get("WANDB_PROJECT", PROJECT),
-        id=os.environ.get("WANDB_RUN_ID"),
-        name=run.id,
-        group=group or None,
-        dir=str(run.dir),
-        config=config,
         reinit="create_new",
+        **about,
         settings=wandb.Settings(
             silent=True,
             console="off",

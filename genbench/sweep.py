@@ -199,8 +199,6 @@ def to_distribution(entry: Any) -> Any:
     try:
         return NUMERIC[kind](low, high, q)
     except (ArithmeticError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{kind} with min {low}, max {high}, q {q}: {error}") from error
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import UserError
 from genbench import handlers as h
 from genbench.config import Config, GANConfig
 from genbench.data import Batches, Data, load_data
-from genbench.engines import make_evaluator, make_trainer
+from genbench.engines import make_evaluator, make_trainer, pick_device
 from genbench.evaluate import best_weights, split_scores
 from genbench.evaluate.codes import (
     LATENT_IMAGES,
@@ -24,6 +23,7 @@ from genbench.evaluate.codes import (
     portfolio,
 )
 from genbench.evaluate.samples import gallery, sample_scores
+from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
 from genbench.models import MODELS, Recipe, State
 from genbench.records import Record
@@ -71,7 +71,7 @@ def train(
             used = h.attach_time_limit(trainer, config.minutes)
             h.attach_lr_decay(trainer, state, config.lr_decay, used)
             h.attach_health(trainer, evaluator, recipe, state, config, data, run)
-            h.attach_scores(trainer, evaluator, recipe, state, config, data)
+        h.attach_scores(trainer, evaluator, recipe, state, config, data)
         h.attach_validation(trainer, evaluator, data.splits["val"], run, state)
         h.attach_early_stopping(trainer, evaluator, objective, config.patience)
         if config.save:
@@ -101,9 +101,10 @@ def finish(
     splits = [name for name in ("val", "test") if name in data.splits]
     for split in splits:
         scores |= split_scores(evaluator, data, split)
-    if isinstance(config, GANConfig):
+    if config.eval_every:
         ours = h.val_distances(recipe, state, config, data)
         scores |= {f"val/{name}": value for name, value in ours.items()}
+    if isinstance(config, GANConfig):
         if config.test:
             scores |= sample_scores(recipe, state, config, data)
         if config.save:
@@ -127,6 +128,8 @@ def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
     """What config.json says beside the configuration."""
     device = state.device
     objective, direction = config.objective(len(data.splits["val"]))
+    scored = config.eval_every or (config.test and isinstance(config, GANConfig))
+    extractor = load_extractor(device=str(device)) if scored else None
     return {
         "model": config.model,
         "key": config.experiment,
@@ -138,25 +141,9 @@ def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in state.modules.parameters() if p.requires_grad),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        "extractor": extractor and extractor.name,
+        "extractor_weights": extractor and extractor.weights,
     }
-
-
-def pick_device(choice: str) -> str:
-    """The device by name; auto takes cuda, else mps, else cpu.
-
-    Raises:
-        UserError: The device is not there.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if choice == "auto":
-        return next(name for name, is_there in there.items() if is_there)
-    if not there[choice]:
-        raise UserError(f"device={choice}: not available on this machine; use --device=auto")
-    return choice
 
 
 @contextmanager

@@ -1,16 +1,15 @@
 import numpy as np
 import pytest
 import torch
-import torch_fidelity
 from scipy.linalg import sqrtm
-from torch.utils.data import Dataset
 
 from genbench.config import GANConfig
 from genbench.data import Data, Split
 from genbench.evaluate.samples import great_circle, nearest, sample_scores
-from genbench.handlers import attach_scores, distances, real_features, render, sample_features
+from genbench.handlers import attach_scores, real_features, render, sample_features
 from genbench.handlers import scores as handler
-from genbench.metrics import features, fidelity
+from genbench.metrics import extractors, fidelity
+from genbench.metrics.extractors import load_extractor
 from genbench.models import MODELS, draw_z, gan
 
 
@@ -120,121 +119,109 @@ def test_kernel_distance_is_zero_on_average_and_sees_a_shift():
     assert fidelity.kernel_distance(normal(60), normal(60, seed=1, mean=1.0)) == shifted
 
 
-# --- features -------------------------------------------------------------------------------------
+# --- the other scores -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def seen():
-    """Eight pictures and their features."""
-    images = pictures(8)
-    return images, features.extract_features(images)
+def test_half_of_each_side_where_the_other_is_twice_as_wide():
+    """Reals on two islands, samples on one of them and far away: half precise, half of recall."""
+    rng_ = rng(0)
+    islands = np.repeat([[0.0, 0.0], [50.0, 0.0]], 100, axis=0)
+    reals = (islands + rng_.normal(size=(200, 2))).astype(np.float32)
+    fakes = reals.copy()
+    fakes[100:] += [0, 500]
+    assert fidelity.precision_recall(fakes, reals) == (0.5, 0.5)
 
 
-def test_features_are_the_networks_and_depend_on_the_picture_alone(seen):
-    images, found = seen
-    assert (found.shape, found.dtype) == ((8, features.FEATURES), np.float32)
-    np.testing.assert_array_equal(features.extract_features(images), found)
-    part = features.extract_features(torch.from_numpy(images[5:6]))
-    np.testing.assert_allclose(part, found[5:6], rtol=1e-3, atol=1e-4)
-    spread = np.linalg.norm(found - found.mean(0), axis=1)
-    assert spread.min() > 1
-    net = features.load_extractor()
-    assert not net.training
-    assert not any(p.requires_grad for p in net.parameters())
+def test_precision_and_recall_are_the_right_way_round():
+    reals = np.stack([np.arange(100.0), np.zeros(100)], 1).astype(np.float32)
+    few = reals[40:50]  # all of them real, but of a tenth of what there is
+    precision, recall = fidelity.precision_recall(few, reals)
+    assert precision == 1.0
+    # the ball of a sample reaches its third neighbour: those at the ends reach 3 beyond, ...
+    assert recall == pytest.approx(16 / 100)
+    assert fidelity.precision_recall(reals, few) == (recall, precision)
 
 
-def test_features_are_pooled_of_red_green_and_blue_in_the_networks_own_units():
-    images = pictures(2, side=features.SMALLEST)
-    x = (torch.from_numpy(images).float() - 127) / 128
-    expected = features.load_extractor().extract_features(x).mean((2, 3)).numpy()
-    found = features.extract_features(images)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-    assert np.abs(features.extract_features(images[:, ::-1].copy()) - found).max() > 0.1
+def test_inception_score_of_certain_classes_is_their_number():
+    one_hot = 100 * np.eye(7, dtype=np.float32)[np.arange(14000) % 7]
+    assert fidelity.inception_score(one_hot) == pytest.approx(7, rel=0.02)
+    assert fidelity.inception_score(np.zeros((100, 7), np.float32)) == pytest.approx(1)
+    assert fidelity.inception_score(one_hot[:100] * 0 + one_hot[0]) == pytest.approx(1)
 
 
-def test_grey_pictures_have_the_features_of_their_three_equal_channels():
-    grey = pictures(2, channels=1)
-    np.testing.assert_array_equal(
-        features.extract_features(grey), features.extract_features(grey.repeat(3, axis=1))
-    )
+def test_gaussian_kl_is_torchs(monkeypatch):
+    from torch.distributions import MultivariateNormal, kl_divergence
+
+    mix = rng(3).normal(size=(2, 4, 4))
+    reals, fakes = normal(4000, 4) @ mix[0], normal(4000, 4, seed=1) @ mix[1] + 1
+    sides = [
+        MultivariateNormal(torch.from_numpy(x.mean(0)), torch.from_numpy(np.cov(x, rowvar=False)))
+        for x in (reals, fakes)
+    ]
+    found = fidelity.gaussian_kl(fakes, reals)
+    assert found == pytest.approx(kl_divergence(*sides).item(), rel=1e-6)
+    assert fidelity.gaussian_kl(reals, reals) == pytest.approx(0, abs=1e-9)
+    assert fidelity.gaussian_kl(reals, fakes) != pytest.approx(found, rel=0.01)
 
 
-def test_small_pictures_are_enlarged_before(seen):
-    images, found = seen
-    large = torch.nn.functional.interpolate(
-        torch.from_numpy(images[:2]).float(), features.SMALLEST, mode="bilinear"
-    )
-    other = features.extract_features(large.round().to(torch.uint8))
-    np.testing.assert_allclose(other, found[:2], atol=0.1)
+def test_gaussian_kl_looks_along_the_reals_main_axes_alone():
+    reals = normal(500, 80) * np.geomspace(10, 0.01, 80)
+    fakes = normal(500, 80, seed=1) * np.geomspace(10, 0.01, 80)
+    near = fidelity.gaussian_kl(fakes, reals)
+    fakes[:, -1] += 0.1  # ten of its standard deviations; but 50 axes for 500 pictures leave it out
+    assert fidelity.gaussian_kl(fakes, reals) == pytest.approx(near, rel=0.01)
+    fakes[:, 0] += 100
+    assert fidelity.gaussian_kl(fakes, reals) > near + 10
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
-def test_features_of_other_than_bytes_are_refused(kind):
-    with pytest.raises(TypeError, match="uint8 pictures, not torch"):
-        features.extract_features(pictures(2).astype(kind))
+def test_gaussian_kl_of_samples_that_are_all_one_is_infinite():
+    assert fidelity.gaussian_kl(np.ones((100, 5)), normal(100, 5)) == np.inf
 
 
-def test_no_pictures_have_no_features():
-    assert features.extract_features(pictures(2)[:0]).shape == (0, features.FEATURES)
+def test_the_distance_at_infinite_n_has_lost_its_bias():
+    same = [normal(1200, 32, seed=seed) for seed in (1, 2)]
+    biased = fidelity.frechet_distance(*same)
+    assert abs(fidelity.frechet_at_infinity(*same)) < biased / 5
+    shifted = normal(1200, 32, seed=3, mean=0.5)
+    expected = 32 * 0.25
+    found = fidelity.frechet_at_infinity(same[0], shifted)
+    assert abs(found - expected) < abs(fidelity.frechet_distance(same[0], shifted) - expected)
+    assert fidelity.frechet_at_infinity(same[0], shifted) == found
 
 
-class Bytes(Dataset):
-    def __init__(self, images):
-        self.images = torch.from_numpy(images)
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, i):
-        return self.images[i]
+def test_half_samples_give_the_standard_error_of_a_mean():
+    found = [
+        fidelity.half_sample_error(lambda x: float(x.mean()), normal(400, 1, seed=seed))
+        for seed in range(20)
+    ]
+    assert np.mean(found) == pytest.approx(1 / np.sqrt(400), rel=0.15)
 
 
-class Ours(torch_fidelity.FeatureExtractorBase):
-    """The first 64 features of our extractor; all 1280 take the eigenvalues three seconds."""
+def test_half_samples_give_the_spread_of_kid_between_draws():
+    def kid(x, y):
+        return fidelity.kernel_distance(x, y, subsets=1, subset=len(x))
 
-    def __init__(self, name, features_list, **options):
-        super().__init__(name, features_list)
-
-    @staticmethod
-    def get_provided_features_list():
-        return ("64",)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric):
-        return "64"
-
-    @staticmethod
-    def can_be_compiled():
-        return False
-
-    def forward(self, x):
-        return (torch.from_numpy(features.extract_features(x)[:, :64]),)
+    pairs = [(normal(150, seed=2 * i), normal(150, seed=2 * i + 1, mean=0.5)) for i in range(30)]
+    spread = np.std([kid(*pair) for pair in pairs])
+    found = np.mean([fidelity.half_sample_error(kid, *pair) for pair in pairs[:5]])
+    assert found == pytest.approx(spread, rel=0.4)
 
 
-def test_the_distances_are_those_of_torch_fidelity_end_to_end():
-    one, other = pictures(24, seed=1), 255 - pictures(24, seed=2) // 2
-    torch_fidelity.register_feature_extractor("ours", Ours)
-    theirs = torch_fidelity.calculate_metrics(
-        input1=Bytes(one),
-        input2=Bytes(other),
-        feature_extractor="ours",
-        fid=True,
-        kid=True,
-        kid_subset_size=12,
-        kid_subsets=fidelity.KID_SUBSETS,
-        rng_seed=fidelity.SEED,
-        batch_size=24,
-        cuda=False,
-        save_cpu_ram=True,
-        cache=False,
-        verbose=False,
-    )
-    a, b = (features.extract_features(images)[:, :64] for images in (one, other))
-    assert distances(a, b) == {
-        "fd_lite0_n24": pytest.approx(theirs["frechet_inception_distance"], rel=1e-6),
-        "kid_lite0_n24": pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6),
-    }
-    assert distances(a, b)["kid_lite0_n24"] > 0
+def test_kids_interval_of_one_distribution_holds_zero():
+    from genbench.evaluate.measures import errors, measure
+    from genbench.metrics.cache import Cache
+    from genbench.metrics.extractors import Features
+    from genbench.rulers import Row, Ruler
+
+    ruler = Ruler("toy", "", "", "folder", 8, 200)
+    inside = 0
+    for i in range(20):
+        sides = [Features(normal(200, seed=2 * i + k), np.zeros((200, 0))) for k in (0, 1)]
+        found = measure(*sides, ("kid",), Cache(None))
+        row = Row("x", ruler, {"kid": [found["kid"]]}, errors(*sides, ("kid",), Cache(None)))
+        low, high = row.interval("kid")
+        inside += low < 0 < high
+    assert inside >= 18
 
 
 # --- scores of a model ----------------------------------------------------------------------------
@@ -251,13 +238,14 @@ def toy(monkeypatch):
     """A GAN at its start, and pictures of which two follow each other from one source."""
     counted = []
 
-    def extract(images, device="cpu"):
+    def look(images):
         counted.append(len(images))
-        return levels(images)
+        found = torch.from_numpy(levels(images))
+        return found, found[:, :0]
 
-    monkeypatch.setattr(handler, "extract_features", extract)
-    monkeypatch.setattr(handler, "_known", {})
-    config = GANConfig(image_size=16, width=4, latent_dim=5, score_images=60, score_every=2)
+    toy = extractors.Extractor("toy", "toy", look, "cpu")
+    monkeypatch.setattr(handler, "load_extractor", lambda device: toy)
+    config = GANConfig(image_size=16, width=4, latent_dim=5, eval_images=60, eval_every=2)
     state = gan.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(300, side=16))
     parts = {"train": slice(0, 160), "val": slice(160, 230), "test": slice(230, 300)}
@@ -271,10 +259,10 @@ def test_features_of_reals_are_computed_once(toy):
     index = torch.tensor([7, 3])
     first = real_features(data, "val", index)
     np.testing.assert_allclose(first, levels(data.splits["val"].images[index]))
-    assert real_features(data, "val", index) is first
+    np.testing.assert_array_equal(real_features(data, "val", index), first)
     real_features(data, "train", index)
     real_features(data, "val", index.flip(0))
-    assert counted == [2, 2, 2]
+    assert counted == [2, 2, 2]  # what was seen before is read from the cache
 
 
 def test_features_of_samples_are_those_of_their_codes(toy):
@@ -297,13 +285,13 @@ def test_scores_are_of_pictures_from_all_over_the_val_split(toy):
 
 def test_scores_are_of_the_networks_features(monkeypatch):
     monkeypatch.setattr(handler, "frechet_distance", lambda *_: 0.0)  # takes seconds at 1280
-    config = GANConfig(image_size=16, width=4, latent_dim=5, score_images=50)
+    config = GANConfig(image_size=16, width=4, latent_dim=5, eval_images=50)
     state = gan.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(50, side=16))
     data = Data({"val": Split(pool, torch.arange(50), torch.arange(50))}, "fifty")
     found = handler.val_distances(MODELS["gan"], state, config, data)
     fakes = render(MODELS["gan"], state, draw_z(state, config, 50, 0))
-    sides = [features.extract_features(images) for images in (fakes, pool)]
+    sides = [load_extractor()(images).features for images in (fakes, pool)]
     assert found["kid_lite0_n50"] == pytest.approx(fidelity.kernel_distance(*sides), rel=1e-6)
     assert found["kid_lite0_n50"] > 0.01
 

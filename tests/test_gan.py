@@ -16,6 +16,7 @@ from genbench.data import Data, Split
 from genbench.engines import Means
 from genbench.evaluate import load_run
 from genbench.handlers import render
+from genbench.metrics.extractors import Extractor
 from genbench.metrics.stability import collapsed, diversity
 from genbench.models import MODELS, draw_z, gan
 from genbench.models.gan_nets import make_discriminator, make_generator
@@ -714,8 +715,8 @@ TOY = {
     "epochs": 2,
     "batch_size": 16,
     "wandb": "disabled",
-    "score_every": 1,
-    "score_images": 50,
+    "eval_every": 1,
+    "eval_images": 50,
 }
 
 
@@ -723,11 +724,12 @@ TOY = {
 def cheap_features(monkeypatch):
     """Pixels in place of a network's features, at 4 x 4 and small."""
 
-    def extract(images, device="cpu"):
-        x = torch.as_tensor(images).float().div(255)
-        return F.adaptive_avg_pool2d(x, 4).flatten(1).cpu().numpy()
+    def look(images):
+        x = F.adaptive_avg_pool2d(images.float().div(255), 4).flatten(1)
+        return x, x[:, :0]
 
-    monkeypatch.setattr("genbench.handlers.scores.extract_features", extract)
+    cheap = Extractor("cheap", "cheap", look, "cpu")
+    monkeypatch.setattr("genbench.handlers.scores.load_extractor", lambda device: cheap)
 
 
 def toy(tmp_path, **fields):
@@ -789,7 +791,7 @@ def test_one_seed_gives_identical_metrics(tmp_path, cheap_features):
 
 
 def test_epochs_without_a_score_are_not_the_best(tmp_path, cheap_features):
-    scores = train(toy(tmp_path, epochs=5, score_every=2))
+    scores = train(toy(tmp_path, epochs=5, eval_every=2))
     run = record(tmp_path)
     epochs, kids = run.curve("val", "kid_lite0_n50")
     assert epochs == [2, 4, 5]  # every other, and the last
@@ -859,5 +861,5 @@ def test_the_recipe_is_the_gans():
     assert (recipe.config, recipe.encode, recipe.decode) == (GANConfig, None, None)
     assert dataclasses.is_dataclass(recipe.config)
     assert recipe.config.whole_batches
-    assert GANConfig(score_images=500).objective(80) == ("kid_lite0_n80", "minimize")
-    assert GANConfig(score_images=100).objective(800) == ("kid_lite0_n100", "minimize")
+    assert GANConfig(eval_images=500).objective(80) == ("kid_lite0_n80", "minimize")
+    assert GANConfig(eval_images=100).objective(800) == ("kid_lite0_n100", "minimize")

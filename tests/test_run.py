@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbench import UserError
 from genbench.records import Record, finished, read_runs
-from genbench.run import Run, say_once, to_json, write_json
+from genbench.run import Run, log_evaluation, say_once, to_json, write_json
 
 
 def inspect(run_dir, *options):
@@ -267,3 +267,18 @@ def test_sigterm_leaves_the_record_and_what_wandb_had(tmp_path):
     assert (record.path / "checkpoints" / "last.pt").exists()
     steps = {int(row["step"]) for row in record.metrics()}
     assert steps <= set(history(record.path))
+
+
+def test_later_scores_are_a_wandb_run_of_their_own_in_the_same_group(tmp_path):
+    with Run(str(tmp_path), "name", wandb="disabled") as run:
+        run.begin({"lr": 0.1, "group": "g"}, model="vae")
+    about = json.loads((run.dir / "config.json").read_text())
+    log_evaluation(run.dir, about, {"test/kid_lite0_n100": 0.25}, "offline")
+    records = [json.loads(line) for line in inspect(run.dir).splitlines()]
+    (begun,) = (one["run"] for one in records if one["type"] == "run")
+    assert (begun["display_name"], begun["job_type"]) == (f"{run.id}-evaluation", "evaluation")
+    assert begun["run_group"] == "g"
+    logged = [row for row in history(run.dir).values() if "test/kid_lite0_n100" in row]
+    assert [row["test/kid_lite0_n100"] for row in logged] == [0.25]
+    log_evaluation(run.dir, about, {"test/kid_lite0_n100": 0.25}, "disabled")
+    assert len(list((run.dir / "wandb").glob("offline-run-*"))) == 1

@@ -287,7 +287,7 @@ def toy(tmp_path, **fields):
         "latent_dim": 5,
         "batch_size": 16,
         "wandb": "disabled",
-        "score_every": 0,
+        "eval_every": 0,
         "save": False,
         "runs_dir": str(tmp_path / "runs"),
     } | fields

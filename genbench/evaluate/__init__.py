@@ -15,6 +15,8 @@ from genbench.handlers import EVAL_BATCH
 from genbench.models import MODELS, Recipe, State
 from genbench.run import first_line
 
+TORN = (EOFError, UnpicklingError)  # what half a file gives
+
 
 def split_scores(evaluator: Engine, data: Data, split: str) -> dict[str, float]:
     """The evaluation scalars of a whole split, as `split/name`."""
@@ -37,10 +39,14 @@ def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[Recipe, Config, 
         recipe = MODELS[about["model"]]
         config = recipe.config(**about["config"])
         state = recipe.build(config, tuple(about["shape"]), 1, device)
-        state.load_state_dict(best_weights(folder / "checkpoints", device))
+        saved = best_weights(folder / "checkpoints", device)
+        state.modules.load_state_dict(saved["modules"])  # noise and optimisers stay the device's
+        state.step = saved["step"]
     except OSError as error:
-        raise UserError(f"{folder}: no run with checkpoints ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise UserError(
+            f"{folder}: no run with checkpoints ({error.strerror}); `genbench runs` lists them"
+        ) from error
+    except (UserError, LookupError, TypeError, ValueError, RuntimeError, *TORN) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
     state.modules.eval()

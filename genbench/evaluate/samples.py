@@ -11,6 +11,7 @@ from genbench import UserError
 from genbench.config import GANConfig
 from genbench.data import Data, Split
 from genbench.evaluate import load_run
+from genbench.evaluate.reals import sides
 from genbench.handlers import (
     FEWEST,
     as_pictures,
@@ -24,7 +25,7 @@ from genbench.models import Recipe, State, draw_z
 from genbench.run import say
 
 SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
-SCORE_SEED = 1  # of the samples that are scored and of the reals they are held against
+SCORE_SEED = 1  # of the samples that are scored
 ALIKE = 8  # samples whose neighbours are shown
 NEIGHBOURS = 3
 CHUNK = 1_000  # pictures read at once
@@ -37,14 +38,12 @@ def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -
     """Distances of N samples to N training and N test pictures, as `split/fd_lite0_nN`.
 
     Beside each stands its floor, `split/floor_fd_lite0_nN`: the same distance between N real
-    pictures and N others, of which no two share a source. For `train` these are two halves of the
-    training pictures, for `test` training and test pictures.
+    pictures and N others, of which no two share a source (`reals.sides`).
     """
-    train, test = data.splits["train"], data.splits["test"]
-    one, other = _halves(train, data.sourced)
     scores: dict[str, float] = {}
     drawn: dict[int, np.ndarray] = {}  # features of so many samples: often the same for both
-    for split, mine, rivals in (("train", one, other), ("test", _shuffled(test), _shuffled(train))):
+    for split in ("train", "test"):
+        mine, rivals = sides(data, split)
         n = min(SCORED, len(mine), len(rivals))
         if n < FEWEST:
             say(f"no {split} scores: {n} pictures, {FEWEST} needed; --crops cuts more")
@@ -57,21 +56,6 @@ def sample_scores(recipe: Recipe, state: State, config: GANConfig, data: Data) -
         found |= {f"floor_{name}": value for name, value in floor.items()}
         scores |= {f"{split}/{name}": value for name, value in found.items()}
     return scores
-
-
-def _shuffled(split: Split) -> Tensor:
-    """All indices of a split, in one fixed order."""
-    return torch.randperm(len(split), generator=torch.Generator().manual_seed(SCORE_SEED))
-
-
-def _halves(split: Split, sourced: bool) -> tuple[Tensor, Tensor]:
-    """The indices of the pictures of one half of the sources, and of the other, shuffled."""
-    sources = (split.labels if sourced else split.rows).cpu()
-    unique = sources.unique()
-    order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(SCORE_SEED))
-    index = _shuffled(split)
-    first = torch.isin(sources[index], unique[order[: len(unique) // 2]])
-    return index[first], index[~first]
 
 
 def draw(

@@ -12,6 +12,7 @@ from genbench.models import Recipe, State, draw_z
 from genbench.run import Run
 
 DRAW_BATCH = 100
+DIGITS_SIDE, FRAMED_SIDE = 28, 32  # pixels of digits as they are, and as GANs draw them
 
 
 def attach_pictures(
@@ -63,3 +64,14 @@ def render(recipe: Recipe, state: State, z: Tensor) -> np.ndarray:
     assert recipe.generate
     state.modules.eval()
     return np.concatenate([to_bytes(recipe.generate(state, part)) for part in z.split(DRAW_BATCH)])
+
+
+def framed(images: np.ndarray) -> np.ndarray:
+    """Digits (N, C, 28, 28) with black around them up to 32 px; other pictures as they are.
+
+    All families' digits are scored at the size at which GANs draw them.
+    """
+    if images.shape[-1] != DIGITS_SIDE:
+        return images
+    edges = ((FRAMED_SIDE - DIGITS_SIDE) // 2,) * 2
+    return np.pad(images, [(0, 0), (0, 0), edges, edges])

@@ -64,6 +64,8 @@ class Recipe:
     encode: Callable[[State, Tensor], Tensor] | None = None  # x -> z (its mean, if it is random)
     decode: Callable[[State, Tensor], Tensor] | None = None  # z -> logits
     generate: Callable[[State, Tensor], Tensor] | None = None  # z drawn from N(0, 1) -> x
+    # x, K -> log p(x, z_k) - log q(z_k|x), (K, B)
+    log_weights: Callable[[State, Any, Tensor, int, torch.Generator], Tensor] | None = None
 
 
 def draw_z(state: State, config: Any, n: int, seed: int) -> Tensor:

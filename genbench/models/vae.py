@@ -1,7 +1,8 @@
 """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114).
 
 With beta (Higgins et al. 2017), linear KL warm-up (Bowman et al. 2016) and free bits
-(Kingma et al. 2016); the ELBO that is reported has none of the three.
+(Kingma et al. 2016); the ELBO that is reported has none of the three. With importance_samples it
+is trained on a tighter bound (IWAE: Burda et al. 2016, arXiv:1509.00519).
 """
 
 import torch
@@ -9,7 +10,15 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from genbench.config import VAEConfig
-from genbench.losses import Scalars, image_errors, kl_standard_normal, reparameterize, vae_loss
+from genbench.losses import (
+    Scalars,
+    image_errors,
+    importance_bound,
+    kl_standard_normal,
+    log_normal,
+    reparameterize,
+    vae_loss,
+)
 from genbench.models.ae import build_autoencoder, decode, reconstruction_nll, update
 from genbench.models.recipe import Recipe, Shape, State
 
@@ -46,6 +55,30 @@ def bound(
     return vae_loss(nll, kl_standard_normal(mu, logvar), beta, config.free_bits), mu
 
 
+def log_weights(
+    state: State, config: VAEConfig, x: Tensor, draws: int, generator: torch.Generator
+) -> Tensor:
+    """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of K draws z_k from q(z|x), x (B, C, H, W)."""
+    mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x))
+    z = reparameterize(mu, logvar, generator)
+    prior = torch.zeros_like(mu[:1])
+    logits = decode(state, z.flatten(0, 1))
+    repeated = x.expand(draws, *x.shape).flatten(0, 1)
+    nll = reconstruction_nll(state, config, logits, repeated).unflatten(0, (draws, -1))
+    return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
+
+
+def importance_loss(
+    state: State, config: VAEConfig, x: Tensor, generator: torch.Generator
+) -> Scalars:
+    """What replaces `loss` when importance_samples are more than one: minus their bound, `iwae`."""
+    if config.importance_samples == 1:
+        return {}
+    log_w = log_weights(state, config, x, config.importance_samples, generator)
+    iwae = importance_bound(log_w).mean()
+    return {"loss": -iwae, "iwae": iwae}
+
+
 def binarized(config: VAEConfig, x: Tensor, generator: torch.Generator) -> Tensor:
     """x itself, or pixels drawn as 0 or 1 with the grey values as probabilities."""
     return torch.bernoulli(x, generator=generator) if config.binarize == "dynamic" else x
@@ -56,6 +89,7 @@ def train_step(state: State, config: VAEConfig, x: Tensor) -> Scalars:
     x = binarized(config, x, state.generator)
     beta = beta_at(config, state.epoch)
     scalars, _ = bound(state, config, x, beta, state.generator)
+    scalars |= importance_loss(state, config, x, state.generator)
     update(state, scalars["loss"])
     return {name: value.detach() for name, value in scalars.items()}
 
@@ -64,6 +98,7 @@ def eval_step(state: State, config: VAEConfig, x: Tensor, generator: torch.Gener
     """The training scalars (at the final beta) and the image errors of the mean code's x_hat."""
     x = binarized(config, x, generator)
     scalars, mu = bound(state, config, x, config.beta, generator)
+    scalars |= importance_loss(state, config, x, generator)
     return scalars | image_errors(decode(state, mu), x)
 
 
@@ -77,4 +112,4 @@ def generate(state: State, z: Tensor) -> Tensor:
     return torch.sigmoid(decode(state, z))
 
 
-RECIPE = Recipe(VAEConfig, build, train_step, eval_step, encode, decode, generate)
+RECIPE = Recipe(VAEConfig, build, train_step, eval_step, encode, decode, generate, log_weights)

@@ -14,6 +14,7 @@ from genbench.report import (
     gan_conclusion,
     gan_figures,
     gan_tables,
+    samples,
     tables,
 )
 from genbench.report.drawing import Drawn, Plan, draw_all
@@ -57,6 +58,7 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
         UserError: Nothing to report, or `out` cannot be written.
     """
     chapter, gans = choose(runs_dir, data), choose_gan(runs_dir, data)
+    scored = samples.choose_samples(runs_dir, data)
     if not chapter and not gans:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
@@ -64,7 +66,9 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         parts = [_codes(chapter, folder)] if chapter else []
-        return _write(parts + ([_gans(gans, folder)] if gans else []), folder)
+        parts += [_gans(gans, folder)] if gans else []
+        parts += [_samples(scored, folder)] if scored else []
+        return _write(parts, folder)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error}); name another") from error
 
@@ -99,6 +103,26 @@ def _gans(chapter: GANChapter, folder: Path) -> Part:
         ],
         _sections(gan_figures.plan(chapter), folder),
     )
+
+
+def _samples(chapter: samples.SamplesChapter, folder: Path) -> Part:
+    """Part 3: all families against the same pictures."""
+    shown = [
+        Table(
+            f"Against {one.title}",
+            f"Against {one.title}",
+            samples.score_rows(one),
+            samples.notes(one),
+        )
+        for one in chapter.tables
+    ]
+    if likelihoods := samples.likelihood_rows(chapter):
+        shown.append(Table("Likelihood", "Likelihood of held-out pictures", likelihoods))
+    sections: dict[str, list[Drawn]] = {}
+    for drawn in samples.pairs(chapter, folder / "figures"):
+        sections.setdefault(drawn.heading, []).append(drawn)
+    title = f"Samples against real pictures on {chapter.data}"
+    return Part(chapter.data, title, samples.conclude(chapter), shown, sections)
 
 
 def _hyperparameters(rows: list[list[str]]) -> Table:

@@ -1,0 +1,105 @@
+"""What was computed once of the same content is read back: arrays in files, named by a hash."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from genbench.run import say
+
+LIMIT = 4 * 2**30  # bytes; beyond them what was not read for the longest time goes
+STALE_SECONDS = 86_400.0  # younger halves of files may be in the making
+
+Arrays = dict[str, np.ndarray]
+Part = str | int | float | np.ndarray
+
+
+def content_hash(parts: Iterable[Part]) -> str:
+    """SHA-256 of values and arrays (bytes, shape and type), in hex."""
+    digest = hashlib.sha256()
+    for part in parts:
+        array = isinstance(part, np.ndarray)
+        about = f"{part.dtype}{part.shape}" if isinstance(part, np.ndarray) else repr(part)
+        digest.update(f"{len(about)}:{about}".encode())
+        if array:
+            digest.update(np.ascontiguousarray(part))  # type: ignore[arg-type]
+    return digest.hexdigest()
+
+
+def source_hash(*files: str) -> str:
+    """SHA-256 of source files: what other code has computed is not read back."""
+    return content_hash(Path(file).read_text() for file in files)
+
+
+class Cache:
+    """Arrays by what they were computed from.
+
+    The key is everything that the arrays depend on (pixels, weights, code), so that nothing read
+    back can be stale; a torn or damaged file is said, and computed anew.
+    """
+
+    def __init__(self, folder: Path | None):
+        """Keep files in `folder`; None: keep nothing."""
+        self.folder = folder
+
+    def get(self, name: str, key: Iterable[Part], make: Callable[[], Arrays]) -> Arrays:
+        """What `make()` gave for this name and key, now or at an earlier time."""
+        if not self.folder:
+            return make()
+        digest = content_hash([name, *key])
+        path = self.folder / f"{name}-{digest[:32]}.npz"
+        found = _read(path, digest)
+        if found is None:
+            found = make()
+            self._write(path, found | {"key": np.array(digest)})
+        return found
+
+    def _write(self, path: Path, arrays: Arrays) -> None:
+        """Whole or not at all; a folder that cannot be written costs time only."""
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            os.replace(part, path)
+            self._tidy()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            say(f"{path.parent}: features cannot be kept ({error.strerror})")
+
+    def _tidy(self) -> None:
+        assert self.folder
+        for torn in self.folder.glob("*.part"):
+            if time.time() - torn.stat().st_mtime > STALE_SECONDS:
+                torn.unlink(missing_ok=True)
+        stats = [(path, path.stat()) for path in self.folder.glob("*.npz")]
+        excess = sum(stat.st_size for _, stat in stats) - LIMIT
+        for path, stat in sorted(stats, key=lambda pair: pair[1].st_mtime):
+            if excess <= 0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= stat.st_size
+
+
+def _read(path: Path, digest: str) -> Arrays | None:
+    """The arrays of a file that is whole (a zip file has a checksum a member) and of this key."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception:  # zipfile and NumPy raise almost anything on damaged files
+        say(f"{path}: damaged; computed anew")
+        return None
+    if str(arrays.pop("key", "")) != digest:
+        say(f"{path}: of something else; computed anew")
+        return None
+    with contextlib.suppress(OSError):  # a cache that others own
+        os.utime(path)
+    return arrays

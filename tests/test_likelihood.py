@@ -1,0 +1,174 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal
+
+from genbench import UserError, losses
+from genbench.config import VAEConfig
+from genbench.data import Data, Split
+from genbench.evaluate import likelihood as module
+from genbench.evaluate.likelihood import likelihood
+from genbench.metrics.cache import Cache
+from genbench.models import MODELS, State, vae
+
+SIGMA, SIDE = 0.1, 4
+
+
+class Linear(nn.Module):
+    """z -> logits of the means 0.5 + W z of pixels."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, z):
+        return torch.logit((0.5 + z @ self.weight.T).unflatten(1, (1, SIDE, SIDE)))
+
+
+class Posterior(nn.Module):
+    """The exact posterior of `Linear`, its variances, all of them `wider` times too large."""
+
+    def __init__(self, weight, wider):
+        super().__init__()
+        precision = torch.eye(2) + weight.T @ weight / SIGMA**2
+        self.mean = torch.linalg.solve(precision, weight.T) / SIGMA**2
+        self.logvar = torch.log(wider * torch.linalg.inv(precision).diag())
+
+    def forward(self, x):
+        mu = (x.flatten(1) - 0.5) @ self.mean.T
+        return torch.cat([mu, self.logvar.expand_as(mu)], 1)
+
+
+@pytest.fixture
+def linear():
+    """A VAE whose p(x) is N(0.5, W W' + sigma^2), and pictures of that distribution."""
+    torch.manual_seed(0)
+    weight = 0.05 * torch.randn(SIDE**2, 2)
+    config = VAEConfig(latent_dim=2, likelihood="gaussian", sigma=SIGMA)
+    state = vae.build(config, (1, SIDE, SIDE), 1, "cpu")
+    state.modules["decoder"], state.modules["encoder"] = Linear(weight), Posterior(weight, 1.5)
+    marginal = MultivariateNormal(
+        torch.full((SIDE**2,), 0.5), weight @ weight.T + SIGMA**2 * torch.eye(SIDE**2)
+    )
+    images = (marginal.sample((40,)).clamp(0, 1) * 255).round().to(torch.uint8)
+    images = images.unflatten(1, (1, SIDE, SIDE))
+    split = Split(images, torch.arange(40), torch.zeros(40, dtype=torch.int64))
+    return config, state, Data({"test": split}, "linear"), marginal
+
+
+def test_nll_of_a_linear_gaussian_vae_is_its_exact_marginal_likelihood(linear, tmp_path):
+    config, state, data, marginal = linear
+    found = likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path))
+    x = data.splits["test"].images.flatten(1) / 255
+    exact = -marginal.log_prob(x)
+    assert found["nll"] == pytest.approx(exact.mean().item(), abs=0.05)
+    assert found["nll_error"] == pytest.approx(exact.std().item() / math.sqrt(40), rel=0.02)
+    assert -found["elbo"] == pytest.approx(found["rate"] + found["distortion"])
+    # what is left is KL(q || posterior): q has the right means, the wrong widths, no correlation
+    encoder, decoder = state.modules["encoder"], state.modules["decoder"]
+    precision = torch.eye(2) + decoder.weight.T @ decoder.weight / SIGMA**2
+    q = MultivariateNormal(torch.zeros(2), encoder.logvar.exp().diag())
+    p = MultivariateNormal(torch.zeros(2), precision_matrix=precision)
+    gap = torch.distributions.kl_divergence(q, p).item()
+    assert found["elbo_gap"] == pytest.approx(gap, abs=0.05)
+    assert (found["active_units"], found["posterior_collapse"]) == (2, 0)
+    assert (found["p"], found["binarize"]) == ("gaussian", "none")
+    assert (found["pictures"], found["draws"]) == (40, 5000)
+
+
+def test_likelihoods_are_computed_once_of_the_same_weights_and_pictures(
+    linear, tmp_path, monkeypatch
+):
+    config, state, data, _ = linear
+    computed = []
+    original = module._by_picture
+    monkeypatch.setattr(module, "_by_picture", lambda *a: computed.append(1) or original(*a))
+    first = likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path))
+    assert likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path)) == first
+    assert len(computed) == 1
+    with torch.no_grad():
+        state.modules["decoder"].weight.mul_(0.9)
+    assert likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path)) != first
+    assert len(computed) == 2
+
+
+def test_a_code_that_says_nothing_is_an_alarm(linear, monkeypatch):
+    config, state, data, _ = linear
+    monkeypatch.setattr(module, "DRAWS", 50)
+    state.modules["encoder"] = Posterior(torch.zeros(SIDE**2, 2), 1.0)
+    found = likelihood(vae.RECIPE, state, config, data, "test", Cache(None))
+    assert found["rate"] == pytest.approx(0, abs=0.01)  # logvar's soft limit leaves a little
+    assert (found["active_units"], found["posterior_collapse"]) == (0, 1)
+
+
+def test_log_normal_is_torchs():
+    z, mu, logvar = torch.randn(3, 5, 4), torch.randn(5, 4), torch.randn(5, 4)
+    expected = Normal(mu, (logvar / 2).exp()).log_prob(z).sum(-1)
+    torch.testing.assert_close(losses.log_normal(z, mu, logvar), expected)
+
+
+def test_the_importance_bound_is_the_log_of_the_mean_weight():
+    log_w = torch.randn(7, 3)
+    torch.testing.assert_close(losses.importance_bound(log_w), log_w.exp().mean(0).log())
+    torch.testing.assert_close(
+        losses.importance_bound(log_w - 1e4), losses.importance_bound(log_w) - 1e4
+    )
+    torch.testing.assert_close(losses.importance_bound(log_w[:1]), log_w[0])
+
+
+def make(**fields):
+    config = VAEConfig(width=32, depth=1, latent_dim=3, **fields)
+    return config, vae.build(config, (1, 8, 8), 10, "cpu")
+
+
+def images(n=6):
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_log_weights_are_those_of_the_vaes_own_distributions():
+    config, state = make()
+    x = images()
+    found = vae.log_weights(state, config, x, 4, torch.Generator().manual_seed(5))
+    mu, logvar = vae.posterior(state, x)
+    q = Normal(mu, (logvar / 2).exp())
+    z = mu + (logvar / 2).exp() * torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(5))
+    for k in range(4):
+        likelihoods = torch.distributions.Bernoulli(
+            logits=state.modules["decoder"](z[k]), validate_args=False
+        ).log_prob(x)
+        expected = likelihoods.flatten(1).sum(1) + Normal(0, 1).log_prob(z[k]).sum(1)
+        torch.testing.assert_close(found[k], expected - q.log_prob(z[k]).sum(1))
+
+
+def test_training_on_the_importance_bound_minimises_it():
+    config, state = make(importance_samples=5, lr=0.01)
+    x = images(4).round().repeat(8, 1, 1, 1)
+    scalars = MODELS["vae"].train_step(state, config, x)
+    assert scalars["loss"] == -scalars["iwae"]
+    assert scalars["iwae"] > scalars["elbo"]  # in expectation; by far with fresh weights
+    for _ in range(200):
+        last = MODELS["vae"].train_step(state, config, x)
+    assert last["iwae"] > scalars["iwae"] + 15
+    seen = MODELS["vae"].eval_step(state, config, x, torch.Generator().manual_seed(0))
+    assert seen["loss"] == -seen["iwae"]
+
+
+def test_more_draws_give_a_tighter_bound():
+    config, state = make()
+    generator = torch.Generator().manual_seed(0)
+    log_w = vae.log_weights(state, config, images(), 4000, generator)
+    bounds = [
+        np.mean([losses.importance_bound(part).mean().item() for part in log_w.split(k)])
+        for k in (1, 10, 100)
+    ]
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+@pytest.mark.parametrize("field", [{"beta": 2.0}, {"kl_warmup": 1.0}, {"free_bits": 0.1}])
+def test_the_importance_bound_has_no_separate_kl(field):
+    with pytest.raises(UserError, match="importance_samples=2: the bound has no separate KL"):
+        VAEConfig(importance_samples=2, **field)
+    assert isinstance(make(importance_samples=1, **field)[1], State)

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from genbench.metrics.memorization import LEVEL, memorization, nearest_rows
+
+
+def normal(n, seed, d=16):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def test_fresh_draws_are_called_copies_no_more_often_than_the_level_says():
+    p = [
+        memorization(normal(300, 3 * i), normal(300, 3 * i + 1), normal(600, 3 * i + 2)).p
+        for i in range(40)
+    ]
+    assert min(p) > LEVEL
+    assert 0.25 < np.mean(np.array(p) < 0.5) < 0.85  # a p-value: about uniform, or larger
+
+
+@pytest.mark.parametrize(("share", "jitter"), [(1.0, 0.0), (0.1, 0.0), (0.1, 0.05)])
+def test_planted_copies_are_found_and_named(share, jitter):
+    train, held_out, samples = normal(600, 0), normal(300, 1), normal(300, 2)
+    copies = int(share * 300)
+    samples[:copies] = train[100 : 100 + copies] + jitter * normal(copies, 3)
+    found = memorization(samples, held_out, train)
+    assert found.alarm
+    assert found.p < 1e-6
+    assert found.copies == pytest.approx(share, abs=0.02)
+    np.testing.assert_array_equal(found.nearest[:copies], np.arange(100, 100 + copies))
+    assert found.distances[:copies].max() < found.distances[copies:].min(initial=np.inf)
+    assert found.expected == pytest.approx(0.01)
+
+
+def test_samples_far_from_all_pictures_are_no_copies():
+    found = memorization(normal(300, 0) + 5, normal(300, 1), normal(600, 2))
+    assert (found.copies, found.p, found.alarm) == (0.0, 1.0, False)
+
+
+def test_p_is_the_chance_of_so_many_among_the_smallest():
+    """Of all orders of 4 samples and 3 held-out pictures, those with as many samples first."""
+    import itertools
+
+    train = np.zeros((1, 1), np.float32)
+    for near in range(5):
+        samples = np.array([[0.5]] * near + [[9.0]] * (4 - near), np.float32)
+        held_out = np.array([[1.0], [2.0], [3.0]], np.float32)
+        orders = list(itertools.combinations(range(7), 3))  # the places of the held-out pictures
+        expected = sum(places[0] >= near for places in orders) / len(orders)
+        assert memorization(samples, held_out, train).p == pytest.approx(expected)
+
+
+def test_nearest_rows_are_those_of_scipy(monkeypatch):
+    monkeypatch.setattr("genbench.metrics.memorization.CHUNK", 7)
+    a, b = normal(30, 0), normal(40, 1)
+    nearest, distances = nearest_rows(a, b)
+    expected = cdist(a, b)
+    np.testing.assert_array_equal(nearest, expected.argmin(1))
+    np.testing.assert_allclose(distances, expected.min(1), rtol=1e-6)
