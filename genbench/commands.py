@@ -83,7 +83,7 @@ def sample(
     from genbench.grids import tile
     from genbench.handlers import as_pictures
 
-    folder = Path(run) if Path(run).is_dir() else Path(runs_dir) / run
+    folder = _run_folder(run, runs_dir)
     pictures = as_pictures(draw(folder, n, seed, truncation, interpolate))
     target = Path(out).expanduser()
     if format == "png-folder" and out == "grid.png":
@@ -158,7 +158,7 @@ def evaluate(
         for table in evaluate_folders(*folders, options):
             print(*table_lines(table), sep="\n", flush=True)
         return
-    paths = [Path(run) if Path(run).is_dir() else Path(runs_dir) / run for run in runs]
+    paths = [_run_folder(run, runs_dir) for run in runs]
     models = load_models(paths, options)
     try:
         for table in evaluate_models(models, options):
@@ -170,3 +170,8 @@ def evaluate(
     print()
     for model in models:
         print(*model_lines(model), sep="\n", flush=True)
+
+
+def _run_folder(run: str, runs_dir: str) -> Path:
+    """A run by its folder, or by its name below `runs_dir`."""
+    return Path(run) if Path(run).is_dir() else Path(runs_dir) / run

@@ -10,6 +10,7 @@ from genbench import UserError
 
 SHORT = {"efficientnet-lite0": "lite0", "lenet-digits": "lenet", "inception-v3-compat": "inception"}
 CONFIDENCE = 0.95
+DIGITS = {"fd": 1, "kid": 4, "isc_mean": 2, "precision": 3, "recall": 3, "kl": 2, "fd_infinity": 1}
 BETTER = {"fd": -1, "kid": -1, "kl": -1, "fd_infinity": -1}
 BETTER |= {"isc_mean": 1, "precision": 1, "recall": 1}
 RANKED_BY = "kid"  # unbiased, so that it may order at a small N
@@ -68,8 +69,9 @@ class Row:
         draws = max((len(values) for values in self.values.values()), default=0)
         return f"{draws} {self.over}" if draws > 1 else "half samples"
 
-    def show(self, name: str, digits: int) -> str:
+    def show(self, name: str) -> str:
         """`mean ± half the interval`, as text."""
+        digits = DIGITS[name]
         if name not in self.values:
             return "—"
         interval = self.interval(name)

@@ -71,15 +71,15 @@ def test_an_interval_is_students_over_draws_and_else_of_half_samples():
     two = Row("a", RULER, {"kid": [0.2, 0.4]}, over="training seeds")
     np.testing.assert_allclose(two.interval("kid"), stats.t.interval(0.95, 1, 0.3, 0.1))
     assert two.basis == "2 training seeds"
-    assert two.show("kid", 2) == "0.30 ± 1.27"
+    assert two.show("kid") == "0.3000 ± 1.2706"
 
 
 @pytest.mark.parametrize(("values", "shown"), [([np.inf] * 3, "inf"), ([np.nan], "nan")])
 def test_scores_without_a_bound_have_no_interval(values, shown):
     one = Row("a", RULER, {"kl": values}, {"kl": np.nan})
     assert one.interval("kl") is None
-    assert one.show("kl", 1) == shown
-    assert one.show("kid", 1) == "—"
+    assert one.show("kl") == shown
+    assert one.show("kid") == "—"
 
 
 @pytest.mark.parametrize(

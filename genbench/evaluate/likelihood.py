@@ -1,6 +1,5 @@
 """What a VAE gives to pictures: their likelihood, and how it spends its code on them."""
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from genbench.engines import EVAL_SEED
 from genbench.evaluate.codes import encode_all
 from genbench.losses import importance_bound, kl_standard_normal
 from genbench.metrics.cache import Cache, source_hash
+from genbench.metrics.extractors import hash_weights
 from genbench.metrics.latent import active_units
 from genbench.models import Recipe, State, ae, nets, vae
 
@@ -40,7 +40,7 @@ def likelihood(
     found = cache.get(
         "likelihood",
         [
-            *(weights_hash(state), repr(config), part.images.cpu().numpy(), DRAWS),
+            *(hash_weights(state.modules), repr(config), part.images.cpu().numpy(), DRAWS),
             source_hash(__file__, *CODE),
         ],
         lambda: _by_picture(recipe, state, config, part),
@@ -81,11 +81,3 @@ def _by_picture(recipe: Recipe, state: State, config: Any, part: Split) -> dict[
         rows.append(torch.stack([-importance_bound(log_w)[0], log_w.mean(), rate]))
     nll, elbo, rates = torch.stack(rows).numpy().T
     return {"nll": nll, "elbo": elbo, "rate": rates}
-
-
-def weights_hash(state: State) -> str:
-    """SHA-256 of a model's weights."""
-    digest = hashlib.sha256()
-    for name, value in state.modules.state_dict().items():
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

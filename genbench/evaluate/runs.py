@@ -17,12 +17,11 @@ from genbench.config import Config, EvaluateConfig
 from genbench.data import Data, Split, load_data
 from genbench.engines import pick_device
 from genbench.evaluate import load_run
-from genbench.evaluate.likelihood import weights_hash
 from genbench.evaluate.sampling import Sampler, make_sampler
 from genbench.grids import tile
 from genbench.handlers import FEWEST, as_pictures, framed
 from genbench.metrics.cache import Cache
-from genbench.metrics.extractors import Extractor
+from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.models import Recipe, State
 from genbench.records import Record, read_run
@@ -143,7 +142,7 @@ def record(model: Model, options: EvaluateConfig) -> None:
         "commit": git("rev-parse", "HEAD"),
         "versions": {name: version(name) for name in ("genbench", "torch", "torch-fidelity")},
         "device": str(model.state.device),
-        "weights": weights_hash(model.state)[:12],
+        "weights": hash_weights(model.state.modules),
         "sampler": model.sampler.title,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **model.found,

@@ -4,18 +4,15 @@ from collections.abc import Iterator
 
 from genbench.evaluate.evaluation import Table
 from genbench.evaluate.runs import Model
-from genbench.rulers import RANKED_BY, ranking
+from genbench.rulers import BETTER, DIGITS, RANKED_BY, ranking
 
-# digits after the point, whether less is better
-SHOWN = {"fd": (1, "↓"), "kid": (4, "↓"), "isc_mean": (2, "↑"), "precision": (3, "↑")}
-SHOWN |= {"recall": (3, "↑"), "kl": (2, "↓"), "fd_infinity": (1, "↓")}
 NATS = ("elbo", "elbo_gap", "rate", "distortion", "active_units")
 
 
 def table_lines(table: Table) -> Iterator[str]:
     """A heading, then a line a score: each model's, the best first, and that of real pictures."""
     ruler = table.rows[0].ruler
-    names = [name for name in SHOWN if any(name in row.values for row in table.rows)]
+    names = [name for name in DIGITS if any(name in row.values for row in table.rows)]
     reals = {"train": "training", "test": "held-out"}.get(ruler.split, "given")
     yield (
         f"\n{ruler.n} samples against {ruler.n} {reals} pictures of {ruler.size} px, by "
@@ -25,9 +22,9 @@ def table_lines(table: Table) -> Iterator[str]:
     yield _line("", *(row.title for row in rows), "real pictures")
     yield _line("95 % intervals over", *(row.basis for row in rows), "")
     for name in names:
-        digits, arrow = SHOWN[name]
-        floor = f"{table.floor[name]:.{digits}f}" if name in table.floor else "—"
-        cells = (row.show(name, digits) for row in rows)
+        arrow = "↑" if BETTER[name] > 0 else "↓"
+        floor = f"{table.floor[name]:.{DIGITS[name]}f}" if name in table.floor else "—"
+        cells = (row.show(name) for row in rows)
         yield _line(f"{ruler.column(name)} {arrow}", *cells, floor)
 
 

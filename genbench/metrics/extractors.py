@@ -136,7 +136,7 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
             f"--extractor={name} --extractor_weights=FILE"
         ) from error
     net.eval().requires_grad_(False).to(device)
-    return Extractor(name, _hash_weights(net), net, device)
+    return Extractor(name, hash_weights(net), net, device)
 
 
 def _read_weights(path: str) -> dict[str, Tensor]:
@@ -152,7 +152,8 @@ def _read_weights(path: str) -> dict[str, Tensor]:
     return state
 
 
-def _hash_weights(net: nn.Module) -> str:
+def hash_weights(net: nn.Module) -> str:
+    """SHA-256 of a network's weights and buffers: its first 12 hex digits."""
     digest = hashlib.sha256()
     for name, value in sorted(net.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())

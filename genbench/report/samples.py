@@ -10,18 +10,18 @@ from typing import Any
 from genbench.records import Record, read_runs
 from genbench.report.drawing import Drawn
 from genbench.report.select import one_a_seed
-from genbench.rulers import BETTER, RANKED_BY, Row, Ruler, ranking
+from genbench.rulers import BETTER, DIGITS, RANKED_BY, Row, Ruler, ranking
 
+MEASURES = {
+    "fd": "Fréchet distance ↓",
+    "kid": "KID ↓",
+    "isc_mean": "Inception Score ↑",
+    "precision": "Precision ↑",
+    "recall": "Recall ↑",
+    "kl": "KL of Gaussians in feature space (nats) ↓",
+    "fd_infinity": "Fréchet distance at infinite N ↓",
+}
 # name, title, digits after the point
-MEASURES = (
-    ("fd", "Fréchet distance ↓", 1),
-    ("kid", "KID ↓", 4),
-    ("isc_mean", "Inception Score ↑", 2),
-    ("precision", "Precision ↑", 3),
-    ("recall", "Recall ↑", 3),
-    ("kl", "KL of Gaussians in feature space (nats) ↓", 2),
-    ("fd_infinity", "Fréchet distance at infinite N ↓", 1),
-)
 LIKELIHOODS = (
     ("nll", "-log p(x), importance sampling (nats) ↓", 2),
     ("elbo", "ELBO (nats) ↑", 2),
@@ -160,11 +160,11 @@ def score_rows(scored: Scored) -> list[list[str]]:
         ["", *(row.title for row in scored.rows), "Real pictures (floor)"],
         ["95 % intervals over", *(row.basis for row in scored.rows), "—"],
     ]
-    for name, title, digits in MEASURES:
+    for name, title in MEASURES.items():
         if any(name in row.values for row in scored.rows):
             floor = scored.floor.get(name)
-            cells = [row.show(name, digits) for row in scored.rows]
-            rows.append([title, *cells, "—" if floor is None else f"{floor:.{digits}f}"])
+            cells = [row.show(name) for row in scored.rows]
+            rows.append([title, *cells, "—" if floor is None else f"{floor:.{DIGITS[name]}f}"])
     return rows
 
 
@@ -228,16 +228,16 @@ def _compare(scored: Scored) -> Iterator[str]:
         verdict = f"The {best.title} and the {second.title} cannot be told apart"
     floor = scored.floor.get(RANKED_BY)
     real = "" if floor is None else f"; other real pictures are at {floor:.4f}"
-    numbers = f"{best.show(RANKED_BY, 4)} against {second.show(RANKED_BY, 4)}"
+    numbers = f"{best.show(RANKED_BY)} against {second.show(RANKED_BY)}"
     yield f"{verdict} by KID to the {scored.title}: {numbers}{real}."
     for name in ("precision", "recall"):
         rows = [row for row in scored.rows if name in row.values]
         if len(rows) > 1:
             top = max(rows, key=lambda row: BETTER[name] * row.mean(name))
             if top is best:
-                yield f"Its {name} is the largest: {top.show(name, 3)}."
+                yield f"Its {name} is the largest: {top.show(name)}."
             else:
-                yield f"The largest {name} has the {top.title}: {top.show(name, 3)}."
+                yield f"The largest {name} has the {top.title}: {top.show(name)}."
 
 
 def _copies(one: Evaluated) -> Iterator[str]:
