@@ -71,20 +71,27 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         from genbench.sweep import read_sweep
 
         path = Path(options.sweep) if options.sweep else sweep
-        search = Search(kind, read_sweep(path, kind), options)
-        try:
-            search.run()
-        except KeyboardInterrupt:
-            if search.completed():
-                print_best(search)
-            print("the same command again goes on with this study")
-            raise
-        print_best(search)
-        scores = search.train_best()
-        print_scores(scores)
+        search = Search(read_sweep(path, kind), options)
+        run_search(search)
+        if elsewhere := search.elsewhere():
+            print(f"{elsewhere} trials ran elsewhere to the last; their search trains the best")
+            return
+        print_scores(search.train_best())
         print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
 
     guard(main)
+
+
+def run_search(search: "Search") -> None:
+    """Add the trials and print the best, also after Ctrl-C."""
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        if search.completed():
+            print_best(search)
+        print("the same command again goes on with this study")
+        raise
+    print_best(search)
 
 
 def contest_main() -> None:
@@ -127,7 +134,7 @@ def main() -> None:
 
     from genbench import commands
 
-    names = ("report", "runs", "sample", "evaluate", "data")
+    names = ("report", "runs", "sample", "evaluate", "sweep", "data")
     functions = {name: getattr(commands, name) for name in names}
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(

@@ -172,6 +172,55 @@ def evaluate(
         print(*model_lines(model), sep="\n", flush=True)
 
 
+def sweep(
+    words: tuple[str, ...],
+    /,
+    count: int = 20,
+    workers: int = 1,
+    runs_dir: str = "runs",
+    storage: str = "",
+    seed: int = 0,
+) -> None:
+    """Run a W&B sweep file with no server, each run started by the file's own command.
+
+    `genbench sweep check FILE` says what is wrong with a file, and runs nothing.
+
+    Args:
+        words: The sweep file; with the word check before it, it is validated alone.
+        count: Runs to add.
+        workers: Runs at a time, each with its share of the cores.
+        runs_dir: The records and the study go here.
+        storage: URL of the study's database, for several machines (default: in runs_dir).
+        seed: Of the proposals.
+    """
+    from genbench.sweep import check_sweep, read_sweep
+
+    if words[0] == "check" and len(words) == 2:
+        if problems := check_sweep(Path(words[1])):
+            print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
+            raise UserError(problems[-1])
+        found = read_sweep(Path(words[1]))
+        print(f"{words[1]}: {len(found.space)} parameters to search, nothing wrong")
+        if found.stopping and found.stopping.type == "median":
+            print("early_terminate: median is read here alone; W&B knows hyperband")
+        return
+    if len(words) != 1:
+        raise UserError(f"{' '.join(words)!r}: name one sweep file, or check and one")
+    if count < 1:
+        raise UserError(f"count={count}: must be at least 1")
+    from genbench.cli import run_search
+    from genbench.config import SearchConfig
+    from genbench.search import Search
+
+    options = SearchConfig(
+        trials=count, workers=workers, runs_dir=runs_dir, storage=storage, seed=seed, timeout=1e9
+    )
+    search = Search(read_sweep(Path(words[0])), options, launched=True)
+    run_search(search)
+    print(f"genbench report --runs_dir={runs_dir} writes the summary")
+    print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
+
+
 def _run_folder(run: str, runs_dir: str) -> Path:
     """A run by its folder, or by its name below `runs_dir`."""
     return Path(run) if Path(run).is_dir() else Path(runs_dir) / run

@@ -245,15 +245,16 @@ class SearchConfig(Checked):
 
     trials: Count = 30  # trials to add to the study
     timeout: Annotated[float, Positive] = 720.0  # seconds after which no new trial starts
-    epochs: Count = 12  # epochs a trial
+    workers: Count = 1  # processes, each with its share of the cores
+    epochs: Annotated[int, Range(0)] = 0  # epochs a trial (0: the sweep file's, or the model's)
     final_epochs: Annotated[int, Range(0)] = 0  # epochs of the final trainings (0: 2 x epochs)
-    data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
+    data: str = ""  # data set (default: the sweep file's, or the model's)
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
     seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
-    storage: str = ""  # Optuna storage URL (default: sqlite in runs_dir)
+    storage: str = ""  # URL of the study's database, for several machines (default: in runs_dir)
     sweep: str = ""  # W&B sweep file with the search space (default: the one in sweeps/)
-    pareto: bool = False  # two objectives: the sweep's metric and a small latent_dim
+    pareto: bool = False  # two objectives: the metric and a small latent_dim (GAN: few seconds)
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
 

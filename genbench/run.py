@@ -17,6 +17,7 @@ import math
 import os
 import platform
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ from PIL import Image
 from genbench import UserError, __version__
 
 PROJECT = "genbench"
+STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
+LOCAL = "local-"  # begins the ids of sweeps that no server knows
 INIT_SECONDS = 20.0  # W&B: longest wait for a server at the start
 FINISH_SECONDS = 10.0  # and for the upload at the end; `wandb sync` sends what is left
 MODES = ("auto", "online", "offline", "disabled")
@@ -72,6 +75,7 @@ class Run:
         self.summary: dict[str, Any] = {}
         self._wandb_choice, self._group = wandb, group
         self._wandb: Any = None
+        self._sweep: dict[str, str] = {}
         self._start = time.monotonic()
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
@@ -81,7 +85,8 @@ class Run:
             config: The flat configuration.
             facts: Whatever else identifies the run (model, key, data hash, device, ...).
         """
-        record = {"id": self.id, **facts, "config": config, **provenance()}
+        self._sweep = _sweep()
+        record = {"id": self.id, **facts, "config": config, **self._sweep, **provenance()}
         write_json(self.dir / "config.json", record)
         flat = {k: v for k, v in facts.items() if not isinstance(v, dict)}
         self._wandb = _open_wandb(
@@ -149,7 +154,8 @@ class Run:
         if kind is None:
             self.status = "finished"
         elif self.status == "running":
-            self.status = "failed"
+            stopped = isinstance(error, SystemExit) and error.code == STOPPED
+            self.status = "pruned" if stopped and "sweep" in self._sweep else "failed"
             self.summary["error"] = f"{kind.__name__}: {error}".removesuffix(": ")
         seconds = round(time.monotonic() - self._start, 2)
         record = {"status": self.status, "seconds": seconds, **self.summary}
@@ -204,6 +210,8 @@ def _open_wandb(choice: str, dir: Path, **about: Any) -> Any:
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ["WANDB_DATA_DIR"] = str(dir.resolve() / "wandb")  # tables are staged there
+    if os.environ.get("WANDB_SWEEP_ID", "").startswith(LOCAL):  # `wandb sync` would name it to
+        del os.environ["WANDB_SWEEP_ID"]  # a server that does not know it: the group stays
     import wandb
 
     online = mode in ("auto", "online") and "online" not in _failed and _has_key(wandb)
@@ -218,6 +226,12 @@ def _open_wandb(choice: str, dir: Path, **about: Any) -> Any:
             instead = instead if attempt == "online" else "going on without its record"
             say(f"W&B: {first_line(error)}; {instead}")
     return None
+
+
+def _sweep() -> dict[str, str]:
+    """The sweep that this run is a part of, as W&B's agent or `genbench sweep` says it."""
+    names = {"sweep": "WANDB_SWEEP_ID", "wandb_run": "WANDB_RUN_ID"}
+    return {name: os.environ[key] for name, key in names.items() if key in os.environ}
 
 
 def _init_wandb(wandb: Any, mode: str, **about: Any) -> Any:
@@ -332,6 +346,6 @@ def to_json(value: Any) -> str:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     text = json.dumps(json.loads(to_json(value)), indent=2) + "\n"
-    torn = path.with_suffix(".tmp")
+    torn = path.with_suffix(f".{os.getpid()}.tmp")
     torn.write_text(text)
     os.replace(torn, path)

@@ -78,6 +78,8 @@ def train(
             h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
+            if isinstance(config, GANConfig):
+                h.attach_giving_up(trainer, evaluator, run, trial)
         bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
         with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer), bar:
             h.attach_checkpoints(trainer, evaluator, state, objective, folder)

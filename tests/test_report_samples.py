@@ -53,7 +53,7 @@ def chosen(records):
     return choose_samples(str(records.folder))
 
 
-AE, VAE = "AE, mixture of Gaussians fitted to its codes", "VAE"
+AE, VAE = "AE (mixture of Gaussians fitted to its codes)", "VAE"
 
 
 def test_the_table_has_a_column_a_model_the_best_first_and_the_floor(records):
@@ -76,14 +76,14 @@ def test_the_nearest_is_said_with_both_numbers(records):
     said = conclude(chosen(records))
     assert said[0].startswith("The samples of the VAE come nearest by KID to the held-out pictures")
     assert "0.2100 ± 0.0248 against 0.3100 ± 0.0248; other real pictures are at 0.0001." in said[0]
-    assert said[1] == f"The largest recall has the {AE}: 0.500 ± 0.000."
+    assert said[1] == f"The largest by the same ruler: recall of the {AE}, 0.500 ± 0.000."
 
 
 def test_other_numbers_turn_the_sentence_round(records):
     families(records, kids=((0.2, 0.21, 0.22), (0.3, 0.31, 0.32)))
     said = conclude(chosen(records))
     assert said[0].startswith(f"The samples of the {AE} come nearest")
-    assert said[1] == "Its recall is the largest: 0.500 ± 0.000."
+    assert said[1] == f"The largest by the same ruler: recall of the {AE}, 0.500 ± 0.000."
 
 
 def test_overlapping_intervals_are_no_difference(records):
@@ -108,7 +108,7 @@ def test_two_densities_of_an_autoencoder_are_two_columns(records):
     evaluation(ae, "ae+mixture", {"kid": [0.1, 0.2]})
     evaluation(ae, "ae+gaussian", {"kid": [0.3, 0.4]})
     (scored,) = chosen(records).tables
-    assert [row.title for row in scored.rows] == [AE, "AE, Gaussian fitted to its codes"]
+    assert [row.title for row in scored.rows] == [AE, "AE (Gaussian fitted to its codes)"]
     assert [row.values["kid"] for row in scored.rows] == [[0.1, 0.2], [0.3, 0.4]]
 
 

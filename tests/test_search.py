@@ -8,8 +8,9 @@ from genbench import UserError, search
 from genbench.config import SearchConfig, VAEConfig
 from genbench.data import DIGITS
 from genbench.records import read_runs, read_studies
-from genbench.search import Search, make_pruner
-from genbench.sweep import read_sweep
+from genbench.search import Search
+from genbench.search.study import make_pruner
+from genbench.sweep import Stopping, read_sweep
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def make(tmp_path, monkeypatch):
         path = tmp_path / "sweep.yaml"
         path.write_text(yaml.safe_dump(content))
         given = {"trials": 3, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
-        return Search(VAEConfig, read_sweep(path, VAEConfig), SearchConfig(**given | options))
+        return Search(read_sweep(path, VAEConfig), SearchConfig(**given | options))
 
     return build
 
@@ -219,7 +220,9 @@ def test_no_trial_is_pruned_at_its_last_epoch(make):
 
 
 def test_halving_keeps_the_better_half_at_each_rung_as_wandb_does():
-    study = optuna.create_study(direction="minimize", pruner=make_pruner((2, 2)))
+    study = optuna.create_study(
+        direction="minimize", pruner=make_pruner(Stopping("hyperband", 2, 2))
+    )
     outcomes = {}
     for value in (1.0, 2.0, 3.0):
         trial = study.ask()

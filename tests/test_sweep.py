@@ -17,8 +17,11 @@ from optuna.distributions import (
 )
 
 from genbench import UserError
-from genbench.config import AEConfig, VAEConfig
-from genbench.sweep import holds, read_sweep, to_distribution
+from genbench.config import AEConfig, GANConfig, VAEConfig
+from genbench.records import read_runs
+from genbench.sweep import KINDS, SCALARS, Stopping, check_sweep, holds, read_sweep
+from genbench.sweep.distributions import to_distribution
+from genbench.train import train
 
 GOOD = {
     "program": "vae.py",
@@ -199,28 +202,32 @@ def test_a_sweep_file_is_read_whole(tmp_path):
     assert sweep.space == {"latent_dim": CategoricalDistribution((2, 4))}
     assert sweep.fixed == {"depth": 3}
     assert (sweep.metric, sweep.goal, sweep.method) == ("val/elbo", "maximize", "bayes")
-    assert sweep.halving == (4, 2)
+    assert sweep.stopping == Stopping("hyperband", 4, 2)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "empty: it needs parameters, metric and method"),
-        ("- a\n- b\n", "empty: it needs parameters"),
-        ("method: bayes\nparameters: {a: [1, 2\n", "line 3: not YAML"),
+        ("", "it needs parameters, metric and method"),
+        ("- a\n- b\n", "it needs parameters"),
+        ("method: bayes\nparameters: {a: [1, 2\n", ":3: not YAML"),
         (GOOD | {"methd": "bayes"}, "unknown key 'methd'; did you mean method?"),
-        (GOOD | {"method": "bays"}, "method: bays is not supported here; write bayes or random"),
-        (GOOD | {"program": "experiments/gan.py"}, "does not train model vae"),
+        (GOOD | {"method": "bays"}, "method: bays is unknown; write bayes or random or grid"),
+        (GOOD | {"program": "experiments/gan.py"}, "does not train vae"),
         (GOOD | {"metric": {"name": "test/elbo"}}, "metric: needs a name that starts with val/"),
         (GOOD | {"metric": {"name": "val/elbo", "goal": "max"}}, "goal: max; write minimize"),
-        (GOOD | {"early_terminate": {"type": "median"}}, "type must be hyperband"),
+        (GOOD | {"early_terminate": {"type": "envelope"}}, "type must be hyperband"),
+        (GOOD | {"early_terminate": {"type": "hyperband", "s": 2}}, "give min_iter, or"),
         (
             GOOD | {"parameters": {"latent": {"value": 1}}},
             "unknown parameter 'latent'; did you mean",
         ),
         (GOOD | {"parameters": {"seed": {"values": [1, 2]}}}, "seed: is set on the command line"),
         (GOOD | {"parameters": {"test": {"value": True}}}, "test: is set on the command line"),
-        (GOOD | {"parameters": {"binarize": {"values": ["none", "dynamic"]}}}, "changes what val/"),
+        (
+            GOOD | {"parameters": {"binarize": {"values": ["none", "dynamic"]}}},
+            "changes what the metric means",
+        ),
         (GOOD | {"parameters": {"likelihood": {"values": ["gaussian"]}}}, "fix it with value:"),
         (
             GOOD | {"parameters": {"latent_dim": {"min": 0, "max": 9}}},
@@ -228,7 +235,7 @@ def test_a_sweep_file_is_read_whole(tmp_path):
         ),
         (
             GOOD | {"parameters": {"latent_dim": {"min": 0.5, "max": 9}}},
-            "latent_dim=0.5: must be int",
+            "latent_dim: draws fractions and the program takes whole numbers",
         ),
         (
             GOOD | {"parameters": {"arch": {"values": ["mlp", "rnn"]}}},
@@ -281,3 +288,170 @@ def test_the_shipped_sweeps_vary_what_matters_and_keep_the_scores_meaning(kind):
     for name, distribution in sweep.space.items():  # the defaults can be the first trial
         assert holds(distribution, getattr(kind(), name)), name
         assert "object" not in distribution_to_json(distribution)
+
+
+BROKEN = """\
+program: experiments/vae.py
+methd: bayes
+method: bays
+metric:
+  name: val/fid
+  goal: max
+early_terminate:
+  type: hyperband
+  min_iter: 0
+run_cap: many
+command: ["${env}", python, "${program}", "${args_json}"]
+parameters:
+  lr:
+    distribution: log_uniform
+    min: 0.0001
+    max: 0.01
+  latent_dim:
+    min: 2
+    max: 16.0
+  beta:
+    min: 2
+    max: 1
+  lr:
+    min: 1e-4
+    max: 0.1
+  width:
+    values: [16, 32]
+    q: 2
+  latent: {value: 3}
+  depth: {min: 1, max: 20}
+  arch: {parameters: {a: {value: 1}}}
+"""
+
+
+def test_every_problem_is_named_with_its_line_and_the_way_out(tmp_path):
+    path = write(tmp_path, BROKEN)
+    said = check_sweep(path)
+    found = {int(line.removeprefix(f"{path}:").split(":")[0]): line for line in said}
+    for line, text in {
+        2: "unknown key 'methd'; did you mean method?",
+        3: "method: bays is unknown; write bayes or random or grid",
+        5: "val/fid is never logged; known: bce, elbo",
+        6: "goal: max; write minimize or maximize",
+        7: "min_iter must be a whole number of at least 1",
+        10: "run_cap: many must be a whole number",
+        11: "${args_json} is not read by the program; write ${args}",
+        17: "latent_dim: draws fractions and the program takes whole numbers; write int_uniform",
+        20: "beta: min 2 must be below max 1",
+        26: "width: q: does not go with categorical",
+        29: "unknown parameter 'latent'; did you mean latent_dim?",
+        31: "nested parameters are not supported; write flat names",
+    }.items():
+        assert text in found[line], found[line]
+    assert any(f"{path}:23: lr: stands in line 13 too; delete one" in line for line in said)
+    assert any(f"{path}:23: lr: '1e-4' is text to YAML; write 0.0001" in line for line in said)
+    with pytest.raises(UserError, match=r"yaml:2: unknown key .* \(and \d+ more: genbench sweep"):
+        read_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"distribution": "log_uniform", "min": 0.0003, "max": 0.006}, "lr: log_uniform takes exp"),
+        ({"distribution": "log_uniform", "min": 0.01, "max": 0.1}, "write log_uniform_values"),
+        ({"distribution": "log_uniform_values", "min": -8, "max": -4}, "min -8 must be above 0"),
+        ({"min": 0.001, "max": 0.1, "q": 0.001}, "write distribution: q_uniform"),
+    ],
+)
+def test_values_for_exponents_and_the_like_are_found(tmp_path, entry, message):
+    (said,) = check_sweep(write(tmp_path, GOOD | {"parameters": {"lr": entry}}))
+    assert message in said
+
+
+def test_true_exponents_are_let_through(tmp_path):
+    entry = {"distribution": "log_uniform", "min": -8, "max": -4}
+    assert check_sweep(write(tmp_path, GOOD | {"parameters": {"lr": entry}})) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "message"),
+    [
+        ({}, "val/kid_lite0_n500", None),
+        ({"eval_images": {"value": 300}}, "val/kid_lite0_n500", "it is val/kid_lite0_n300"),
+        ({"held_out": {"value": 100}}, "val/kid_lite0_n500", "it is val/kid_lite0_n100"),
+        ({"eval_every": {"value": 0}}, "val/kid_lite0_n500", "not logged with eval_every 0"),
+        ({"data": {"value": "propaganda-debian"}}, "val/kid_lite0_n210", None),
+        ({}, "val/kid_n500", "never logged"),
+        ({}, "val/elbo", "never logged"),
+        ({}, "val/loss_d", None),
+    ],
+)
+def test_a_gans_metric_is_one_that_it_logs(tmp_path, parameters, name, message):
+    content = {
+        "program": "gan.py",
+        "method": "random",
+        "metric": {"name": name},
+        "parameters": {"width": {"values": [8, 16]}} | parameters,
+    }
+    said = check_sweep(write(tmp_path, content))
+    assert said == [] if message is None else message in said[0]
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae", "gan"])
+def test_what_the_checker_takes_for_logged_is_what_the_programs_log(kind, tmp_path):
+    small = {"width": 16, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path)}
+    if kind == "gan":
+        small |= {"width": 4, "images": 64, "held_out": 64, "image_size": 32, "eval_images": 50}
+    train(KINDS[kind](**small))
+    (run,) = read_runs(tmp_path)
+    rows = [row for row in run.metrics() if row["split"] == "val"]
+    logged = {name for row in rows for name in row} - {"step", "epoch", "split"}
+    assert {name for name in logged if "_lite0_n" not in name} == SCALARS[kind]
+    assert {name for name in logged if "_lite0_n" in name} == (
+        {"fd_lite0_n50", "kid_lite0_n50"} if kind == "gan" else set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"values": [3, 1, 3]}, [3, 1]),
+        ({"min": 2, "max": 5}, [2, 3, 4, 5]),
+        ({"distribution": "int_uniform", "min": 2, "max": 3}, [2, 3]),
+        # wandb/sweeps enumerates numpy's arange: without the end
+        ({"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}, [0.0, 0.25, 0.5, 0.75]),
+    ],
+)
+def test_the_grid_is_the_one_that_wandb_enumerates(entry, expected):
+    assert list(to_distribution(entry, grid=True).choices) == expected
+
+
+def test_a_continuous_parameter_has_no_grid(tmp_path):
+    content = GOOD | {"method": "grid", "parameters": {"lr": {"min": 0.1, "max": 0.2}}}
+    assert "lr: uniform has no grid; write values" in check_sweep(write(tmp_path, content))[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"type": "hyperband", "min_iter": 3}, Stopping("hyperband", 3, 3)),
+        ({"type": "hyperband", "max_iter": 27, "s": 2}, Stopping("hyperband", 3, 3)),
+        ({"type": "hyperband", "max_iter": 27, "s": 9, "eta": 3}, Stopping("hyperband", 1, 3)),
+        ({"type": "hyperband", "max_iter": 12, "s": 2, "eta": 2}, Stopping("hyperband", 3, 2)),
+        ({"type": "median", "min_iter": 4}, Stopping("median", 4, 3)),
+    ],
+)
+def test_early_termination_is_read_in_both_forms(tmp_path, entry, expected):
+    assert read_sweep(write(tmp_path, GOOD | {"early_terminate": entry})).stopping == expected
+
+
+def test_the_gans_sweep_varies_what_matters_around_its_defaults():
+    sweep = read_sweep(ROOT / "sweeps" / "gan.yaml")
+    wanted = {"lr", "lr_ratio", "beta1", "beta2", "r1", "r2", "diffaugment", "ema", "width"}
+    assert wanted | {"batch_size"} == set(sweep.space)
+    for name, distribution in sweep.space.items():
+        assert holds(distribution, getattr(GANConfig(), name)), name
+    assert (sweep.metric, sweep.goal) == ("val/kid_lite0_n500", "minimize")
+    assert sweep.stopping == Stopping("hyperband", 3, 2)
+    assert sweep.run_cap
+
+
+@pytest.mark.parametrize("name", ["ae", "vae", "gan"])
+def test_the_shipped_sweeps_have_nothing_wrong(name):
+    assert check_sweep(ROOT / "sweeps" / f"{name}.yaml") == []

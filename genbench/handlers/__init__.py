@@ -1,6 +1,6 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
-from genbench.handlers.health import attach_health
+from genbench.handlers.health import attach_giving_up, attach_health
 from genbench.handlers.pictures import (
     as_pictures,
     attach_pictures,
@@ -41,6 +41,7 @@ __all__ = [
     "as_pictures",
     "attach_checkpoints",
     "attach_early_stopping",
+    "attach_giving_up",
     "attach_health",
     "attach_lr_decay",
     "attach_pictures",

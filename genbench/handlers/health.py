@@ -1,5 +1,6 @@
 """What goes wrong in a GAN: noticed while it trains, said once, and kept in the record."""
 
+import optuna
 import torch
 from ignite.engine import Engine, Events
 
@@ -7,12 +8,13 @@ from genbench.config import GANConfig
 from genbench.data import Data
 from genbench.engines import EVAL_SEED
 from genbench.handlers.pictures import render
+from genbench.handlers.training import over
 from genbench.metrics import stability
 from genbench.models import Recipe, State, draw_z
+from genbench.records import Record
 from genbench.run import Run, say
 
 PICTURES = 500  # at most so many of each side
-INFANCY = 3  # epochs in which samples may look alike: the generator has learned little yet
 
 
 def attach_health(
@@ -60,10 +62,27 @@ def attach_health(
         metrics |= stability.diversity(fakes, trained_on)
         metrics["histogram_kl"] = stability.histogram_kl(held_out, fakes)
         alike = stability.collapsed(metrics["spread"], metrics["nearest"])
-        notice("the samples have collapsed", alike and trainer.state.epoch > INFANCY)
+        notice("the samples have collapsed", alike and trainer.state.epoch > stability.INFANCY)
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def saturation() -> None:
         last = trainer.state.metrics  # of the steps since the last log
         gap = last["d_real"] - last["d_fake"]
         notice("the discriminator is saturated", gap > stability.SATURATED)
+
+
+def attach_giving_up(trainer: Engine, evaluator: Engine, run: Run, trial: optuna.Trial) -> None:
+    """Prune the run of a search that prunes once it is hopeless (`stability.hopeless`).
+
+    Raises:
+        optuna.TrialPruned: With the reason.
+    """
+    if isinstance(trial.study.pruner, optuna.pruners.NopPruner):
+        return
+
+    @evaluator.on(Events.COMPLETED)
+    def give_up() -> None:
+        why = stability.hopeless(Record(run.dir, {}, {}).metrics())
+        if why and not over(trainer):
+            run.status = "pruned"
+            raise optuna.TrialPruned(why)

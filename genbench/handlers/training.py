@@ -233,7 +233,7 @@ def signals_between_steps(trainer: Engine) -> Iterator[None]:
         deliver()
 
 
-def _over(trainer: Engine) -> bool:
+def over(trainer: Engine) -> bool:
     """Whether this epoch is the last."""
     return bool(trainer.should_terminate) or trainer.state.epoch == trainer.state.max_epochs
 
@@ -247,12 +247,12 @@ def attach_pruning(
     @evaluator.on(Events.COMPLETED)
     def prune() -> None:
         late = name.startswith(("fd_", "kid_"))  # not measured at every epoch
-        if late and name not in evaluator.state.metrics and not _over(trainer):
+        if late and name not in evaluator.state.metrics and not over(trainer):
             return
         if name not in evaluator.state.metrics:
             known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)
             raise UserError(f"metric: val/{name} is never logged; choose one of {known}")
-        if _over(trainer):
+        if over(trainer):
             trial.report(evaluator.state.metrics[name], trainer.state.epoch)
             return  # nothing left to save: a run that is done is a finished one
         try:

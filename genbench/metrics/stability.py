@@ -1,5 +1,6 @@
 """How steadily a GAN trained, as numbers: from samples as pixels, and from the curves of a run."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,8 @@ BINS = 8  # of each colour channel
 SATURATED = 0.95  # d_real - d_fake above it: the discriminator's gradient has all but vanished
 COLLAPSED_SPREAD = 0.25  # of the reals' mean distance between two pictures
 COLLAPSED_NEAREST = 0.1  # of the reals' median distance to the nearest other picture
+INFANCY = 3  # epochs in which samples may look alike: the generator has learned little yet
+STUCK = 3  # epochs or scores in a row after which something bad will not pass
 
 
 def diversity(fakes: np.ndarray, reals: np.ndarray) -> dict[str, float]:
@@ -137,3 +140,30 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         last = {name: health[-1][name] for name in ("spread", "nearest")}
         result |= last | {"collapsed": collapsed(**last)}
     return result
+
+
+def hopeless(rows: list[dict[str, Any]]) -> str:
+    """Why a GAN's training is not worth going on with; empty: it may be.
+
+    Losses say little of a GAN. What counts is seen at the last 3 validations: samples collapsed at
+    each; a discriminator saturated throughout while KID did not improve; KID risen at each.
+
+    Args:
+        rows: Of the run's record so far (`Record.metrics`).
+    """
+    val = [row for row in rows if row["split"] == "val" and row["epoch"] > INFANCY]
+    health = [row for row in val if "spread" in row][-STUCK:]
+    if len(health) == STUCK and all(collapsed(r["spread"], r["nearest"]) for r in health):
+        return f"the samples have been collapsed for {STUCK} epochs"
+    scored = [row for row in rows if row["split"] == "val"]
+    kid = [v for row in scored for k, v in row.items() if k.startswith("kid_")]
+    steps = list(itertools.pairwise(kid))[-STUCK:]
+    if len(steps) == STUCK and all(after > before for before, after in steps):
+        return f"KID has risen {STUCK} times in a row"
+    train = [row for row in rows if row["split"] == "train" and "d_real" in row]
+    recent = [row for row in train if row["epoch"] > train[-1]["epoch"] - STUCK]
+    saturated = all(row["d_real"] - row["d_fake"] > SATURATED for row in recent)
+    better = len(kid) > STUCK and min(kid[-STUCK:]) < min(kid[:-STUCK])
+    if train and train[-1]["epoch"] > INFANCY + STUCK and saturated and not better:
+        return f"the discriminator has been saturated for {STUCK} epochs and KID is no better"
+    return ""

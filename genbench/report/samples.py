@@ -37,8 +37,8 @@ CONDITIONS = (
     ("pictures", "Held-out pictures"),
     ("draws", "Draws of z a picture"),
 )
-NAMES = {"ae+mixture": "AE, mixture of Gaussians fitted to its codes"}
-NAMES |= {"ae+gaussian": "AE, Gaussian fitted to its codes", "vae": "VAE", "gan": "GAN"}
+NAMES = {"ae+mixture": "AE (mixture of Gaussians fitted to its codes)"}
+NAMES |= {"ae+gaussian": "AE (Gaussian fitted to its codes)", "vae": "VAE", "gan": "GAN"}
 REALS = {"test": "held-out", "train": "training"}
 
 
@@ -230,14 +230,14 @@ def _compare(scored: Scored) -> Iterator[str]:
     real = "" if floor is None else f"; other real pictures are at {floor:.4f}"
     numbers = f"{best.show(RANKED_BY)} against {second.show(RANKED_BY)}"
     yield f"{verdict} by KID to the {scored.title}: {numbers}{real}."
+    tops = {}
     for name in ("precision", "recall"):
         rows = [row for row in scored.rows if name in row.values]
         if len(rows) > 1:
-            top = max(rows, key=lambda row: BETTER[name] * row.mean(name))
-            if top is best:
-                yield f"Its {name} is the largest: {top.show(name)}."
-            else:
-                yield f"The largest {name} has the {top.title}: {top.show(name)}."
+            tops[name] = max(rows, key=lambda row: BETTER[name] * row.mean(name))
+    largest = [f"{name} of the {row.title}, {row.show(name)}" for name, row in tops.items()]
+    if largest:
+        yield f"The largest by the same ruler: {'; '.join(largest)}."
 
 
 def _copies(one: Evaluated) -> Iterator[str]:

@@ -1,18 +1,14 @@
-"""W&B sweep files, read as Optuna search spaces: one file, one meaning, two tools.
+"""A parameter of a W&B sweep file as the Optuna distribution of the same meaning.
 
 W&B's distributions: https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
-import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -21,106 +17,19 @@ from optuna.distributions import (
 )
 
 from genbench import UserError
-from genbench.config import Config
 
-TOP_KEYS = {
-    *("program", "method", "metric", "parameters", "name", "description", "command"),
-    *("early_terminate", "run_cap", "project", "entity"),
-}
 PARAMETER_KEYS = {
     *("value", "values", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"),
     *("probabilities", "parameters"),
 }
-METHODS = ("bayes", "random")
 # Not Optuna's to draw: it has no normal or beta distribution and no rounded logarithmic floats.
 FOREIGN = {
     *("normal", "q_normal", "log_normal", "q_log_normal", "beta", "q_beta"),
     "categorical_w_probabilities",
 }
-# What the search's own flags set, and what would change the meaning of the score.
-FROM_FLAGS = Config.RUNTIME | {"data", "epochs", "seed", "test"}
-MEANING = {"likelihood", "binarize"}
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep file: what to vary, what to hold, which validation scalar to improve."""
-
-    path: str
-    method: str
-    metric: str  # as logged, "val/elbo"
-    goal: str  # "minimize" or "maximize"
-    space: dict[str, BaseDistribution]
-    fixed: dict[str, Any]
-    halving: tuple[int, int] | None  # early_terminate: (min_iter, eta)
-    run_cap: int | None  # trials at most, over all calls
-
-
-def read_sweep(path: Path, kind: type[Config]) -> Sweep:
-    """Read a sweep file for the model of `kind`.
-
-    Raises:
-        UserError: The file is missing, no YAML, or says what Optuna or the model cannot do.
-    """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"sweep={path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise UserError(f"{path}: {line}not YAML: {getattr(error, 'problem', error)}") from error
-    try:
-        return _parse(content, str(path), kind)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-
-
-def _parse(content: Any, path: str, kind: type[Config]) -> Sweep:
-    if not isinstance(content, dict) or not content.get("parameters"):
-        raise UserError("empty: it needs parameters, metric and method, see sweeps/vae.yaml")
-    _known(content, TOP_KEYS, "key")
-    program = str(content.get("program", f"{kind.model}.py"))
-    if Path(program).stem != kind.model:
-        raise UserError(f"program: {program} does not train model {kind.model}")
-    method = content.get("method")
-    if method not in METHODS:
-        raise UserError(f"method: {method} is not supported here; write {' or '.join(METHODS)}")
-    metric = content.get("metric")
-    if not isinstance(metric, dict) or not str(metric.get("name")).startswith("val/"):
-        raise UserError("metric: needs a name that starts with val/ (the search sees no test data)")
-    goal = metric.get("goal", "minimize")
-    if goal not in ("minimize", "maximize"):
-        raise UserError(f"metric: goal: {goal}; write minimize or maximize")
-    space, fixed = {}, {}
-    _known(content["parameters"], [f.name for f in dataclasses.fields(kind)], "parameter")
-    for name, entry in content["parameters"].items():
-        value = _read(name, partial(to_distribution, entry))
-        if name in FROM_FLAGS:
-            raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
-        if not isinstance(value, BaseDistribution):
-            fixed[name] = value
-        elif name in MEANING:
-            raise UserError(f"{name}: changes what {metric['name']} means; fix it with value:")
-        else:
-            space[name] = value
-    if not space:
-        raise UserError("parameters: all are fixed, nothing to search")
-    for name, distribution in space.items():
-        for value in _extremes(distribution):
-            _read(name, partial(kind, **fixed | {name: value}))
-    if metric["name"] == "val/loss" and {"beta", "free_bits"} & set(space):
-        raise UserError(
-            "metric: val/loss changes its meaning with beta and free_bits; use val/elbo"
-        )
-    halving = _halving(content.get("early_terminate"))
-    cap = content.get("run_cap")
-    if cap is not None and (type(cap) is not int or cap < 1):
-        raise UserError(f"run_cap: {cap} must be a whole number of at least 1")
-    return Sweep(path, method, metric["name"], goal, space, fixed, halving, cap)
-
-
-def _known(found: Any, allowed: Iterable[str], what: str) -> None:
+def known(found: Any, allowed: Iterable[str], what: str) -> None:
     """Refuse keys that are not allowed, with the nearest that is."""
     if not isinstance(found, dict):
         raise UserError(f"{what}s: must be a mapping")
@@ -132,16 +41,8 @@ def _known(found: Any, allowed: Iterable[str], what: str) -> None:
             raise UserError(f"unknown {what} {key!r}; {hint}")
 
 
-def _read(name: str, read: Callable[[], Any]) -> Any:
-    """What `read` gives, its errors named after the parameter."""
-    try:
-        return read()
-    except UserError as error:
-        text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from error
-
-
-def _extremes(distribution: BaseDistribution) -> list[Any]:
+def extremes(distribution: BaseDistribution) -> list[Any]:
+    """All choices, or the least and the largest number."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -158,13 +59,14 @@ def holds(distribution: BaseDistribution, value: Any) -> bool:
     return distribution.low <= value <= distribution.high and on_grid
 
 
-def to_distribution(entry: Any) -> Any:
+def to_distribution(entry: Any, grid: bool = False) -> Any:
     """A W&B parameter as the Optuna distribution with the same support.
 
     The density is the same too, but for the ends of rounded ones: W&B draws them half as often.
 
     Args:
         entry: The mapping under a parameter's name.
+        grid: As the choices that W&B's grid search has of it.
 
     Returns:
         A `BaseDistribution`; for `value:` (a constant) the value itself.
@@ -172,7 +74,7 @@ def to_distribution(entry: Any) -> Any:
     Raises:
         UserError: W&B does not know it, or Optuna cannot express it.
     """
-    _known(entry, PARAMETER_KEYS, "key")
+    known(entry, PARAMETER_KEYS, "key")
     if "parameters" in entry:
         raise UserError("nested parameters are not supported; write flat names")
     kind = entry.get("distribution") or _default_distribution(entry)
@@ -181,13 +83,16 @@ def to_distribution(entry: Any) -> Any:
     if "probabilities" in entry or (isinstance(kind, str) and kind in FOREIGN):
         kind = "categorical_w_probabilities" if "probabilities" in entry else kind
         raise UserError(f"distribution {kind} is W&B's alone, Optuna cannot draw from it")
+    _only(entry, kind)
     if kind == "categorical":
         values = entry.get("values")
         if not isinstance(values, list) or not values:
             raise UserError("values: must be a list with at least one value")
         if any(isinstance(value, list | dict) for value in values):
             raise UserError("values: must be scalars")
-        return CategoricalDistribution([_not_text_number(value) for value in values])
+        return CategoricalDistribution(
+            list(dict.fromkeys(_not_text_number(value) for value in values))
+        )
     if not isinstance(kind, str) or kind not in NUMERIC:
         raise UserError(f"unknown distribution {kind!r}; known: {', '.join(NUMERIC)}")
     low, high = _number(entry, "min"), _number(entry, "max")
@@ -196,10 +101,35 @@ def to_distribution(entry: Any) -> Any:
     q = _number(entry, "q") if "q" in entry else 1
     if q <= 0:
         raise UserError(f"q {q} must be above 0")
+    if grid:
+        return _grid(kind, low, high, q)
     try:
         return NUMERIC[kind](low, high, q)
     except (ArithmeticError, ValueError) as error:
         raise UserError(f"{kind} with min {low}, max {high}, q {q}: {error}") from error
+
+
+def _only(entry: dict[str, Any], kind: Any) -> None:
+    """Refuse a key that W&B does not know of this distribution."""
+    allowed = (
+        {"distribution", "values"} if kind == "categorical" else {"distribution", "min", "max"}
+    )
+    allowed |= {"q"} if str(kind).startswith("q_") else set()
+    for key in entry:
+        if key not in allowed:
+            hint = f"write distribution: q_{kind}" if key == "q" else "delete one of the two"
+            raise UserError(f"{key}: does not go with {kind}; {hint}")
+
+
+def _grid(kind: str, low: float, high: float, q: float) -> BaseDistribution:
+    """The values that W&B's grid search enumerates: of q_uniform without the end (`arange`)."""
+    if kind == "int_uniform":
+        whole = _int_uniform(low, high, q)
+        assert isinstance(whole, IntDistribution)
+        return CategoricalDistribution(list(range(whole.low, whole.high + 1)))
+    if kind == "q_uniform":
+        return CategoricalDistribution(np.arange(low, high, q).tolist())
+    raise UserError(f"{kind} has no grid; write values, int_uniform or q_uniform")
 
 
 def _default_distribution(entry: dict[str, Any]) -> str:
@@ -302,18 +232,3 @@ NUMERIC: dict[str, Callable[[float, float, float], BaseDistribution]] = {
     "q_log_uniform": _q_log_uniform,
     "q_log_uniform_values": _q_log_uniform_values,
 }
-
-
-def _halving(entry: Any) -> tuple[int, int] | None:
-    """(min_iter, eta) of `early_terminate: {type: hyperband}`, W&B's successive halving."""
-    if entry is None:
-        return None
-    if not isinstance(entry, dict) or entry.get("type") != "hyperband":
-        raise UserError("early_terminate: type must be hyperband")
-    unknown = set(entry) - {"type", "min_iter", "eta"}
-    if unknown or "min_iter" not in entry:
-        raise UserError("early_terminate: give min_iter and eta, and no other key")
-    min_iter, eta = entry["min_iter"], entry.get("eta", 3)
-    if type(min_iter) is not int or min_iter < 1 or type(eta) is not int or eta < 2:
-        raise UserError("early_terminate: min_iter must be at least 1 and eta at least 2")
-    return min_iter, eta

@@ -1,0 +1,344 @@
+"""Optuna studies over a sweep file's space, and the final trainings of their winner."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.trial import TrialState
+
+from genbench import UserError
+from genbench.config import Config, SearchConfig
+from genbench.handlers import Diverged
+from genbench.records import finished
+from genbench.run import first_line, git, say, writable, write_json
+from genbench.search import study as studies
+from genbench.search.launch import launch
+from genbench.sweep import Sweep, holds
+from genbench.train import train
+
+FINAL_SEEDS = 3
+SIZES = {"ae": "latent_dim", "vae": "latent_dim", "gan": "seconds"}  # --pareto keeps it small
+
+
+@dataclasses.dataclass
+class Search:
+    """A study of one sweep under one budget; `run` adds trials, `train_best` ends it.
+
+    Args:
+        sweep: What to search.
+        options: With which means.
+        launched: Start each trial by the sweep file's command, as W&B's agent does.
+        crowded: Others add to the study at the same time.
+    """
+
+    sweep: Sweep
+    options: SearchConfig
+    launched: bool = False
+    crowded: bool = False
+
+    def __post_init__(self) -> None:
+        """Open or continue the study; its name says what its scores depend on.
+
+        Raises:
+            UserError: `runs_dir` or the storage cannot be used.
+        """
+        o, sweep = self.options, self.sweep
+        self.kind = sweep.kind
+        size = SIZES[self.kind.model]
+        if o.pareto and size != "seconds" and size not in sweep.space:
+            raise UserError(f"pareto: {sweep.path} does not vary {size}")
+        self.objectives = [sweep.metric] + ([size] if o.pareto else [])
+        self.base = self.make_config({}, seed=o.seed)
+        self.name = study_name(self.base, sweep, o.pareto)
+        folder = Path(o.runs_dir) / "studies"
+        self.file = folder / f"{self.name}.json"
+        with writable(o.runs_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        url = o.storage or f"sqlite:///{o.runs_dir}/optuna.db"
+        directions = [sweep.goal] + (["minimize"] if o.pareto else [])
+        self.study = studies.open_study(self.name, url, directions, self._enqueue)
+        self._retry_defaults()
+        # A sampler seeded alike proposes the same points again when a study goes on.
+        done = len(self.study.get_trials(deepcopy=False))
+        seed = (o.seed * 100_003 + done) % 2**32
+        self.study.sampler = studies.make_sampler(
+            sweep.method, seed, self.crowded or bool(o.storage)
+        )
+        self.study.pruner = studies.make_pruner(None if o.pareto else sweep.stopping)
+        self._begun = time.monotonic()
+
+    def _enqueue(self, study: optuna.Study) -> None:
+        """What is tried first: the whole grid, else the model's defaults.
+
+        With the defaults tried, the best is never worse than they.
+        """
+        if self.sweep.method == "grid":
+            studies.enqueue_grid(study, self.sweep.space)  # type: ignore[arg-type]
+            return
+        defaults = {name: getattr(self.base, name) for name in self.sweep.space}
+        if all(holds(d, defaults[name]) for name, d in self.sweep.space.items()):
+            study.enqueue_trial(defaults, user_attrs={"defaults": True}, skip_if_exists=True)
+
+    def _retry_defaults(self) -> None:
+        """Try the defaults again if every trial of them failed."""
+        tried = self.study.get_trials(deepcopy=False)
+        mine = [trial for trial in tried if trial.user_attrs.get("defaults")]
+        if mine and all(trial.state == TrialState.FAIL for trial in mine):
+            params = mine[0].params or mine[0].system_attrs["fixed_params"]
+            self.study.enqueue_trial(params, user_attrs={"defaults": True})
+
+    def make_config(self, params: dict[str, Any], **more: Any) -> Config:
+        """The configuration of a trial: the defaults, the file's constants, `params`, the flags."""
+        o = self.options
+        flags = {"data": o.data, "data_dir": o.data_dir, "epochs": o.epochs}
+        given = {name: value for name, value in flags.items() if value}
+        runtime = {"device": o.device, "wandb": o.wandb, "runs_dir": o.runs_dir}
+        return self.kind(**self.sweep.fixed | params | given | runtime | more)
+
+    def run(self) -> None:
+        """Add `options.trials` trials; a failed one is recorded and does not end the study.
+
+        Raises:
+            UserError: What makes every trial fail.
+            KeyboardInterrupt: Ctrl-C, after the study was written.
+        """
+        todo = self._todo()
+        self._begun = time.monotonic()
+        if self.options.workers > 1 and todo:
+            from genbench.search.workers import share
+
+            share(self, todo)
+        else:
+            for i in range(todo):
+                if not self.goes_on(i):
+                    break
+                self.run_trial(f"{self.kind.model} trial {i + 1}/{todo}")
+        self.write()
+
+    def _todo(self) -> int:
+        """How many trials to add: as many as asked for, within the file's run_cap."""
+        asked, cap = self.options.trials, self.sweep.run_cap
+        done = len(self.study.get_trials(deepcopy=False, states=_ENDED))
+        if done:
+            say(f"{self.name}: {done} trials so far, adding {asked}")
+        todo = asked if cap is None else min(asked, max(0, cap - done))
+        if todo < asked:
+            say(f"{self.name}: run_cap {cap} leaves {todo} trials to run")
+        return todo
+
+    def goes_on(self, done: int) -> bool:
+        """Whether another trial may start after `done`; if not, the reason is said."""
+        o = self.options
+        if time.monotonic() - self._begun > o.timeout:
+            say(f"{self.name}: {o.timeout:g} s are over after {done} trials; run again for more")
+            return False
+        if self.sweep.method == "grid" and not self._waiting():
+            say(f"{self.name}: every point of the grid is tried or being tried")
+            return False
+        if self._reached():
+            say(f"{self.name}: the target {self.sweep.target:g} is reached")
+            return False
+        return True
+
+    def _waiting(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def _reached(self) -> bool:
+        """Whether a trial's metric is as good as the file's `target`."""
+        target = self.sweep.target
+        if target is None:
+            return False
+        values = [trial.values[0] for trial in self.completed()]
+        sign = 1 if self.sweep.goal == "maximize" else -1
+        return any(sign * value >= sign * target for value in values)
+
+    def elsewhere(self) -> int:
+        """How many trials other processes were running when this search was done with its own.
+
+        Waits until each has ended or its process is known to be dead: such a trial is run here,
+        once more, and not counted.
+        """
+        numbers = self._running()
+        if not numbers:
+            return 0
+        say(f"{self.name}: {len(numbers)} trials run elsewhere; looking whether they live")
+        lost, deadline = 0, time.monotonic() + studies.GRACE + studies.HEARTBEAT
+        while set(numbers) & set(self._running()) and time.monotonic() < deadline:
+            time.sleep(1)
+            before = self._waiting()
+            studies.fail_stale(self.study)
+            for _ in range(self._waiting() - before):
+                lost += 1
+                self.run_trial(f"{self.kind.model} trial of a process that died")
+        return len(numbers) - lost
+
+    def _running(self) -> list[int]:
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [trial.number for trial in running]
+
+    def run_trial(self, title: str, told: Callable[[int], None] = lambda number: None) -> None:
+        """Run the next trial.
+
+        Args:
+            title: What the progress bar says.
+            told: Called with the trial's number before it runs.
+        """
+        trial = studies.ask(self.study, self.sweep.space)
+        told(trial.number)
+        state, values = TrialState.FAIL, None
+        start = time.monotonic()
+        try:
+            with studies.heartbeat(self.study, trial):
+                values = self._values(trial, title, start)
+            state = TrialState.COMPLETE
+        except (optuna.TrialPruned, Diverged) as ended:
+            state = TrialState.PRUNED
+            trial.set_user_attr("pruned", str(ended))
+        except (UserError, KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:
+            trial.set_user_attr("error", f"{type(error).__name__}: {first_line(error)}")
+        finally:
+            trial.set_user_attr("seconds", round(time.monotonic() - start, 2))
+            self.study.tell(trial, values, state=state, skip_if_finished=True)
+            self.write()
+        self._say_trial(title, self.study.get_trials(deepcopy=False)[trial.number])
+
+    def _values(self, trial: optuna.Trial, title: str, start: float) -> list[float]:
+        """Train as the trial says; its objectives."""
+        config = self.make_config(trial.params, seed=self.options.seed, group=self.name, save=False)
+        if self.sweep.method == "grid" and not studies.was_enqueued(self._frozen(trial)):
+            raise optuna.TrialPruned("another process took the grid's last point")
+        if self.launched:
+            scores = launch(self.sweep, trial, self.name, self.options.runs_dir, config.epochs)
+        else:
+            # Trial.report raises in a study of several objectives
+            metric = "" if self.options.pareto else self.sweep.metric.removeprefix("val/")
+            scores = train(config, trial=trial, prune_on=metric, title=title)
+        if self.sweep.metric not in scores:
+            known = ", ".join(scores)
+            raise UserError(f"metric: {self.sweep.metric} is never logged; known: {known}")
+        values = [scores[self.sweep.metric]]
+        if self.options.pareto:
+            sizes = {"seconds": time.monotonic() - start} | trial.params
+            values.append(float(sizes[self.objectives[1]]))
+        return values
+
+    def _frozen(self, trial: optuna.Trial) -> optuna.trial.FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[trial.number]
+
+    def _say_trial(self, title: str, trial: optuna.trial.FrozenTrial) -> None:
+        outcome = trial.state.name.lower()
+        if trial.state == TrialState.COMPLETE:
+            outcome = f"{self.sweep.metric} {trial.values[0]:.5g}"
+        elif trial.state == TrialState.FAIL:
+            outcome = f"failed: {trial.user_attrs.get('error')}"
+        print(f"{title}: {outcome}  ({show_params(trial.params)})", flush=True)
+
+    def completed(self) -> list[optuna.trial.FrozenTrial]:
+        """The trials that ran to their end."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def best(self) -> optuna.trial.FrozenTrial:
+        """The best trial; of several objectives the front's trial nearest to the ideal point.
+
+        Raises:
+            UserError: No trial was completed.
+        """
+        if not self.completed():
+            raise UserError(f"{self.name}: no trial was completed; run again with more --trials")
+        if not self.options.pareto:
+            return self.study.best_trial
+        front = self.study.best_trials
+        scaled = [_unit([trial.values[i] for trial in front]) for i in range(2)]
+        if self.sweep.goal == "maximize":
+            scaled[0] = [1 - value for value in scaled[0]]
+        distance = [a * a + b * b for a, b in zip(*scaled, strict=True)]
+        return front[distance.index(min(distance))]
+
+    def train_best(self) -> list[dict[str, float]]:
+        """Train the best trial's configuration over new seeds and score each once on the test.
+
+        The hyper-parameters were chosen on the trials' seed, so the finals use others. What is
+        there already is not trained again.
+
+        Returns:
+            The scores of each seed.
+        """
+        scores = []
+        for i in range(1, FINAL_SEEDS + 1):
+            config = self.final_config(self.options.seed + i)
+            commit = git("rev-parse", "HEAD")
+            there = finished(config.runs_dir, config.experiment, config.seed, commit)
+            title = f"{self.kind.model} best, seed {i}/{FINAL_SEEDS}"
+            scores.append(there.scores if there else train(config, title=title))
+        return scores
+
+    def final_config(self, seed: int) -> Config:
+        """The best trial's configuration as the final trainings run it."""
+        epochs = self.options.final_epochs or 2 * self.base.epochs
+        group = f"{self.name}-best"
+        params = self.best().params
+        return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
+
+    def write(self) -> None:
+        """Write the study to <runs_dir>/studies/<name>.json, for the report."""
+        trials = self.study.get_trials(deepcopy=False)
+        best: dict[str, Any] = {"best": None, "final_key": None}
+        if self.completed():
+            best = {"best": self.best().number, "final_key": self.final_config(0).experiment}
+        record = {
+            "name": self.name,
+            "model": self.kind.model,
+            "data": self.base.data,
+            "epochs": self.base.epochs,
+            "objectives": self.objectives,
+            "directions": [direction.name.lower() for direction in self.study.directions],
+            "space": {k: distribution_to_json(d) for k, d in self.sweep.space.items()},
+            "base": dataclasses.asdict(self.base),
+            **best,
+            "trials": [_describe(trial) for trial in trials],
+        }
+        write_json(self.file, record)
+
+
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "values": trial.values,
+        "params": trial.params,
+        "intermediate": trial.intermediate_values,
+        **trial.user_attrs,
+    }
+
+
+def _unit(values: list[float]) -> list[float]:
+    """Scaled to [0, 1]."""
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) if high > low else 0.0 for value in values]
+
+
+def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
+    """The study's name, with a hash of all that its scores depend on: space, data, budget."""
+    space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
+    parts = [base.key(), space, sweep.metric, sweep.goal, pareto]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
+
+
+def show_params(params: dict[str, Any]) -> str:
+    """Hyper-parameters on one line."""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+    )

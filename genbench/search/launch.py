@@ -1,0 +1,178 @@
+"""A trial as W&B's agent would start it: a process, by the sweep file's own `command:`.
+
+What the agent and the server do for `wandb agent` is done here without a server: the program is
+given its parameters as flags and the WANDB_ variables, its record is read while it grows, and
+where early termination says so it is sent SIGTERM.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+
+from genbench import UserError
+from genbench.config import GANConfig
+from genbench.metrics.stability import hopeless
+from genbench.records import Record
+from genbench.run import LOCAL
+from genbench.sweep import Sweep
+
+POLL = 0.2  # seconds between two looks at the record
+PATIENCE = 30  # seconds that the program has to end in good order
+
+
+def launch(
+    sweep: Sweep, trial: optuna.Trial, study: str, runs_dir: str, epochs: int
+) -> dict[str, float]:
+    """Run a trial's program to its end.
+
+    Args:
+        sweep: The sweep file.
+        trial: It has its parameters; it is told the metric after every epoch.
+        study: The study's name, and the group of its runs in W&B.
+        runs_dir: Where the program leaves its record.
+        epochs: Of the training.
+
+    Returns:
+        The scores of the run's best epoch.
+
+    Raises:
+        UserError: The program cannot be started, or refuses its input.
+        optuna.TrialPruned: It was stopped early, or diverged.
+        RuntimeError: It failed.
+    """
+    run_id = secrets.token_hex(4)
+    values = {name: {"value": value} for name, value in (sweep.fixed | trial.params).items()}
+    if runs_dir != "runs":
+        values["runs_dir"] = {"value": runs_dir}
+    command = expand(sweep, values)
+    folder = Path(runs_dir)
+    parameters = folder / "studies" / study / f"config-{run_id}.yaml"
+    parameters.parent.mkdir(parents=True, exist_ok=True)
+    parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
+    variables = environment(sweep, study, run_id, parameters)
+    before = set(folder.iterdir())
+    record, why, told = None, "", 0
+    with _process(command, variables) as process:
+        while process.poll() is None and not why:
+            time.sleep(POLL)
+            record = record or _find(folder, before, run_id)
+            if record:
+                rows = record.metrics()
+                told = _report(sweep, trial, rows, told)
+                why = _verdict(sweep, trial, rows) if 0 < told < epochs else ""
+    record = record or _find(folder, before, run_id)
+    if process.returncode == 2 or (process.returncode in (126, 127) and not record):
+        raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
+    if not record:
+        raise UserError(f"{' '.join(command)}: left no record in {folder}; run it by hand")
+    return _outcome(_read(record.path), trial, why)
+
+
+def expand(sweep: Sweep, values: dict[str, dict[str, Any]]) -> list[str]:
+    """The command line, its macros filled in as W&B's agent fills them."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    macros = create_sweep_command_args({"args": values})
+    macros |= {"env": ["/usr/bin/env"], "interpreter": ["python"], "program": [sweep.program]}
+    line: list[str] = []
+    for part in create_sweep_command(list(sweep.command) or None):
+        part = str(part)
+        is_macro = part.startswith("${") and part.endswith("}")
+        line += macros.get(part[2:-1], []) if is_macro else [part]
+    return line
+
+
+def environment(sweep: Sweep, study: str, run_id: str, parameters: Path) -> dict[str, str]:
+    """The variables that W&B's agent sets; the runs of the sweep are one group, and offline."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {
+        "WANDB_MODE": "offline",
+        "WANDB_RUN_GROUP": study,
+        **os.environ,
+        "WANDB_SWEEP_ID": f"{LOCAL}{study}",
+        "WANDB_RUN_ID": run_id,
+        "WANDB_SWEEP_PARAM_PATH": str(parameters.resolve()),
+        "PATH": path,  # `python` is this one, whether or not its environment is activated
+    }
+
+
+@contextmanager
+def _process(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """The program; whatever happens in the block, it has ended after it."""
+    try:
+        process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise UserError(f"command: {command[0]} cannot be started ({error.strerror})") from error
+    try:
+        yield process
+    finally:  # stopped early, Ctrl-C
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
+    """The record of the run with W&B's id `run_id`, among those that were not there before."""
+    for path in set(folder.iterdir()) - before:
+        try:
+            record = _read(path)
+        except (OSError, ValueError):  # not there yet, or half written
+            continue
+        if record.about.get("wandb_run") == run_id:
+            return record
+    return None
+
+
+def _read(path: Path) -> Record:
+    summary = path / "summary.json"
+    ended = json.loads(summary.read_text()) if summary.exists() else {}
+    return Record(path, json.loads((path / "config.json").read_text()), ended)
+
+
+def _report(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]], told: int) -> int:
+    """Report the metric of the epochs after `told`; the last epoch that has been reported."""
+    if len(trial.study.directions) > 1:  # Trial.report raises
+        return 0
+    name = sweep.metric.removeprefix("val/")
+    for row in rows:
+        epoch = round(row["epoch"])
+        if row["split"] == "val" and name in row and epoch > told:
+            trial.report(row[name], epoch)
+            told = epoch
+    return told
+
+
+def _verdict(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]]) -> str:
+    """Why the run is to be stopped; empty: it is not."""
+    if not sweep.stopping:
+        return ""
+    if sweep.kind is GANConfig and (why := hopeless(rows)):
+        return why
+    return f"{sweep.metric} is worse than other trials'" if trial.should_prune() else ""
+
+
+def _outcome(record: Record, trial: optuna.Trial, why: str) -> dict[str, float]:
+    """The scores of a run that has ended, or the exception that says how it ended."""
+    trial.set_user_attr("run", record.path.name)
+    if record.status == "finished":
+        return record.scores
+    error = record.summary.get("error", "its process died")
+    if record.status == "pruned" or why:
+        raise optuna.TrialPruned(why or error)
+    if record.diverged:
+        raise optuna.TrialPruned(error)
+    raise RuntimeError(error)

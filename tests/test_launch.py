@@ -1,0 +1,226 @@
+"""`genbench sweep`: the file's own command, what the program is given, and how its end is read."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from conftest import ROOT
+from wandb_server import wait_for
+
+from genbench import UserError
+from genbench.records import read_runs, read_studies
+from genbench.search.launch import environment, expand, launch
+from genbench.sweep import read_sweep
+
+TOY = {"arch": {"value": "mlp"}, "depth": {"value": 1}, "width": {"values": [16, 32]}}
+
+
+def write_sweep(folder, parameters, program="experiments/vae.py", **more):
+    path = folder / "sweep.yaml"
+    content = {"program": str(ROOT / program), "method": "random"}
+    content |= {"metric": {"name": "val/elbo", "goal": "maximize"}, "parameters": parameters}
+    path.write_text(yaml.safe_dump(content | more))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (None, ["/usr/bin/env", "python", "PROGRAM", "--lr=0.01", "--arch=mlp"]),
+        (
+            ["nice", "${interpreter}", "-X", "utf8", "${program}", "${args_no_equals}"],
+            ["nice", "python", "-X", "utf8", "PROGRAM", "--lr", "0.01", "--arch", "mlp"],
+        ),
+        (
+            ["${envvar:SHELLY}", "${program}", "${args}", "--device=cpu"],
+            ["fish", "PROGRAM", "--lr=0.01", "--arch=mlp", "--device=cpu"],
+        ),
+    ],
+)
+def test_the_command_is_the_one_that_wandbs_agent_starts(tmp_path, monkeypatch, command, expected):
+    monkeypatch.setenv("SHELLY", "fish")
+    more = {"command": command} if command else {}
+    sweep = read_sweep(write_sweep(tmp_path, TOY, **more))
+    line = expand(sweep, {"lr": {"value": 0.01}, "arch": {"value": "mlp"}})
+    assert line == [sweep.program if part == "PROGRAM" else part for part in expected]
+
+
+def test_the_variables_are_the_agents_and_the_user_chooses_the_mode(tmp_path, monkeypatch):
+    sweep = read_sweep(write_sweep(tmp_path, TOY))
+    given = environment(sweep, "vae-x", "abc", tmp_path / "p.yaml")
+    assert given["WANDB_SWEEP_ID"] == "local-vae-x"
+    assert given["WANDB_RUN_ID"] == "abc"
+    assert given["WANDB_SWEEP_PARAM_PATH"] == str(tmp_path / "p.yaml")
+    assert given["WANDB_MODE"] == "offline"
+    assert given["PATH"].startswith(str(Path(sys.executable).parent))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert environment(sweep, "s", "r", tmp_path / "p")["WANDB_MODE"] == "disabled"
+
+
+def test_a_sweep_runs_with_no_server_and_is_reported(script, tmp_path):
+    path = write_sweep(tmp_path, TOY | {"epochs": {"value": 1}})
+    done = script("genbench", "sweep", str(path), "--count=2")
+    assert done.returncode == 0, done.stderr
+    assert "Best of vae-mnist-mini-1ep-" in done.stdout
+    (record,) = read_studies(tmp_path / "runs")
+    assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "COMPLETE"]
+    runs = {run.path.name: run for run in read_runs(tmp_path / "runs")}
+    for trial in record["trials"]:
+        run = runs[trial["run"]]
+        assert run.scores["val/elbo"] == trial["values"][0]
+        assert run.config["width"] == trial["params"]["width"]
+        assert run.about["sweep"] == f"local-{record['name']}"
+        dump = script("wandb", "leet", "inspect", "--summary", "--json", str(run.path / "wandb"))
+        assert json.loads(dump.stdout)["summary"]["val/elbo"] == pytest.approx(trial["values"][0])
+        given = tmp_path / "runs" / "studies" / record["name"]
+        said = yaml.safe_load((given / f"config-{run.about['wandb_run']}.yaml").read_text())
+        assert said["width"] == {"value": trial["params"]["width"]}
+    assert script("genbench", "report").returncode == 0
+
+
+def test_the_checker_prints_every_problem_and_runs_nothing(script, tmp_path):
+    path = write_sweep(tmp_path, {"latent": {"value": 1}, "beta": {"min": 2, "max": 1}})
+    done = script("genbench", "sweep", "check", str(path))
+    assert done.returncode == 2
+    assert "unknown parameter 'latent'; did you mean latent_dim?" in done.stderr
+    assert "min 2 must be below max 1" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert not (tmp_path / "runs").exists()
+    good = script("genbench", "sweep", "check", str(ROOT / "sweeps" / "gan.yaml"))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "10 parameters to search, nothing wrong" in good.stdout
+    assert script("genbench", "sweep", str(path), "--count=0").returncode == 2
+    assert script("genbench", "sweep", "one", "two").returncode == 2
+    assert script("genbench", "sweep", "none.yaml").returncode == 2
+
+
+PROGRAM = """#!{python}
+import json, os, sys, time
+sys.path[:0] = [{root!r}]
+from genbench.cli import guard
+from genbench.run import Run
+def main():
+    with Run({runs!r}, "fake", "disabled") as run:
+        run.begin({{}}, model="vae")
+        for epoch, elbo in enumerate({elbos}, 1):
+            run.log("val", {{"elbo": elbo}}, epoch, epoch)
+            time.sleep({pause})
+        {end}
+guard(main)
+"""
+
+
+def fake(tmp_path, elbos, pause=0.0, end="run.summary['scores'] = {'val/elbo': elbo}"):
+    """A program whose validation goes as planned."""
+    program = tmp_path / "vae.py"
+    values = {"python": sys.executable, "root": str(ROOT), "runs": str(tmp_path / "runs")}
+    program.write_text(PROGRAM.format(**values, elbos=list(elbos), pause=pause, end=end))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    return program
+
+
+class Never(optuna.pruners.BasePruner):
+    """Prunes at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def prune(self, study, trial):
+        return trial.last_step is not None and trial.last_step >= self.step
+
+
+def run_fake(tmp_path, program, step=99, **more):
+    path = write_sweep(
+        tmp_path, TOY, command=[str(program), "${args}"], early_terminate=HYPERBAND, **more
+    )
+    study = optuna.create_study(direction="maximize", pruner=Never(step))
+    trial = study.ask({})
+    try:
+        return launch(read_sweep(path), trial, "study", str(tmp_path / "runs"), 12), trial
+    except (optuna.TrialPruned, RuntimeError) as error:
+        return error, trial
+
+
+HYPERBAND = {"type": "hyperband", "min_iter": 1}
+
+
+def reported(trial):
+    return trial.study.trials[0].intermediate_values
+
+
+def test_a_programs_epochs_are_reported_and_its_score_is_the_best_epochs(tmp_path):
+    scores, trial = run_fake(tmp_path, fake(tmp_path, [-300.0, -200.0], pause=0.5))
+    assert scores == {"val/elbo": -200.0}
+    assert reported(trial) == {1: -300.0, 2: -200.0}
+
+
+def test_a_hopeless_program_is_told_to_stop_and_leaves_a_pruned_record(tmp_path):
+    start = time.monotonic()
+    error, trial = run_fake(tmp_path, fake(tmp_path, [-300.0] * 60, pause=1.0), step=2)
+    assert isinstance(error, optuna.TrialPruned)
+    assert time.monotonic() - start < 20
+    assert set(reported(trial)) == {1, 2}
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.status == "pruned"
+
+
+def test_a_program_that_fails_says_why(tmp_path):
+    error, _ = run_fake(tmp_path, fake(tmp_path, [-1.0], end="raise ValueError('out of ink')"))
+    assert isinstance(error, RuntimeError)
+    assert "ValueError: out of ink" in str(error)
+
+
+def test_a_program_that_diverges_is_pruned(tmp_path):
+    end = "from genbench.handlers import Diverged; raise Diverged('val/elbo is nan')"
+    error, _ = run_fake(tmp_path, fake(tmp_path, [-1.0], end=end))
+    assert isinstance(error, optuna.TrialPruned)
+    assert "val/elbo is nan" in str(error)
+
+
+def test_a_killed_program_is_a_failed_trial(tmp_path):
+    end = "os.kill(os.getpid(), 9)"
+    error, _ = run_fake(tmp_path, fake(tmp_path, [-1.0], end=end))
+    assert isinstance(error, RuntimeError)
+    assert "its process died" in str(error)
+
+
+def test_bad_input_to_the_program_ends_the_sweep(tmp_path):
+    end = "from genbench import UserError; raise UserError('no such data')"
+    with pytest.raises(UserError, match="exit code 2, see above"):
+        run_fake(tmp_path, fake(tmp_path, [-1.0], end=end))
+
+
+def test_a_command_that_cannot_be_started_is_named(tmp_path):
+    with pytest.raises(UserError, match="no-such-program cannot be started"):
+        run_fake(tmp_path, tmp_path / "no-such-program")
+    with pytest.raises(UserError, match="left no record"):
+        run_fake(tmp_path, "true")
+
+
+def test_ctrl_c_ends_the_program_too(tmp_path):
+    path = write_sweep(tmp_path, TOY | {"epochs": {"value": 500}})
+    command = ["genbench", "sweep", str(path), "--count=2"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    metrics = tmp_path / "runs"
+    assert wait_for(lambda: list(metrics.glob("2*/metrics.jsonl")), 60)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.status in ("failed", "pruned")
+    (record,) = read_studies(tmp_path / "runs")
+    assert [trial["state"] for trial in record["trials"]] == ["FAIL"]
+    assert not os.path.exists(f"/proc/{process.pid}")

@@ -1,0 +1,244 @@
+"""Several processes at one study: real ones, one of them killed, on SQLite and on PostgreSQL."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import psycopg
+import pytest
+import yaml
+from conftest import ROOT
+from wandb_server import wait_for
+
+from genbench import UserError
+from genbench.config import SearchConfig
+from genbench.records import read_runs, read_studies
+from genbench.search import Search, study
+from genbench.sweep import read_sweep
+
+SMALL = {"depth": {"value": 1}, "width": {"value": 16}, "epochs": {"value": 1}}
+
+
+def write_sweep(folder, parameters, method="grid", **more):
+    path = folder / "sweep.yaml"
+    content = {"program": str(ROOT / "experiments" / "vae.py"), "method": method}
+    content |= {"metric": {"name": "val/elbo", "goal": "maximize"}}
+    path.write_text(yaml.safe_dump(content | {"parameters": SMALL | parameters} | more))
+    return path
+
+
+def open_search(path, runs_dir, **options):
+    given = {"wandb": "disabled", "runs_dir": str(runs_dir), "trials": 4}
+    return Search(read_sweep(path), SearchConfig(**given | options))
+
+
+def states(record):
+    return Counter(trial["state"] for trial in record["trials"])
+
+
+def test_two_workers_share_a_grid_without_running_a_point_twice(tmp_path):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3, 4]}, "beta": {"values": [1, 2]}})
+    search = open_search(path, tmp_path / "runs", workers=2, trials=9)
+    search.run()
+    (record,) = read_studies(tmp_path / "runs")
+    assert states(record) == {"COMPLETE": 6}
+    points = {(t["params"]["latent_dim"], t["params"]["beta"]) for t in record["trials"]}
+    assert points == {(z, beta) for z in (2, 3, 4) for beta in (1, 2)}
+    runs = read_runs(tmp_path / "runs")
+    assert len({run.path.name for run in runs}) == 6
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {run.about["threads"] for run in runs} == {threads}
+
+
+def test_what_a_worker_finds_wrong_ends_the_search_in_one_line(tmp_path):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
+    search = open_search(path, tmp_path / "runs", workers=2, data="mnsit")
+    with pytest.raises(UserError, match="data='mnsit': unknown"):
+        search.run()
+
+
+def test_the_grid_is_enqueued_once_and_completed_if_its_maker_died(tmp_path):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3, 4]}})
+    first = open_search(path, tmp_path / "runs")
+    again = open_search(path, tmp_path / "runs")
+    assert len(again.study.trials) == 3
+    first.study.enqueue_trial({"latent_dim": 2})
+    study.enqueue_grid(first.study, first.sweep.space)
+    assert len(first.study.trials) == 4  # nothing more: every point is there
+
+
+def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "HEARTBEAT", 1)
+    monkeypatch.setattr(study, "GRACE", 2)
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
+    search = open_search(path, tmp_path / "runs", trials=5)
+    trial = study.ask(search.study, search.sweep.space)
+    with study.heartbeat(search.study, trial):
+        pass  # and then no sign of life
+    time.sleep(4)
+    search.run()
+    kinds = Counter(t.state.name for t in search.study.trials)
+    assert kinds == {"FAIL": 1, "COMPLETE": 2}
+    assert search.elsewhere() == 0
+    assert sorted(t.params["latent_dim"] for t in search.completed()) == [2, 3]
+
+
+def test_a_second_death_of_a_trial_is_its_last(tmp_path):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2]}})
+    search = open_search(path, tmp_path / "runs")
+    first = study.ask(search.study, search.sweep.space)
+    assert study.give_up(search.study, first.number)
+    assert not study.give_up(search.study, first.number)  # it has ended
+    second = study.ask(search.study, search.sweep.space)
+    assert second.params == first.params
+    assert not study.give_up(search.study, second.number)
+    assert [t.state.name for t in search.study.trials] == ["FAIL", "FAIL"]
+
+
+KILLED = ("--trials=5", "--workers=2", "--final_epochs=1", "--wandb=disabled")
+
+
+def kill_a_worker(command, log, ready):
+    """Start a search, kill one of its workers in the middle of a trial, and wait for its end."""
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent)
+        try:
+            assert wait_for(ready, 90), log.read_text()
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            workers = [
+                int(child)
+                for child in children
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+            ]
+            assert len(workers) == 2
+            os.kill(workers[0], signal.SIGKILL)
+            process.wait(150)
+        finally:
+            process.kill()
+    return process.returncode
+
+
+def slow_sweep(tmp_path):
+    """Trials of a few seconds each, long enough to be killed in the middle."""
+    entry = {"values": [1, 2, 3, 4, 5]}
+    return write_sweep(tmp_path, {"latent_dim": entry, "epochs": {"value": 6}})
+
+
+def check_nothing_was_lost(record, log):
+    counts = states(record)
+    assert counts["COMPLETE"] == 5, log
+    assert counts["FAIL"] == 1
+    done = [t["params"]["latent_dim"] for t in record["trials"] if t["state"] == "COMPLETE"]
+    assert sorted(done) == [1, 2, 3, 4, 5]
+    assert "a worker was killed (SIGKILL)" in log
+
+
+def running_trials(runs_dir):
+    return len(list(Path(runs_dir).glob("2*/metrics.jsonl")))
+
+
+def test_a_killed_worker_loses_and_doubles_no_trial(tmp_path):
+    path = slow_sweep(tmp_path)
+    script = str(ROOT / "experiments" / "optuna_vae.py")
+    command = [sys.executable, script, f"--sweep={path}", *KILLED, "--runs_dir=runs"]
+    log = tmp_path / "log"
+    assert kill_a_worker(command, log, lambda: running_trials(tmp_path / "runs") >= 2) == 0
+    (record,) = read_studies(tmp_path / "runs")
+    check_nothing_was_lost(record, log.read_text())
+
+
+def postgres_bin():
+    """Where Debian keeps PostgreSQL's programs."""
+    found = shutil.which("initdb")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if not found else []
+    return Path(found).parent if found else (folders[-1] if folders else None)
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    """The URL of a database of a PostgreSQL server that runs for this test."""
+    programs = postgres_bin()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine")
+    # the server refuses to run as root, and its socket's path must be short
+    user = {"user": "postgres"} if os.geteuid() == 0 else {}
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True, **user).strip())
+    data, port = folder / "data", 54_000 + os.getpid() % 1000
+    initdb = [programs / "initdb", "-D", data, "-U", "tester", "--auth=trust"]
+    subprocess.run(initdb, check=True, capture_output=True, **user)
+    command = [programs / "postgres", "-D", data, "-k", folder, "-p", str(port), "-F"]
+    url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+
+    def answers():
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, **user)
+    try:
+        assert wait_for(answers)
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)  # a shutdown that waits for no client
+        server.wait(20)
+        subprocess.run(["rm", "-rf", folder], check=True, **user)
+
+
+def load(name, url):
+    """A study of a PostgreSQL database, read by Optuna alone."""
+    storage = url.replace("postgresql://", "postgresql+psycopg://")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
+    path = slow_sweep(tmp_path)
+    script = str(ROOT / "experiments" / "optuna_vae.py")
+    command = [sys.executable, script, f"--sweep={path}", *KILLED, f"--storage={postgres}"]
+    log = tmp_path / "log"
+    assert kill_a_worker(command, log, lambda: running_trials(tmp_path / "runs") >= 2) == 0
+    (record,) = read_studies(tmp_path / "runs")
+    check_nothing_was_lost(record, log.read_text())
+    loaded = load(record["name"], postgres)
+    assert len(loaded.trials) == len(record["trials"])
+
+
+def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):
+    """Started at once, as on two machines: who comes second waits for the grid, none repeats it."""
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [1, 2, 3, 4, 5, 6]}})
+    script = str(ROOT / "experiments" / "optuna_vae.py")
+    flags = [f"--sweep={path}", "--trials=6", "--wandb=disabled", f"--storage={postgres}"]
+    logs = [tmp_path / name for name in ("one", "two")]
+    machines = []
+    for log in logs:
+        command = [sys.executable, script, *flags, f"--runs_dir={log}-runs", "--final_epochs=1"]
+        out = log.open("w")
+        machines.append(
+            subprocess.Popen(
+                command, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            )
+        )
+        out.close()
+    for machine, log in zip(machines, logs, strict=True):
+        assert machine.wait(200) == 0, log.read_text()
+    name = read_studies(f"{logs[0]}-runs")[0]["name"]
+    trials = load(name, postgres).trials
+    done = [t.params["latent_dim"] for t in trials if t.state.name == "COMPLETE"]
+    assert sorted(done) == [1, 2, 3, 4, 5, 6]
+    assert json.loads(Path(f"{logs[0]}-runs/studies/{name}.json").read_text())["trials"]
+
+
+def test_a_database_that_is_not_there_is_named(script):
+    url = "postgresql://tester@127.0.0.1:1/none"
+    done = script("optuna_vae.py", f"--storage={url}", "--trials=1")
+    assert done.returncode == 2
+    assert f"error: storage={url}: cannot be opened" in done.stderr
+    assert "Traceback" not in done.stderr

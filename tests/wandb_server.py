@@ -1,0 +1,275 @@
+"""A stand-in for the W&B server on 127.0.0.1, with the standard library alone.
+
+It answers what the real `wandb` command and client need to log in, make a sweep, run agents and
+upload runs, keeps what they send, and can fail in the ways that servers fail. It draws parameters
+by W&B's documented formulas, and decides nothing else.
+"""
+
+import json
+import math
+import random
+import re
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import yaml
+
+KEY = "0123456789abcdef" * 3  # the client wants at least 40 characters
+ENTITY = "tester"
+CHECKPOINT = "wandb-history.jsonl"
+
+
+def draw(entry, rng):
+    """A value of a sweep file's parameter, as W&B's random search draws it."""
+    if "value" in entry:
+        return entry["value"]
+    if "values" in entry:
+        return rng.choice(entry["values"])
+    low, high, u = entry["min"], entry["max"], rng.random()
+    name = entry.get("distribution")
+    if name is None:
+        whole = isinstance(low, int) and isinstance(high, int)
+        name = "int_uniform" if whole else "uniform"
+    if name.endswith("log_uniform_values"):
+        value = math.exp(math.log(low) + u * math.log(high / low))
+    elif name == "int_uniform":
+        return rng.randint(low, high)
+    else:
+        value = low + u * (high - low)
+    q = entry.get("q")
+    return round(value / q) * q if q else value
+
+
+class Run:
+    """What arrived of one run."""
+
+    def __init__(self):
+        self.config, self.history, self.summary, self.files = {}, [], {}, {}
+        self.exit_code, self.group, self.sweep, self.display_name = None, None, None, None
+
+
+class Server:
+    """The stand-in; use it as a context manager and give `environment` to the client.
+
+    `fault(path, n)` is asked at every request, n being how many came before of the same path, and
+    answers None, "500", "hang" or "drop".
+    """
+
+    def __init__(self, fault=lambda path, n: None):
+        self.fault = fault
+        self.runs: dict[str, Run] = defaultdict(Run)
+        self.sweeps: dict[str, dict] = {}
+        self.operations: list[str] = []  # GraphQL operations in the order they came
+        self.unknown: list[str] = []
+        self.launched: list[dict] = []  # parameters handed out to agents
+        self.stops: set[str] = set()  # runs that the next heartbeat tells to stop
+        self.counts: dict[str, int] = defaultdict(int)
+        self.over = threading.Event()
+        self.rng = random.Random(0)
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                server.answer(self)
+
+            do_GET = do_PUT = do_POST
+
+            def log_message(self, *args):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.http.handle_error = lambda *args: None  # a client that hangs up is not our error
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,))
+        self.thread.start()
+        return self
+
+    def __exit__(self, *args):
+        self.over.set()
+        self.die()
+
+    def die(self):
+        """Close the socket: from now on nobody answers."""
+        if self.thread:
+            self.http.shutdown()
+            self.http.server_close()
+            self.thread.join()
+            self.thread = None
+
+    def environment(self, **more):
+        """The variables that point the real client here."""
+        return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, **more}
+
+    def answer(self, request):
+        """Answer one request, or fail as `fault` says."""
+        length = int(request.headers.get("Content-Length") or 0)
+        body = request.rfile.read(length)
+        path = request.path.split("?")[0]
+        kind = path.rsplit("/", 1)[-1] if "/files/" in path else path.split("/")[1]
+        with self.lock:
+            fault = self.fault(kind, self.counts[kind])
+            self.counts[kind] += 1
+        if fault == "hang":
+            self.over.wait(60)
+        if fault in ("drop", "hang"):
+            request.close_connection = True
+            return
+        status, reply = (500, {"error": "planned"}) if fault == "500" else self.reply(path, body)
+        data = json.dumps(reply).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    def reply(self, path, body):
+        """The status and the answer."""
+        if path == "/graphql":
+            asked = json.loads(body)
+            name = re.search(r"\b(?:query|mutation)\s+(\w+)", asked["query"]).group(1)
+            with self.lock:
+                self.operations.append(name)
+                return self.graphql(name, asked.get("variables") or {})
+        with self.lock:
+            if path.startswith("/storage/"):
+                run, _, file = path.removeprefix("/storage/").partition("/")
+                self.runs[run].files[file] = body
+            elif path.endswith("/file_stream"):
+                self.stream(self.runs[path.split("/")[-2]], json.loads(body))
+            elif not path.startswith("/sdk/otel/"):  # telemetry
+                self.unknown.append(path)
+                return 404, {}
+        return 200, {}
+
+    def stream(self, run, sent):
+        """Lines of files as they grow: the history, the summary; and the end of the run."""
+        for name, chunk in (sent.get("files") or {}).items():
+            lines = [json.loads(line) for line in chunk["content"]] if "jsonl" in name else []
+            if name == CHECKPOINT:
+                del run.history[chunk["offset"] :]
+                run.history += lines
+            elif name == "wandb-summary.json":
+                run.summary = json.loads(chunk["content"][-1])
+        if sent.get("complete"):
+            run.exit_code = sent["exitcode"]
+
+    def graphql(self, name, given):
+        """The answer to an operation, with as little in it as the client needs."""
+        method = getattr(self, f"on_{name}", None)
+        if method:
+            return 200, {"data": method(given)}
+        self.unknown.append(name)
+        return 400, {"errors": [{"message": f"{name} is not part of the stand-in"}]}
+
+    def on_Viewer(self, given):
+        """Who is logged in."""
+        teams = {"edges": [{"node": {"name": ENTITY}}]}
+        viewer = {"id": "VTE=", "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}"}
+        return {"viewer": viewer | {"teams": teams, "admin": False, "name": ENTITY}}
+
+    def on_ServerFeaturesQuery(self, given):
+        """None of the optional ones."""
+        return {"serverInfo": {"features": []}}
+
+    def on_RunResumeStatus(self, given):
+        """No run is resumed."""
+        return {"model": None}
+
+    def on_UpsertBucket(self, given):
+        """A run begins, or changes."""
+        name = given.get("name") or given["id"]
+        is_new = name not in self.runs
+        run = self.runs[name]
+        if given.get("config"):
+            run.config |= json.loads(given["config"])
+        run.group = given.get("groupName") or run.group
+        run.sweep = given.get("sweep") or run.sweep
+        run.display_name = given.get("displayName") or run.display_name
+        project = {"id": "UDE=", "name": given.get("project") or "genbench"}
+        bucket = {"id": name, "name": name, "displayName": run.display_name or name}
+        bucket |= {"description": "", "config": json.dumps(run.config), "sweepName": run.sweep}
+        bucket |= {"project": project | {"entity": {"id": "RTE=", "name": ENTITY}}}
+        bucket |= {"historyLineCount": len(run.history)}
+        return {"upsertBucket": {"bucket": bucket, "inserted": is_new}}
+
+    def on_CreateRunFiles(self, given):
+        """Where to put files."""
+        files = [
+            {"name": file, "uploadUrl": f"{self.url}/storage/{given['run']}/{file}"}
+            for file in given["files"]
+        ]
+        return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+
+    def on_FetchArtifactDigestAlgorithm(self, given):
+        """No such collection yet."""
+        return {"project": None}
+
+    def on_XXHashDigestsEnabled(self, given):
+        """MD5 will do."""
+        return {"entity": {"xxhashDigestsEnabled": False}}
+
+    def on_CreateArtifact(self, given):
+        """An artifact that is here already: nothing to upload."""
+        artifact = {"id": "QTE=", "state": "COMMITTED", "digest": given["input"].get("digest")}
+        sequence = {"id": "UzE=", "latestArtifact": None}
+        return {"createArtifact": {"artifact": artifact | {"artifactSequence": sequence}}}
+
+    def on_UpsertSweep(self, given):
+        """A sweep by its file, made or changed."""
+        name = given.get("id") or f"sweep{len(self.sweeps)}"
+        if given.get("config"):
+            self.sweeps[name] = yaml.safe_load(given["config"])
+        project = {"id": "UDE=", "name": given.get("projectName") or "genbench"}
+        project |= {"entity": {"id": "RTE=", "name": ENTITY}}
+        sweep = {"name": name, "project": project}
+        return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+
+    def on_SweepWithRuns(self, given):
+        """The sweep's file."""
+        name = given["sweep"]
+        sweep = {"id": name, "name": name, "state": "RUNNING", "runs": {"edges": []}}
+        sweep |= {"config": yaml.safe_dump(self.sweeps[name]), "method": "bayes"}
+        sweep |= {"controller": None, "scheduler": None, "description": ""}
+        return {"project": {"sweep": sweep}}
+
+    def on_CreateAgent(self, given):
+        """An agent of a sweep."""
+        return {"createAgent": {"agent": {"id": given["sweep"]}}}
+
+    def on_Heartbeat(self, given):
+        """A run to launch where the agent has none; a stop for those that are to be stopped."""
+        running = json.loads(given.get("runState") or "{}")
+        commands = [{"type": "stop", "run_id": run} for run in running if run in self.stops]
+        if not running:
+            config = self.sweeps[given["id"]]
+            values = {k: {"value": draw(e, self.rng)} for k, e in config["parameters"].items()}
+            self.launched.append({name: entry["value"] for name, entry in values.items()})
+            run_id = f"run{len(self.launched):05d}"
+            run = {"type": "run", "run_id": run_id, "args": values, "program": config["program"]}
+            commands.append(run)
+        agent = {"id": given["id"]}
+        return {"agentHeartbeat": {"agent": agent, "commands": json.dumps(commands)}}
+
+
+@contextmanager
+def serving(**options):
+    """A server for the time of a block."""
+    with Server(**options) as server:
+        yield server
+
+
+def wait_for(condition, seconds=20.0):
+    """Whether the condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
