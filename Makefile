@@ -34,11 +34,11 @@ lint: install  ## style, types and the direction of the imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then run the test suite
-	$(BIN)/python -m pytest
+test: lint  ## lint, then run the test suite in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 report: install  ## write reports/ from the records in runs/
 	$(BIN)/genbench report --runs_dir=runs --out=reports
 
-bench: install  ## training speed against a bare loop
+bench: install  ## speed of training, scoring and searching
 	$(BIN)/python tests/bench.py

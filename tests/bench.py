@@ -6,26 +6,37 @@ genbench adds is Ignite, the run record and, in the second comparison, W&B's off
 
 Scoring: features of 2,000 pictures of 64 px, and the extractor's forward passes alone; then what
 each score takes.
+
+Searching: 16 trials of the VAE's sweep without pruning, with it, and by two workers.
 """
 
 import argparse
+import dataclasses
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from genbench.config import SCORES, VAEConfig
+from genbench.config import SCORES, SearchConfig, VAEConfig
 from genbench.data import Batches, load_data
 from genbench.data.synthetic import paint
 from genbench.evaluate.measures import measure
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import BATCH, load_extractor
+from genbench.metrics.memorization import memorization
 from genbench.models.nets import make_decoder, make_encoder
+from genbench.search import Search
+from genbench.sweep import read_sweep
 from genbench.train import train
 
 PICTURES = 2_000  # scored
+TRIALS = 16  # of a search
+SWEEP = Path(__file__).parents[1] / "sweeps" / "vae.yaml"
 
 
 def bare_loop(config: VAEConfig) -> float:
@@ -83,46 +94,114 @@ def scoring(pairs: int) -> list[str]:
         start = time.perf_counter()
         extractor(images[:PICTURES])
         times.append((time.perf_counter() - start, bare_extraction(images[:PICTURES])))
-    ratio = statistics.median(a / b for a, b in times)
-    features, bare = (statistics.median(side) for side in zip(*times, strict=True))
+    ours_s, theirs = zip(*times, strict=True)
+    features, bare = statistics.median(ours_s), statistics.median(theirs)
     lines = [
         f"\nSeconds for {PICTURES} pictures of 64 px by {extractor.name}, medians of {pairs}:",
-        f"features {features:6.2f} s   bare forward passes {bare:6.2f} s   ratio {ratio:.3f}",
+        f"features {features:6.2f} s   bare forward passes {bare:6.2f} s   "
+        f"ratio {ratio(ours_s, theirs):.3f}",
     ]
     sides = extractor(images[:PICTURES]), extractor(images[PICTURES:])
+    fakes, reals = sides[0].features, sides[1].features
     for name in SCORES[:-1]:
         start = time.perf_counter()
-        measure(*sides, (name,), Cache(None))
+        if name == "memorization":
+            memorization(fakes, reals[: PICTURES // 2], reals)
+        else:
+            measure(*sides, (name,), Cache(None))
         seconds = time.perf_counter() - start
         share = seconds / (seconds + features)
         lines.append(f"{name:12} {seconds:6.2f} s, {share:4.0%} of features and this score")
     return lines
 
 
+def search(seed: int, **change: Any) -> tuple[float, float, int]:
+    """A search of TRIALS trials of sweeps/vae.yaml: its seconds, best val/elbo, epochs trained."""
+    sweep = read_sweep(SWEEP)
+    workers = change.pop("workers", 1)
+    with tempfile.TemporaryDirectory() as runs_dir:
+        options = SearchConfig(
+            trials=TRIALS,
+            timeout=1e9,
+            seed=seed,
+            workers=workers,
+            wandb="disabled",
+            runs_dir=runs_dir,
+            device="cpu",
+        )
+        study = Search(dataclasses.replace(sweep, **change), options)
+        start = time.perf_counter()
+        study.run()
+        seconds = time.perf_counter() - start
+        epochs = sum(len(trial.intermediate_values) for trial in study.study.trials)
+        return seconds, study.best().values[0], epochs
+
+
+def searching(seeds: int) -> list[str]:
+    """One worker against two, and with pruning against without, over seeds of the search."""
+    searches: dict[str, list[tuple[float, float, int]]] = {}
+    for seed in range(seeds):
+        for name, change in {
+            "no pruning": {"stopping": None},
+            "pruning": {},
+            "pruning, 2 workers": {"workers": 2},
+        }.items():
+            searches.setdefault(name, []).append(search(seed, **change))
+    lines = [f"\nSearches of {TRIALS} trials of sweeps/vae.yaml, over {seeds} seeds of the search:"]
+    for name, found in searches.items():
+        seconds, best, epochs = zip(*found, strict=True)
+        spread = f" ± {statistics.stdev(best):.2f}" if seeds > 1 else ""
+        lines.append(
+            f"{name:20} {statistics.median(seconds):6.1f} s   best val/elbo "
+            f"{statistics.mean(best):.2f}{spread}   {statistics.mean(epochs):.0f} epochs"
+        )
+    one, two = ([s[0] for s in searches[name]] for name in ("pruning", "pruning, 2 workers"))
+    lines.append(f"two workers / one: {ratio(two, one):.3f} of the seconds")
+    with_, without = ([float(s[2]) for s in searches[name]] for name in ("pruning", "no pruning"))
+    lines.append(f"with pruning / without: {ratio(with_, without):.3f} of the epochs")
+    return lines
+
+
+def ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    """The median of the pairs' ratios."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def training(repeats: int, epochs: int) -> list[str]:
+    """Our training against the bare loop, without W&B and with its offline record."""
+    rows = [f"\nSeconds an epoch of the VAE on mnist-mini, medians of {repeats} pairs:"]
+    for mode in ("disabled", "offline"):
+        pairs = []
+        for _ in range(repeats):
+            with tempfile.TemporaryDirectory() as runs_dir:
+                config = VAEConfig(
+                    epochs=epochs, wandb=mode, runs_dir=runs_dir, save=False, device="cpu"
+                )
+                pairs.append((ours(config), bare_loop(config)))
+        mine, bare = zip(*pairs, strict=True)
+        ours_s, bare_s = (statistics.median(side) / epochs for side in (mine, bare))
+        rows.append(
+            f"W&B {mode:9} {ours_s:6.2f} s   bare loop {bare_s:6.2f} s   "
+            f"ratio {ratio(mine, bare):.3f}"
+        )
+    return rows
+
+
 def main() -> None:
     """Print the medians and ratios of several pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=["training", "scoring", "searching"])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3, help="of the searches")
     options = parser.parse_args()
-    rows = scoring(options.pairs)
-    print("\n".join(rows), flush=True)
-    rows = []
-    for mode in ("disabled", "offline"):
-        pairs = []
-        for _ in range(options.pairs):
-            with tempfile.TemporaryDirectory() as runs_dir:
-                config = VAEConfig(
-                    epochs=options.epochs, wandb=mode, runs_dir=runs_dir, save=False, device="cpu"
-                )
-                pairs.append((ours(config), bare_loop(config)))
-        ratio = statistics.median(a / b for a, b in pairs)
-        ours_s, bare_s = (
-            statistics.median(side) / options.epochs for side in zip(*pairs, strict=True)
-        )
-        rows.append(f"W&B {mode:9} {ours_s:6.2f} s   bare loop {bare_s:6.2f} s   ratio {ratio:.3f}")
-    print(f"\nSeconds an epoch of the VAE on mnist-mini, medians of {options.pairs} pairs:")
-    print("\n".join(rows))
+    parts = {
+        "training": lambda: training(options.pairs, options.epochs),
+        "scoring": lambda: scoring(options.pairs),
+        "searching": lambda: searching(options.seeds),
+    }
+    for part in options.parts:
+        print(*parts[part](), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

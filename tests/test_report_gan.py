@@ -8,12 +8,14 @@ from PIL import Image
 from records import FAILURE, Records, tile
 
 from genbench import UserError
+from genbench.config import GANConfig
 from genbench.report import write_report
 from genbench.report.drawing import DPI, LINE
 from genbench.report.gan import choose_gan
 from genbench.report.gan_conclusion import conclude
 from genbench.report.gan_figures import evenly, first_tiles
 from genbench.report.gan_tables import hyperparameters, notes, scores, stability
+from genbench.run import write_json
 
 BASELINE = {"arch": "dcgan", "loss": "bce"}
 FIGURES = {
@@ -531,3 +533,30 @@ def test_the_command_line_writes_it(records, script, tmp_path):
     done = script("genbench", "report", f"--runs_dir={records.folder}", "--out=out")
     assert done.returncode == 0, done.stderr
     assert "# GAN on synthetic-art" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_a_search_is_drawn_and_told_with_its_front(records, tmp_path):
+    seeds(records, KID, [0.1, 0.2])
+    base = {"base": vars(GANConfig()), "data": "synthetic-art"}
+    kid = {"objectives": ["val/kid_lite0_n500"], "directions": ["minimize"]}
+    single = records.study("gan", [0.4, 0.3, None, 0.2, 0.5, 0.35], **base, **kid)
+    two = [trial | {"values": [t, 60.0 - 10 * i]} for i, trial in enumerate(single["trials"])
+           if (t := (trial["values"] or [None])[0])]  # fmt: skip
+    both = {"objectives": ["val/kid_lite0_n500", "seconds"], "directions": ["minimize"] * 2}
+    other = single | base | both | {"trials": two, "name": "gan-pareto"}
+    write_json(records.folder / "studies" / "gan-pareto.json", other)
+    text, _ = report(records, tmp_path / "out")
+    figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert figures >= FIGURES
+    assert {f"gan_search_{name}.png" for name in ("history", "importances", "parallel")} <= figures
+    assert "gan_pareto_front.png" in figures
+    assert "GAN: val/kid_lite0_n500 against seconds; red: no trial is better in both." in text
+    (said,) = said_of(records, "The GAN's search ran 6 trials (5 complete, 1 fail)")
+    assert "the best val/kid_lite0_n500 was 0.2000, 0.2000 better than the defaults" in said
+
+
+def test_a_search_on_other_pictures_is_not_this_parts(records):
+    seeds(records, KID, [0.1, 0.2])
+    base = {"base": vars(GANConfig(image_size=32)), "data": "synthetic-art"}
+    records.study("gan", [0.4, 0.3], **base, objectives=["val/kid_lite0_n500"])
+    assert chosen(records).study is None

@@ -97,7 +97,8 @@ def test_a_gan_is_trained_drawn_from_and_reported(script, tmp_path):
     script("genbench", "sample", f"runs/{name}", "--n=3", "--format=png-folder", "--out=b")
     grid = pixels(tmp_path / "a.png")
     assert grid.shape == (2 * 34, 8 * 34, 3)
-    np.testing.assert_array_equal(grid[1:33, 1:33], pixels(tmp_path / "b" / "00000.png"))
+    alone = pixels(tmp_path / "b" / "00000.png").astype(int)
+    assert abs(alone - grid[1:33, 1:33]).max() <= 1  # another batch rounds otherwise
     assert len(list((tmp_path / "b").iterdir())) == 3
 
     assert re.search(rf"{name} +finished +2 ", script("genbench", "runs").stdout)
@@ -174,9 +175,9 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["optuna_vae.py", "--trials=0"], ["trials=0", "at least 1"]),
         (["optuna_vae.py", "--timeout=0"], ["timeout=0", "above 0"]),
         (["optuna_vae.py", "--sweep=empty.yaml"], ["empty.yaml", "needs parameters"]),
-        (["optuna_vae.py", "--sweep=broken.yaml"], ["broken.yaml", "line 3"]),
+        (["optuna_vae.py", "--sweep=broken.yaml"], ["broken.yaml", "broken.yaml:3"]),
         (["optuna_vae.py", "--sweep=unknown.yaml"], ["unknown.yaml", "latent_dmi", "latent_dim?"]),
-        (["optuna_ae.py", "--sweep=unknown.yaml"], ["vae.py does not train model ae"]),
+        (["optuna_ae.py", "--sweep=unknown.yaml"], ["vae.py does not train ae"]),
         (["optuna_vae.py", "--runs_dir=file"], ["runs_dir=file", "--runs_dir"]),
         (["optuna_vae.py", "--storage=nosql://x"], ["storage=nosql://x"]),
         (["genbench", "report", "--runs_dir=none"], ["runs_dir=none", "no such folder"]),

@@ -388,3 +388,43 @@ def test_minutes_end_a_training_that_is_finished_all_the_same(tmp_path, colours)
     run = last_run(tmp_path)
     assert run.status == "finished"
     assert [r["step"] for r in run.metrics() if r["split"] == "val"] == [1]
+
+
+def gan_rows(kids, spreads=None, gap=0.2):
+    """A record: two training rows and a validation an epoch."""
+    rows = []
+    for epoch, kid in enumerate(kids, 1):
+        for part in (0.5, 1.0):
+            scores = {"d_real": 0.5 + gap / 2, "d_fake": 0.5 - gap / 2}
+            rows.append({"split": "train", "epoch": epoch - 1 + part} | scores)
+        spread = spreads[epoch - 1] if spreads else 1.0
+        health = {"spread": spread, "nearest": 1.0}
+        rows.append({"split": "val", "epoch": epoch, "kid_lite0_n500": kid} | health)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("kids", "spreads", "gap", "why"),
+    [
+        ([0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1], None, 0.2, ""),
+        ([0.1, 0.2, 0.3], None, 0.2, ""),  # two rises are chance
+        ([0.5, 0.1, 0.2, 0.3, 0.4], None, 0.2, "KID has risen 3 times in a row"),
+        ([0.5, 0.1, 0.2, 0.3, 0.25], None, 0.2, ""),
+        ([0.5] * 6, [1, 1, 1, 0.1, 0.1, 0.1], 0.2, "collapsed for 3 epochs"),
+        ([0.5] * 6, [1, 1, 1, 0.1, 0.9, 0.1], 0.2, ""),
+        ([0.5] * 3, [0.1] * 3, 0.2, ""),  # in its infancy
+        ([0.5] * 7, None, 0.99, "saturated for 3 epochs and KID is no better"),
+        ([0.5, 0.5, 0.5, 0.5, 0.4, 0.3, 0.2], None, 0.99, ""),  # it still learns
+        ([0.5] * 5, None, 0.99, ""),
+    ],
+)
+def test_a_gan_is_given_up_for_what_will_not_pass(kids, spreads, gap, why):
+    said = stability.hopeless(gan_rows(kids, spreads, gap))
+    assert bool(said) == bool(why)
+    assert why in said
+
+
+def test_a_record_without_kid_or_rows_is_no_reason_to_stop():
+    assert stability.hopeless([]) == ""
+    rows = [{k: v for k, v in row.items() if "kid" not in k} for row in gan_rows([0.1] * 9)]
+    assert stability.hopeless(rows) == ""

@@ -3,8 +3,8 @@
 import math
 
 from genbench.records import Record
+from genbench.report.searches import about_search
 from genbench.report.select import Chapter, Column, Entry, Score
-from genbench.report.studies import default_value, importances, trial_counts
 
 CLEAR = 2.0  # a difference counts if it is above so many times the spread over seeds
 LATE = 0.9  # a best epoch in the last tenth of a training says that it was short
@@ -23,7 +23,8 @@ def conclude(chapter: Chapter) -> list[str]:
         )
         said.append(about_sampling(ae, vae))
     for entry in chapter.entries:
-        said += [about_elbo(entry), about_code(entry), about_training(entry), about_search(entry)]
+        said += [about_elbo(entry), about_code(entry), about_training(entry)]
+        said.append(about_search(entry.title, entry.study, " nats"))
     return [sentence for sentence in said if sentence]
 
 
@@ -143,30 +144,3 @@ def _gap(run: Record, name: str, sign: int) -> float | None:
     """Nats by which the last validation value is worse than the last epoch's training mean."""
     train, val = run.last_epoch("train", name), run.last_epoch("val", name)
     return None if train is None or val is None else sign * (val - train)
-
-
-def about_search(entry: Entry) -> str | None:
-    """What the search tried, what it gained, and what mattered."""
-    study = entry.study
-    if not study or study.get("best") is None:
-        return None
-    counts = ", ".join(f"{n} {state}" for state, n in trial_counts(study).items())
-    best = study["trials"][study["best"]]["values"][0]
-    text = (
-        f"The {entry.title}'s search ran {len(study['trials'])} trials ({counts}) "
-        f"of {study['epochs']} epochs; the best {study['objectives'][0]} was {best:.2f}"
-    )
-    default = default_value(study)
-    if default is not None:
-        gain = abs(best - default)
-        text += f", {gain:.2f} nats better than the defaults" if gain else ", that of the defaults"
-    ranked = importances(study)
-    if ranked:
-        name, share = next(iter(ranked.items()))
-        text += f". What mattered most was {name} (importance {share:.2f}"
-        text += (
-            f", next {list(ranked)[1]} with {list(ranked.values())[1]:.2f})"
-            if len(ranked) > 1
-            else ")"
-        )
-    return text + "."

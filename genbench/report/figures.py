@@ -1,18 +1,14 @@
 """The figures of AE and VAE, drawn from run folders and study files."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from optuna.visualization import matplotlib as optuna_plots
 
 from genbench.report.drawing import TRAIN, VAL, Plan, arrays
+from genbench.report.searches import plan_search
 from genbench.report.select import Chapter, Entry
-from genbench.report.studies import completed, importances, to_study
 
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 NAMES = {"loss": "loss", "reconstruction": "reconstruction", "kl": "KL"}
@@ -32,7 +28,7 @@ def plan(chapter: Chapter) -> Plan:
     if drawable:
         yield from _plan_pictures(drawable)
     for entry in chapter.entries:
-        yield from _plan_search(entry)
+        yield from plan_search(entry.model, entry.title, entry.study, entry.pareto)
 
 
 def _plan_pictures(drawable: list[Entry]) -> Plan:
@@ -80,41 +76,6 @@ def _plan_pictures(drawable: list[Entry]) -> Plan:
                 f"{entry.title}: images decoded from draws of the prior.",
                 partial(samples, entry),
             )
-
-
-def _plan_search(entry: Entry) -> Plan:
-    """The figures of a model's studies."""
-    study, pareto = entry.study, entry.pareto
-    metric = study["objectives"][0] if study else ""
-    if study and completed(study):
-        yield (
-            f"{entry.model}_search_history",
-            "Search",
-            f"{entry.title}: {metric} of each completed trial, and the best so far.",
-            partial(optuna_figure, optuna_plots.plot_optimization_history, study, (6, 3), metric),
-        )
-    if study and importances(study):
-        yield (
-            f"{entry.model}_search_importances",
-            "Search",
-            f"{entry.title}: importance of each hyper-parameter for {metric} (PED-ANOVA).",
-            partial(optuna_figure, optuna_plots.plot_param_importances, study, (6, 3), metric),
-        )
-    if study and len(completed(study)) > 1:
-        yield (
-            f"{entry.model}_search_parallel",
-            "Search",
-            f"{entry.title}: the completed trials, a line each, coloured by {metric}.",
-            partial(optuna_figure, optuna_plots.plot_parallel_coordinate, study, (11, 4), metric),
-        )
-    if pareto and completed(pareto):
-        names = pareto["objectives"]
-        yield (
-            f"{entry.model}_pareto_front",
-            "Search",
-            f"{entry.title}: {names[0]} against {names[1]}; red: no trial is better in both.",
-            partial(pareto_front, pareto),
-        )
 
 
 def _has_pictures(entry: Entry) -> bool:
@@ -225,27 +186,4 @@ def manifold(entry: Entry) -> Figure:
     if rows == 1:
         ax.set(yticks=[])
     ax.grid(False)
-    return figure
-
-
-def optuna_figure(
-    plot: Callable[..., Any], record: dict[str, Any], size: tuple[float, float], metric: str
-) -> Figure:
-    """One of Optuna's matplotlib figures of a recorded study."""
-    axes = plot(to_study(record), target_name=metric)
-    return _sized(axes, size)
-
-
-def pareto_front(record: dict[str, Any]) -> Figure:
-    """Optuna's Pareto front of a study with two objectives."""
-    names = record["objectives"]
-    return _sized(optuna_plots.plot_pareto_front(to_study(record), target_names=names), (6, 3.6))
-
-
-def _sized(axes: Axes, size: tuple[float, float]) -> Figure:
-    """The axes' figure in this size, without Optuna's title: the caption says it."""
-    axes.set_title("")
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.set_size_inches(*size)
     return figure

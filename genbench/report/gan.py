@@ -107,11 +107,15 @@ class GAN(Column):
         return float(found[name]) if name in found else None
 
 
+@dataclass(frozen=True)
 class GANChapter(Selection[GAN]):
     """Part 2, GANs, the best first.
 
     Its split is `test` (of few sources `train`) if every run was scored on it, else val.
     """
+
+    study: dict[str, Any] | None = None  # the last search with one objective
+    pareto: dict[str, Any] | None = None  # the last with two
 
     def distances(self, split: str) -> list[Distance]:
         """Those to a split's real pictures that any column has."""
@@ -140,7 +144,13 @@ def choose_gan(runs_dir: str, data: str = "") -> GANChapter | None:
     split = wanted if all(entry.tested for entry in entries if entry.runs) else "val"
     others = left_out(rulers, mine, RULER) + _not_shown(groups, entries)
     counts = Counter(r.status for r in records)
-    return GANChapter(mine[0], split, entries, dict(counts), others)
+    ours = [
+        study
+        for study in studies
+        if study["model"] == "gan" and ruler(study["base"], RULER[:-1]) == mine[:-1]
+    ]
+    last: dict[int, dict[str, Any]] = {len(study["objectives"]): study for study in ours}
+    return GANChapter(mine[0], split, entries, dict(counts), others, last.get(1), last.get(2))
 
 
 def distances(runs: list[Record], split: str) -> list[Distance]:

@@ -7,6 +7,7 @@ from genbench.records import Record
 from genbench.report.conclusion import clear, compare
 from genbench.report.gan import GAN, REALS, Distance, GANChapter
 from genbench.report.gan_tables import collapses
+from genbench.report.searches import about_search
 from genbench.report.select import Score
 
 MEMORISED = 1.1  # accuracy on training pictures / on held-out ones above which D knows the former
@@ -26,6 +27,7 @@ def conclude(chapter: GANChapter) -> list[str]:
     for entry in chapter.entries:
         said += [about_endings(entry), about_saturation(entry), about_memory(entry)]
         said += [about_length(entry), about_events(entry)]
+    said.append(about_search("GAN", chapter.study))
     return [sentence for sentence in said if sentence]
 
 

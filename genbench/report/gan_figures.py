@@ -16,6 +16,7 @@ from genbench.grids import first_tiles
 from genbench.records import Record
 from genbench.report.drawing import TRAIN, VAL, Plan, arrays, eight_by_eight, sheet, tiled
 from genbench.report.gan import GAN, KEY, KINDS, GANChapter
+from genbench.report.searches import plan_search
 
 COLOURS = ("#1b6ca8", "#d95f02", "#6a51a3")  # an entry each
 DISCRIMINATOR, GENERATOR = TRAIN, VAL
@@ -54,6 +55,7 @@ def plan(chapter: GANChapter) -> Plan:
     )
     yield from _plan_epochs(entries[0])
     yield from _plan_gallery(entries)
+    yield from plan_search("gan", "GAN", chapter.study, chapter.pareto)
 
 
 def _plan_epochs(entry: GAN) -> Plan:

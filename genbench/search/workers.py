@@ -28,7 +28,8 @@ class Worker:
     process: Any
     wire: Connection
     index: int
-    trial: int | None = None  # the number of the one that it runs
+    busy: bool = False  # with a trial, whose number is known once it has begun
+    trial: int | None = None
 
 
 def share(search: "Search", todo: int) -> None:
@@ -69,11 +70,12 @@ def share(search: "Search", todo: int) -> None:
                 elif what == "error":
                     error = value
                 elif what == "ready":
-                    worker.trial = None
+                    worker.busy, worker.trial = False, None
                     goes_on = left > 0 and not error and search.goes_on(todo - left)
                     title = f"{search.kind.model} trial {todo - left + 1}/{todo}"
                     worker.wire.send(title if goes_on else None)
-                    left = left - 1 if goes_on else left
+                    if goes_on:
+                        worker.busy, left = True, left - 1
     finally:
         _stop(workers)
     if error:
@@ -81,11 +83,11 @@ def share(search: "Search", todo: int) -> None:
 
 
 def _lost(search: "Search", worker: Worker, number: int) -> int:
-    """Say that a worker was killed; 1 if its trial will be run again, else 0."""
+    """Say that a worker was killed; 1 if it leaves a trial to be run, else 0."""
     name = signal.Signals(number).name
     if worker.trial is None:
         say(f"a worker was killed ({name}) between two trials; another takes its place")
-        return 0
+        return int(worker.busy)
     again = give_up(search.study, worker.trial)
     search.write()
     what = "it is run again" if again else "it is not run a third time"
