@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
@@ -122,13 +122,15 @@ def heartbeat(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
     """Let the storage know, while the block runs, that this trial's process is alive."""
     over = threading.Event()
 
+    storage: Any = study._storage
+
     def beat() -> None:
         while True:
-            with_storage.record_heartbeat(trial._trial_id)
+            with suppress(Exception):  # a database that is busy now may not be so later
+                storage.record_heartbeat(trial._trial_id)
             if over.wait(HEARTBEAT):
                 return
 
-    with_storage: Any = study._storage
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
