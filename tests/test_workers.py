@@ -194,9 +194,12 @@ def postgres(tmp_path):
 
 
 def load(name, url):
-    """A study of a PostgreSQL database, read by Optuna alone."""
-    storage = url.replace("postgresql://", "postgresql+psycopg://")
-    return optuna.load_study(study_name=name, storage=storage)
+    """The trials of a study of a PostgreSQL database, read by Optuna alone."""
+    storage = optuna.storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://"))
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    return trials
 
 
 def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
@@ -207,8 +210,7 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
     assert kill_a_worker(command, log, lambda: running_trials(tmp_path / "runs") >= 2) == 0
     (record,) = read_studies(tmp_path / "runs")
     check_nothing_was_lost(record, log.read_text())
-    loaded = load(record["name"], postgres)
-    assert len(loaded.trials) == len(record["trials"])
+    assert len(load(record["name"], postgres)) == len(record["trials"])
 
 
 def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):
@@ -230,7 +232,7 @@ def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):
     for machine, log in zip(machines, logs, strict=True):
         assert machine.wait(200) == 0, log.read_text()
     name = read_studies(f"{logs[0]}-runs")[0]["name"]
-    trials = load(name, postgres).trials
+    trials = load(name, postgres)
     done = [t.params["latent_dim"] for t in trials if t.state.name == "COMPLETE"]
     assert sorted(done) == [1, 2, 3, 4, 5, 6]
     assert json.loads(Path(f"{logs[0]}-runs/studies/{name}.json").read_text())["trials"]
