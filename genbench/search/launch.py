@@ -8,11 +8,12 @@ where early termination says so it is sent SIGTERM.
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def launch(
                 rows = record.metrics()
                 told = _report(sweep, trial, rows, told)
                 why = _verdict(sweep, trial, rows) if 0 < told < epochs else ""
+        if why:
+            process.terminate()  # as W&B's agent does
     record = record or _find(folder, before, run_id)
     if process.returncode == 2 or (process.returncode in (126, 127) and not record):
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
@@ -115,14 +118,18 @@ def _process(command: list[str], variables: dict[str, str]) -> Iterator[subproce
         raise UserError(f"command: {command[0]} cannot be started ({error.strerror})") from error
     try:
         yield process
-    finally:  # stopped early, Ctrl-C
+    except BaseException:  # Ctrl-C, which a terminal sends to the program too
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2)
         if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.send_signal(signal.SIGINT)
+        raise
+    finally:
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
