@@ -7,6 +7,8 @@ import yaml
 from genbench import UserError, search
 from genbench.config import SearchConfig, VAEConfig
 from genbench.data import DIGITS
+from genbench.handlers import Diverged
+from genbench.metrics import stability
 from genbench.records import read_runs, read_studies
 from genbench.search import Search
 from genbench.search.study import make_pruner
@@ -304,3 +306,98 @@ def test_the_time_limit_ends_the_search_between_trials(make):
     study = make(timeout=1e-9, trials=50)
     study.run()
     assert len(study.study.trials) <= 1
+
+
+@pytest.fixture
+def make_gan(tmp_path):
+    """A search over a GAN of a few pictures."""
+    small = {"images": 64, "held_out": 64, "image_size": 32, "eval_images": 50, "eval_every": 1}
+    fixed = {name: {"value": value} for name, value in (small | {"width": 4}).items()}
+    content = {
+        **{"program": "gan.py", "method": "random", "metric": {"name": "val/kid_lite0_n50"}},
+        "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
+        "parameters": fixed | {"r1": {"values": [0.1, 1.0]}},
+    }
+    path = tmp_path / "gan.yaml"
+    path.write_text(yaml.safe_dump(content))
+
+    def build(**options):
+        given = {"trials": 1, "epochs": 2, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
+        return Search(read_sweep(path), SearchConfig(**given | options))
+
+    return build
+
+
+def test_a_gans_search_is_by_kid_and_weighs_it_against_seconds(make_gan):
+    study = make_gan(pareto=True)
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    (run,) = read_runs(study.options.runs_dir)
+    assert record["objectives"] == ["val/kid_lite0_n50", "seconds"]
+    assert record["directions"] == ["minimize", "minimize"]
+    kid, seconds = record["trials"][0]["values"]
+    assert kid == run.scores["val/kid_lite0_n50"]
+    assert run.summary["seconds"] <= seconds <= record["trials"][0]["seconds"] + 0.1
+
+
+def test_a_gan_without_hope_is_given_up_with_the_reason(make_gan, monkeypatch):
+    seen = []
+
+    def hopeless(rows):
+        seen.append([row["epoch"] for row in rows if row["split"] == "val"])
+        return "there is no hope"
+
+    monkeypatch.setattr(stability, "hopeless", hopeless)
+    study = make_gan(epochs=3)
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    (trial,) = record["trials"]
+    assert (trial["state"], trial["pruned"]) == ("PRUNED", "there is no hope")
+    assert list(trial["intermediate"]) == ["1"]
+    assert seen == [[1.0]]
+    (run,) = read_runs(study.options.runs_dir)
+    assert run.status == "pruned"
+
+
+def test_a_trial_that_diverges_is_pruned_not_failed(make, monkeypatch):
+    def broken(*args, **more):
+        raise Diverged("train/loss is nan at step 3")
+
+    monkeypatch.setattr(search, "train", broken)
+    study = make(trials=1)
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    assert record["trials"][0]["state"] == "PRUNED"
+    assert "train/loss is nan" in record["trials"][0]["pruned"]
+
+
+def test_a_target_that_is_reached_ends_the_search(make, monkeypatch):
+    study = make(trials=4)
+    object.__setattr__(study.sweep, "target", -1e6)
+    study.run()
+    assert len(study.study.trials) == 1
+
+
+def test_the_files_budget_and_data_are_taken_unless_flags_overrule(make):
+    fixed = {"latent_dim": {"min": 1, "max": 30}, "epochs": {"value": 3}}
+    assert make(parameters=fixed, epochs=0).base.epochs == 3
+    assert make(parameters=fixed, epochs=5).base.epochs == 5
+    assert make(epochs=0).base.epochs == VAEConfig().epochs
+    other = fixed | {"data": {"value": "fashion-mnist"}}
+    assert make(parameters=other).base.data == "fashion-mnist"
+    assert make(parameters=other, data="mnist").base.data == "mnist"
+
+
+def test_median_pruning_starts_at_its_first_epoch():
+    study = optuna.create_study(pruner=make_pruner(Stopping("median", 3)))
+    for value in range(6):
+        trial = study.ask()
+        for epoch in range(1, 5):
+            trial.report(float(value), epoch)
+        study.tell(trial, float(value))
+    trial = study.ask()
+    stops = []
+    for epoch in range(1, 5):
+        trial.report(100.0, epoch)
+        stops.append(trial.should_prune())
+    assert stops == [False, False, True, True]

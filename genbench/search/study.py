@@ -187,7 +187,7 @@ def make_pruner(stopping: Stopping | None) -> optuna.pruners.BasePruner:
     if stopping is None:
         return optuna.pruners.NopPruner()
     if stopping.type == "median":
-        return optuna.pruners.MedianPruner(n_warmup_steps=stopping.min_iter - 1)
+        return optuna.pruners.MedianPruner(n_warmup_steps=stopping.min_iter)
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=stopping.min_iter, reduction_factor=stopping.eta
     )
