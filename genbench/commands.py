@@ -195,7 +195,7 @@ def sweep(
     """
     from genbench.sweep import check_sweep, read_sweep
 
-    if words[0] == "check" and len(words) == 2:
+    if words[:1] == ("check",) and len(words) == 2:
         if problems := check_sweep(Path(words[1])):
             print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
             raise UserError(problems[-1])
@@ -205,7 +205,7 @@ def sweep(
             print("early_terminate: median is read here alone; W&B knows hyperband")
         return
     if len(words) != 1:
-        raise UserError(f"{' '.join(words)!r}: name one sweep file, or check and one")
+        raise UserError(f"{' '.join(words)!r}: name one sweep file, such as sweeps/vae.yaml")
     if count < 1:
         raise UserError(f"count={count}: must be at least 1")
     from genbench.cli import run_search

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import platform
+import re
 import secrets
 import signal
 import subprocess
@@ -305,12 +306,17 @@ def provenance() -> dict[str, Any]:
             versions[package] = "absent"
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *map(masked, sys.argv[1:])],
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "versions": versions,
         "platform": platform.platform(),
     }
+
+
+def masked(text: str) -> str:
+    """`text` without the password of a URL in it."""
+    return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1***@", text)
 
 
 def git(*args: str) -> str | None:

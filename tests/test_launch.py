@@ -99,6 +99,8 @@ def test_the_checker_prints_every_problem_and_runs_nothing(script, tmp_path):
     assert "10 parameters to search, nothing wrong" in good.stdout
     assert script("genbench", "sweep", str(path), "--count=0").returncode == 2
     assert script("genbench", "sweep", "one", "two").returncode == 2
+    none = script("genbench", "sweep")
+    assert (none.returncode, "Traceback" in none.stderr) == (2, False)
     assert script("genbench", "sweep", "none.yaml").returncode == 2
 
 

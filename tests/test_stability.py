@@ -416,6 +416,7 @@ def gan_rows(kids, spreads=None, gap=0.2):
         ([0.5] * 7, None, 0.99, "saturated for 3 epochs and KID is no better"),
         ([0.5, 0.5, 0.5, 0.5, 0.4, 0.3, 0.2], None, 0.99, ""),  # it still learns
         ([0.5] * 5, None, 0.99, ""),
+        ([0.050, 0.051, 0.052, 0.053], None, 0.2, ""),  # by chance
     ],
 )
 def test_a_gan_is_given_up_for_what_will_not_pass(kids, spreads, gap, why):

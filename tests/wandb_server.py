@@ -12,7 +12,6 @@ import re
 import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
@@ -258,13 +257,6 @@ class Server:
             commands.append(run)
         agent = {"id": given["id"]}
         return {"agentHeartbeat": {"agent": agent, "commands": json.dumps(commands)}}
-
-
-@contextmanager
-def serving(**options):
-    """A server for the time of a block."""
-    with Server(**options) as server:
-        yield server
 
 
 def wait_for(condition, seconds=20.0):

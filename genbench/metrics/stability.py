@@ -14,6 +14,7 @@ COLLAPSED_SPREAD = 0.25  # of the reals' mean distance between two pictures
 COLLAPSED_NEAREST = 0.1  # of the reals' median distance to the nearest other picture
 INFANCY = 3  # epochs in which samples may look alike: the generator has learned little yet
 STUCK = 3  # epochs or scores in a row after which something bad will not pass
+WORSE = 1.5  # times its best: a KID that has risen by more than chance
 
 
 def diversity(fakes: np.ndarray, reals: np.ndarray) -> dict[str, float]:
@@ -146,7 +147,8 @@ def hopeless(rows: list[dict[str, Any]]) -> str:
     """Why a GAN's training is not worth going on with; empty: it may be.
 
     Losses say little of a GAN. What counts is seen at the last 3 validations: samples collapsed at
-    each; a discriminator saturated throughout while KID did not improve; KID risen at each.
+    each; a discriminator saturated throughout while KID did not improve; KID risen at each, to 1.5
+    times its best.
 
     Args:
         rows: Of the run's record so far (`Record.metrics`).
@@ -158,12 +160,13 @@ def hopeless(rows: list[dict[str, Any]]) -> str:
     scored = [row for row in rows if row["split"] == "val"]
     kid = [v for row in scored for k, v in row.items() if k.startswith("kid_")]
     steps = list(itertools.pairwise(kid))[-STUCK:]
-    if len(steps) == STUCK and all(after > before for before, after in steps):
+    rising = len(steps) == STUCK and all(after > before for before, after in steps)
+    if rising and kid[-1] > WORSE * min(kid):
         return f"KID has risen {STUCK} times in a row"
     train = [row for row in rows if row["split"] == "train" and "d_real" in row]
     recent = [row for row in train if row["epoch"] > train[-1]["epoch"] - STUCK]
     saturated = all(row["d_real"] - row["d_fake"] > SATURATED for row in recent)
-    better = len(kid) > STUCK and min(kid[-STUCK:]) < min(kid[:-STUCK])
-    if train and train[-1]["epoch"] > INFANCY + STUCK and saturated and not better:
+    no_better = len(kid) > STUCK and min(kid[-STUCK:]) >= min(kid[:-STUCK])
+    if train and train[-1]["epoch"] > INFANCY + STUCK and saturated and no_better:
         return f"the discriminator has been saturated for {STUCK} epochs and KID is no better"
     return ""

@@ -23,6 +23,7 @@ from genbench.sweep import Sweep, holds
 from genbench.train import train
 
 FINAL_SEEDS = 3
+MOST_TRIES = 3  # of a point whose trials all fail, over all calls
 SIZES = {"ae": "latent_dim", "vae": "latent_dim", "gan": "seconds"}  # --pareto keeps it small
 
 
@@ -54,7 +55,7 @@ class Search:
         if o.pareto and size != "seconds" and size not in sweep.space:
             raise UserError(f"pareto: {sweep.path} does not vary {size}")
         self.objectives = [sweep.metric] + ([size] if o.pareto else [])
-        self.base = self.make_config({}, seed=o.seed)
+        self.base = self.make_config({}, seed=0 if self.launched else o.seed)
         self.name = study_name(self.base, sweep, o.pareto)
         folder = Path(o.runs_dir) / "studies"
         self.file = folder / f"{self.name}.json"
@@ -63,7 +64,7 @@ class Search:
         url = o.storage or f"sqlite:///{o.runs_dir}/optuna.db"
         directions = [sweep.goal] + (["minimize"] if o.pareto else [])
         self.study = studies.open_study(self.name, url, directions, self._enqueue)
-        self._retry_defaults()
+        self._retry_failed()
         # A sampler seeded alike proposes the same points again when a study goes on.
         done = len(self.study.get_trials(deepcopy=False))
         seed = (o.seed * 100_003 + done) % 2**32
@@ -85,13 +86,17 @@ class Search:
         if all(holds(d, defaults[name]) for name, d in self.sweep.space.items()):
             study.enqueue_trial(defaults, user_attrs={"defaults": True}, skip_if_exists=True)
 
-    def _retry_defaults(self) -> None:
-        """Try the defaults again if every trial of them failed."""
-        tried = self.study.get_trials(deepcopy=False)
-        mine = [trial for trial in tried if trial.user_attrs.get("defaults")]
-        if mine and all(trial.state == TrialState.FAIL for trial in mine):
-            params = mine[0].params or mine[0].system_attrs["fixed_params"]
-            self.study.enqueue_trial(params, user_attrs={"defaults": True})
+    def _retry_failed(self) -> None:
+        """Enqueue again the defaults, or points of the grid, all of whose trials failed."""
+        tried: dict[str, list[optuna.trial.FrozenTrial]] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            if self.sweep.method == "grid" or trial.user_attrs.get("defaults"):
+                tried.setdefault(json.dumps(studies.point(trial), sort_keys=True), []).append(trial)
+        for trials in tried.values():
+            failed = all(trial.state == TrialState.FAIL for trial in trials)
+            if failed and len(trials) <= MOST_TRIES:
+                attrs = {k: v for k, v in trials[0].user_attrs.items() if k == "defaults"}
+                self.study.enqueue_trial(studies.point(trials[0]), user_attrs=attrs)
 
     def make_config(self, params: dict[str, Any], **more: Any) -> Config:
         """The configuration of a trial: the defaults, the file's constants, `params`, the flags."""
@@ -138,6 +143,7 @@ class Search:
         if time.monotonic() - self._begun > o.timeout:
             say(f"{self.name}: {o.timeout:g} s are over after {done} trials; run again for more")
             return False
+        studies.fail_stale(self.study)
         if self.sweep.method == "grid" and not self._waiting():
             say(f"{self.name}: every point of the grid is tried or being tried")
             return False
@@ -168,15 +174,18 @@ class Search:
         if not numbers:
             return 0
         say(f"{self.name}: {len(numbers)} trials run elsewhere; looking whether they live")
-        lost, deadline = 0, time.monotonic() + studies.GRACE + studies.HEARTBEAT
+        deadline = time.monotonic() + studies.GRACE + studies.HEARTBEAT
         while set(numbers) & set(self._running()) and time.monotonic() < deadline:
             time.sleep(1)
-            before = self._waiting()
             studies.fail_stale(self.study)
-            for _ in range(self._waiting() - before):
-                lost += 1
-                self.run_trial(f"{self.kind.model} trial of a process that died")
-        return len(numbers) - lost
+        while self._retries():
+            self.run_trial(f"{self.kind.model} trial of a process that died")
+        ended = self.study.get_trials(deepcopy=False)
+        return sum(ended[number].state != TrialState.FAIL for number in numbers)
+
+    def _retries(self) -> int:
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return sum(studies.RETRIED in trial.user_attrs for trial in waiting)
 
     def _running(self) -> list[int]:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -252,7 +261,7 @@ class Search:
             UserError: No trial was completed.
         """
         if not self.completed():
-            raise UserError(f"{self.name}: no trial was completed; run again with more --trials")
+            raise UserError(f"{self.name}: no trial was completed; run again with more trials")
         if not self.options.pareto:
             return self.study.best_trial
         front = self.study.best_trials
@@ -331,7 +340,8 @@ def _unit(values: list[float]) -> list[float]:
 def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
     """The study's name, with a hash of all that its scores depend on: space, data, budget."""
     space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
-    parts = [base.key(), space, sweep.metric, sweep.goal, pareto]
+    flags = [part for part in sweep.command if part.startswith("--")]
+    parts = [base.key(), space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
     return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
 

@@ -69,8 +69,8 @@ def launch(
             record = record or _find(folder, before, run_id)
             if record:
                 rows = record.metrics()
-                told = _report(sweep, trial, rows, told)
-                why = _verdict(sweep, trial, rows) if 0 < told < epochs else ""
+                before_now, told = told, _report(sweep, trial, rows, told)
+                why = _verdict(sweep, trial, rows) if before_now < told < epochs else ""
         if why:
             process.terminate()  # as W&B's agent does
     record = record or _find(folder, before, run_id)

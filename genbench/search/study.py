@@ -13,15 +13,16 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
-from genbench.run import first_line
+from genbench.run import first_line, masked
 from genbench.sweep import Stopping
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without one after which its process is taken for dead
+RETRIED = "retry_of"  # user attribute of the second try of a trial whose process died
 READY = "ready"  # user attribute of a study whose first trials are all enqueued
 
 
@@ -53,7 +54,8 @@ def open_study(
         hint = ""
         if isinstance(error, ImportError):
             hint = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
-        raise UserError(f"storage={url}: cannot be opened ({first_line(error)}){hint}") from error
+        shown = masked(f"storage={url}: cannot be opened ({first_line(error)}){hint}")
+        raise UserError(shown) from error
     return study
 
 
@@ -82,9 +84,10 @@ def _open_storage(url: str) -> RDBStorage:
 
 def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueue a trial once more, the first time that its process died."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
+    params = point(trial)
+    if params and RETRIED not in trial.user_attrs:
+        kept = {k: v for k, v in trial.user_attrs.items() if k == "defaults"}
+        study.enqueue_trial(params, user_attrs=kept | {RETRIED: trial.number})
 
 
 def fail_stale(study: optuna.Study) -> None:
@@ -99,7 +102,10 @@ def ask(study: optuna.Study, space: dict[str, Any]) -> optuna.Trial:
     fail_stale(study)
     with warnings.catch_warnings():  # that `optimize` would beat the heart: `heartbeat` does
         warnings.simplefilter("ignore", UserWarning)
-        return study.ask(space)
+        trial = study.ask(space)
+    storage: Any = study._storage
+    storage.record_heartbeat(trial._trial_id)  # at once: without one nobody would miss it
+    return trial
 
 
 def give_up(study: optuna.Study, number: int) -> bool:
@@ -148,19 +154,20 @@ def grid(space: dict[str, Any]) -> list[dict[str, Any]]:
 
 def enqueue_grid(study: optuna.Study, space: dict[str, CategoricalDistribution]) -> None:
     """Enqueue every point of the grid; one that is there already is left out."""
-    there = [_queued(trial) for trial in study.get_trials(deepcopy=False)]
-    for point in grid(space):
-        if point not in there:
-            study.enqueue_trial(point)
+    there = [point(trial) for trial in study.get_trials(deepcopy=False)]
+    for one in grid(space):
+        if one not in there:
+            study.enqueue_trial(one)
 
 
-def _queued(trial: FrozenTrial) -> dict[str, Any]:
+def point(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial, also before it runs."""
     return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def was_enqueued(trial: FrozenTrial) -> bool:
     """Whether its point was given, not proposed by the sampler."""
-    return "fixed_params" in trial.system_attrs or "retry_history" in trial.system_attrs
+    return "fixed_params" in trial.system_attrs
 
 
 def make_sampler(method: str, seed: int, crowded: bool = False) -> optuna.samplers.BaseSampler:

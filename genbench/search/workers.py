@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genbench.search import Search
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PATIENCE = 30  # seconds that a worker has to end its step when it is told to stop
+PATIENCE = 40  # seconds that a worker has to end its step when it is told to stop
 
 
 @dataclasses.dataclass
@@ -28,6 +28,7 @@ class Worker:
     process: Any
     wire: Connection
     index: int
+    ready: bool = False  # asks for a trial
     busy: bool = False  # with a trial, whose number is known once it has begun
     trial: int | None = None
 
@@ -49,37 +50,46 @@ def share(search: "Search", todo: int) -> None:
                 worker = next(w for w in workers if w.wire is wire)
                 try:
                     what, value = worker.wire.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):
                     workers.remove(worker)
                     worker.process.join()
-                    code = worker.process.exitcode
-                    if code and code < 0 and not error:
+                    code = _signal(worker.process.exitcode)
+                    if code > 0 and not error:
                         deaths += 1
-                        left += _lost(search, worker, -code)
+                        left += _lost(search, worker, code)
                         if deaths > 2 * n:
-                            error = (
-                                f"workers={n}: they are killed again and again; is memory short?"
-                            )
+                            error = f"workers={n}: killed again and again; is memory short?"
                         elif left:
                             workers.append(_start(search, worker.index, n))
                     elif code and not error:
-                        error = f"a worker failed (exit code {code}), see above"
+                        error = f"a worker failed (exit code {worker.process.exitcode}), see above"
                     continue
                 if what == "running":
                     worker.trial = value
                 elif what == "error":
                     error = value
                 elif what == "ready":
-                    worker.busy, worker.trial = False, None
-                    goes_on = left > 0 and not error and search.goes_on(todo - left)
-                    title = f"{search.kind.model} trial {todo - left + 1}/{todo}"
+                    worker.busy, worker.ready, worker.trial = False, True, None
+            for worker in [worker for worker in workers if worker.ready]:
+                if any(other.busy and other.trial is None for other in workers):
+                    break  # one at a time: SQLite would give two the same waiting trial
+                goes_on = left > 0 and not error and search.goes_on(todo - left)
+                title = f"{search.kind.model} trial {todo - left + 1}/{todo}"
+                worker.ready, worker.busy = False, goes_on
+                left -= goes_on
+                with suppress(OSError):  # it is dead: the next look at its wire says so
                     worker.wire.send(title if goes_on else None)
-                    if goes_on:
-                        worker.busy, left = True, left - 1
     finally:
         _stop(workers)
     if error:
         raise UserError(error)
+
+
+def _signal(code: int) -> int:
+    """The signal that ended a process; 0 of one that ended well, -1 of one that failed itself."""
+    if code == 128 + signal.SIGTERM:  # caught, and ended in good order
+        return signal.SIGTERM
+    return -code if code < 0 else -bool(code)
 
 
 def _lost(search: "Search", worker: Worker, number: int) -> int:

@@ -178,8 +178,11 @@ def _parameters(
                 space[name] = value
     if not space and not sheet.problems:
         sheet.problem(("parameters",), "parameters: all are fixed, nothing to search")
-    with sheet.noting("parameters", *list(fixed)[:1]):
+    try:
         kind(**fixed)
+    except UserError as error:  # which begins with the field's name
+        sheet.problem(("parameters", re.split(r"\W", str(error))[0]), str(error))
+    else:
         for name, distribution in space.items():
             with sheet.noting("parameters", name):
                 for value in extremes(distribution):

@@ -79,6 +79,7 @@ def to_distribution(entry: Any, grid: bool = False) -> Any:
         raise UserError("nested parameters are not supported; write flat names")
     kind = entry.get("distribution") or _default_distribution(entry)
     if kind == "constant":
+        _only(entry, kind)
         return _scalar(entry, "value")
     if "probabilities" in entry or (isinstance(kind, str) and kind in FOREIGN):
         kind = "categorical_w_probabilities" if "probabilities" in entry else kind
@@ -111,10 +112,9 @@ def to_distribution(entry: Any, grid: bool = False) -> Any:
 
 def _only(entry: dict[str, Any], kind: Any) -> None:
     """Refuse a key that W&B does not know of this distribution."""
-    allowed = (
-        {"distribution", "values"} if kind == "categorical" else {"distribution", "min", "max"}
-    )
-    allowed |= {"q"} if str(kind).startswith("q_") else set()
+    numbers = {"min", "max", "q"} if str(kind).startswith("q_") else {"min", "max"}
+    named = {"categorical": {"values"}, "constant": {"value"}}
+    allowed = {"distribution"} | named.get(str(kind), numbers)
     for key in entry:
         if key not in allowed:
             hint = f"write distribution: q_{kind}" if key == "q" else "delete one of the two"
