@@ -217,7 +217,7 @@ class Search:
             trial.set_user_attr("seconds", round(time.monotonic() - start, 2))
             self.study.tell(trial, values, state=state, skip_if_finished=True)
             self.write()
-        self._say_trial(title, self.study.get_trials(deepcopy=False)[trial.number])
+        self._say_trial(title, self._frozen(trial))
 
     def _values(self, trial: optuna.Trial, title: str, start: float) -> list[float]:
         """Train as the trial says; its objectives."""

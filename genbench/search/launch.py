@@ -5,7 +5,6 @@ given its parameters as flags and the WANDB_ variables, its record is read while
 where early termination says so it is sent SIGTERM.
 """
 
-import json
 import os
 import secrets
 import signal
@@ -23,7 +22,7 @@ import yaml
 from genbench import UserError
 from genbench.config import GANConfig
 from genbench.metrics.stability import hopeless
-from genbench.records import Record
+from genbench.records import Record, read_run
 from genbench.run import LOCAL
 from genbench.sweep import Sweep
 
@@ -73,12 +72,12 @@ def launch(
                 why = _verdict(sweep, trial, rows) if before_now < told < epochs else ""
         if why:
             process.terminate()  # as W&B's agent does
-    record = record or _find(folder, before, run_id)
+    record = _find(folder, before, run_id)  # with what it left at its end
     if process.returncode == 2 or (process.returncode in (126, 127) and not record):
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
     if not record:
         raise UserError(f"{' '.join(command)}: left no record in {folder}; run it by hand")
-    return _outcome(_read(record.path), trial, why)
+    return _outcome(record, trial, why)
 
 
 def expand(sweep: Sweep, values: dict[str, dict[str, Any]]) -> list[str]:
@@ -135,19 +134,10 @@ def _process(command: list[str], variables: dict[str, str]) -> Iterator[subproce
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
     """The record of the run with W&B's id `run_id`, among those that were not there before."""
     for path in set(folder.iterdir()) - before:
-        try:
-            record = _read(path)
-        except (OSError, ValueError):  # not there yet, or half written
-            continue
-        if record.about.get("wandb_run") == run_id:
+        record = read_run(path)  # None: not there yet
+        if record and record.about.get("wandb_run") == run_id:
             return record
     return None
-
-
-def _read(path: Path) -> Record:
-    summary = path / "summary.json"
-    ended = json.loads(summary.read_text()) if summary.exists() else {}
-    return Record(path, json.loads((path / "config.json").read_text()), ended)
 
 
 def _report(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]], told: int) -> int:

@@ -73,7 +73,7 @@ def _open_storage(url: str) -> RDBStorage:
                     engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT,
                     grace_period=GRACE,
-                    heartbeat_stale_trial_callback=_retry,
+                    heartbeat_stale_trial_callback=_retry,  # type: ignore[arg-type]  # its answer is for us
                 )
         except Exception as error:
             if attempt == 4 or "exist" not in str(error):
@@ -82,12 +82,14 @@ def _open_storage(url: str) -> RDBStorage:
     raise AssertionError("unreachable")
 
 
-def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial once more, the first time that its process died."""
+def _retry(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Enqueue a trial once more, the first time that its process died; whether it was."""
     params = point(trial)
-    if params and RETRIED not in trial.user_attrs:
-        kept = {k: v for k, v in trial.user_attrs.items() if k == "defaults"}
-        study.enqueue_trial(params, user_attrs=kept | {RETRIED: trial.number})
+    if not params or RETRIED in trial.user_attrs:
+        return False
+    kept = {k: v for k, v in trial.user_attrs.items() if k == "defaults"}
+    study.enqueue_trial(params, user_attrs=kept | {RETRIED: trial.number})
+    return True
 
 
 def fail_stale(study: optuna.Study) -> None:
@@ -114,20 +116,17 @@ def give_up(study: optuna.Study, number: int) -> bool:
     Returns:
         Whether it will be run again: not if it had ended, or was a second try itself.
     """
-    before = len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state != TrialState.RUNNING:
         return False
     study.tell(number, state=TrialState.FAIL)
-    _retry(study, study.get_trials()[number])
-    return len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))) > before
+    return _retry(study, trial)
 
 
 @contextmanager
 def heartbeat(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
     """Let the storage know, while the block runs, that this trial's process is alive."""
     over = threading.Event()
-
     storage: Any = study._storage
 
     def beat() -> None:

@@ -59,7 +59,6 @@ class Sweep:
     """A sweep file: what to vary, what to hold, which validation scalar to improve."""
 
     path: str
-    name: str
     program: str
     command: tuple[str, ...]  # how W&B's agent starts a run; empty: its default
     method: str
@@ -140,7 +139,6 @@ def _read(sheet: Sheet, kind: type[Config] | None) -> Sweep | None:
         return None
     return Sweep(
         path=str(sheet.path),
-        name=str(content.get("name", model)),
         program=str(program),
         command=tuple(map(str, content.get("command") or ())),
         method=str(method),
