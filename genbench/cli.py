@@ -71,10 +71,9 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         from genbench.sweep import read_sweep
 
         path = Path(options.sweep) if options.sweep else sweep
-        search = Search(read_sweep(path, kind), options)
-        run_search(search)
-        if elsewhere := search.elsewhere():
-            print(f"{elsewhere} trials ran elsewhere to the last; their search trains the best")
+        search = Search(read_sweep(path, kind, options.given), options)
+        if elsewhere := run_search(search):
+            print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
             return
         print_scores(search.train_best())
         print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
@@ -82,16 +81,24 @@ def search_main(kind: type[Config], sweep: Path) -> None:
     guard(main)
 
 
-def run_search(search: "Search") -> None:
-    """Add the trials and print the best, also after Ctrl-C."""
+def run_search(search: "Search") -> int:
+    """Add the trials and print the best, also after Ctrl-C; how many trials still run elsewhere."""
+    sweep = search.sweep
+    for name, value in (("WANDB_PROJECT", sweep.project), ("WANDB_ENTITY", sweep.entity)):
+        if value:
+            os.environ.setdefault(name, value)
+    elsewhere = 0
     try:
         search.run()
+        elsewhere = search.elsewhere()
     except KeyboardInterrupt:
         if search.completed():
             print_best(search)
         print("the same command again goes on with this study")
         raise
-    print_best(search)
+    if search.completed() or not elsewhere:
+        print_best(search)
+    return elsewhere
 
 
 def contest_main() -> None:

@@ -193,7 +193,7 @@ def sweep(
         storage: URL of the study's database, for several machines (default: in runs_dir).
         seed: Of the proposals.
     """
-    from genbench.sweep import check_sweep, read_sweep
+    from genbench.sweep import check_sweep, contradictions, read_sweep
 
     if words[:1] == ("check",) and len(words) == 2:
         if problems := check_sweep(Path(words[1])):
@@ -201,6 +201,9 @@ def sweep(
             raise UserError(problems[-1])
         found = read_sweep(Path(words[1]))
         print(f"{words[1]}: {len(found.space)} parameters to search, nothing wrong")
+        refused, why = contradictions(found.kind, found.space, found.held)
+        if refused:
+            print(f"of 100 draws {refused} will be failed trials, such as {why}")
         if found.stopping and found.stopping.type == "median":
             print("early_terminate: median is read here alone; W&B knows hyperband")
         return

@@ -4,6 +4,7 @@ Nothing here imports torch, so that `--help` is instant.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -46,10 +47,20 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Raise `UserError` for a field of a wrong type, choice or range."""
-        hints = typing.get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
-            value = _checked(field.name, hints[field.name], getattr(self, field.name))
+            value = self.check(field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> Any:
+        """`value` as the field `name` holds it, or a `UserError` if it alone is wrong."""
+        hints = _hints(cls)  # type: ignore[arg-type]  # mypy takes the class for an instance
+        return _checked(name, hints[name], value)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _checked(name: str, hint: Any, value: Any) -> Any:
@@ -83,6 +94,7 @@ class Config(Checked):
     """What every training has: data, budget, seed, device, record."""
 
     model: ClassVar[str]
+    data_sets: ClassVar[tuple[str, ...]] = ("mnist-mini", "mnist", "fashion-mnist")
     whole_batches: ClassVar[bool] = False  # leave out what does not fill a batch
     # Fields that say where and how a run is kept, not what it computes.
     RUNTIME: ClassVar[frozenset[str]] = frozenset(
@@ -105,6 +117,14 @@ class Config(Checked):
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here, one folder a run
     group: str = ""  # name shared by runs that belong together (W&B's group)
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> Any:
+        """Refuse unknown data sets too."""
+        if name == "data" and value not in cls.data_sets:
+            known = ", ".join(cls.data_sets)
+            raise UserError(f"data={value!r}: unknown to {cls.model}; choose one of {known}")
+        return super().check(name, value)
 
     def key(self, ignore: frozenset[str] = frozenset()) -> str:
         """Eight hex digits of the model, genbench's version and each field that changes weights."""
@@ -183,6 +203,10 @@ class GANConfig(Config):
     """Train a GAN on pictures (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
     model: ClassVar[str] = "gan"
+    data_sets = (
+        *("synthetic-art", "abstract-art", "propaganda-debian", "folder"),
+        *Config.data_sets,
+    )
     whole_batches: ClassVar[bool] = True
 
     data: str = "synthetic-art"  # synthetic-art, folder, abstract-art, propaganda-debian, mnist-...
@@ -257,6 +281,12 @@ class SearchConfig(Checked):
     pareto: bool = False  # two objectives: the metric and a small latent_dim (GAN: few seconds)
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What stands in place of the sweep file's fixed values."""
+        flags = {"data": self.data, "data_dir": self.data_dir, "epochs": self.epochs}
+        return {name: value for name, value in flags.items() if value}
 
 
 SCORES = ("fd", "kid", "isc", "prc", "kl", "fd_infinity", "memorization", "nll")

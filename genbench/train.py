@@ -58,6 +58,9 @@ def train(
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     state = recipe.build(config, data.shape, len(batches), device)
     objective = config.objective(len(data.splits["val"]))
+    h.check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
+    if recipe.generate:
+        h.val_features(config, data)  # kept on disk: the run's seconds are without them
     name = f"{config.model}-{config.data}-s{config.seed}"
 
     with Run(config.runs_dir, name, config.wandb, config.group) as run:

@@ -47,3 +47,11 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+def torn_mnist(folder: Path) -> Path:
+    """A folder for data sets in which MNIST's images are cut off."""
+    images = folder / "torn" / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    images.parent.mkdir(parents=True)
+    images.write_bytes(bytes([0, 0, 8, 3]) + bytes(20))
+    return folder / "torn"

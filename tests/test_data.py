@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from genbench import UserError
-from genbench.config import AEConfig, GANConfig
-from genbench.data import DIGITS, Batches, Data, Split, digits, load_data
+from genbench.config import AEConfig, GANConfig, VAEConfig
+from genbench.data import DIGITS, PICTURES, Batches, Data, Split, digits, load_data
 
 
 def write_idx(path, array, zipped=False):
@@ -157,13 +157,17 @@ def test_a_truncated_npz_is_named(tmp_path, monkeypatch):
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones():
-    with pytest.raises(UserError, match=r"data='minst': unknown; choose one of mnist-mini, mnist"):
-        load_data(AEConfig(data="minst"))
+    with pytest.raises(UserError, match=r"data='minst': unknown to ae; choose one of mnist-mini,"):
+        AEConfig(data="minst")
+    with pytest.raises(UserError, match=r"data='art': unknown to gan; choose one of synthetic-art"):
+        GANConfig(data="art")
 
 
-def test_pictures_are_for_gans_alone():
-    with pytest.raises(UserError, match=r"data='synthetic-art': pictures, for gan.py; here"):
-        load_data(AEConfig(data="synthetic-art"))
+def test_every_data_set_has_a_reader_and_pictures_are_for_gans_alone():
+    assert AEConfig.data_sets == VAEConfig.data_sets == tuple(DIGITS)
+    assert GANConfig.data_sets == (*PICTURES, *DIGITS)
+    with pytest.raises(UserError, match=r"data='synthetic-art': unknown to vae"):
+        VAEConfig(data="synthetic-art")
 
 
 @pytest.mark.parametrize("side", [16, 64])

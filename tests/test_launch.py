@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,9 @@ from conftest import ROOT
 from wandb_server import wait_for
 
 from genbench import UserError
+from genbench.config import SearchConfig
 from genbench.records import read_runs, read_studies
+from genbench.search import Search
 from genbench.search.launch import environment, expand, launch
 from genbench.sweep import read_sweep
 
@@ -140,10 +143,9 @@ class Never(optuna.pruners.BasePruner):
         return trial.last_step is not None and trial.last_step >= self.step
 
 
-def run_fake(tmp_path, program, step=99, **more):
-    path = write_sweep(
-        tmp_path, TOY, command=[str(program), "${args}"], early_terminate=HYPERBAND, **more
-    )
+def run_fake(tmp_path, program, step=99, parameters=TOY, **more):
+    command = [str(program), "${args}"]
+    path = write_sweep(tmp_path, parameters, command=command, early_terminate=HYPERBAND, **more)
     study = optuna.create_study(direction="maximize", pruner=Never(step))
     trial = study.ask({})
     try:
@@ -217,12 +219,88 @@ def test_ctrl_c_ends_the_program_too(tmp_path):
     metrics = tmp_path / "runs"
     assert wait_for(lambda: list(metrics.glob("2*/metrics.jsonl")), 60)
     time.sleep(1)
+    (program,) = children(process.pid)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     assert "Traceback" not in out
+    assert not Path(f"/proc/{program}").exists()
     (run,) = read_runs(tmp_path / "runs")
     assert (run.status, run.summary["error"]) == ("failed", "KeyboardInterrupt")
     (record,) = read_studies(tmp_path / "runs")
     assert [trial["state"] for trial in record["trials"]] == ["FAIL"]
-    assert not os.path.exists(f"/proc/{process.pid}")
+
+
+def test_a_worker_killed_with_9_takes_its_program_with_it(tmp_path):
+    """Else its trial would be trained twice at once."""
+    fixed = {"epochs": {"value": 8}, "width": {"value": 16}}
+    parameters = TOY | fixed | {"latent_dim": {"values": [2, 3, 4]}}
+    path = write_sweep(tmp_path, parameters, method="grid")
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            ["genbench", "sweep", str(path), "--count=4", "--workers=2"],
+            **{"cwd": tmp_path, "stdout": out, "stderr": out},
+            env=os.environ | {"WANDB_MODE": "disabled"},
+        )
+    try:
+        assert wait_for(lambda: len(read_begun(tmp_path)) >= 2, 90), log.read_text()
+        workers = [pid for pid in children(process.pid) if b"spawn_main" in command_of(pid)]
+        victim = workers[0]
+        (program,) = children(victim)
+        assert b"experiments/vae.py" in command_of(program)
+        os.kill(victim, signal.SIGKILL)
+        assert wait_for(lambda: not Path(f"/proc/{program}").exists(), 20)
+        assert process.wait(200) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    (record,) = read_studies(tmp_path / "runs")
+    states = Counter(trial["state"] for trial in record["trials"])
+    assert states == {"COMPLETE": 3, "FAIL": 1}, log.read_text()
+    done = [t["params"]["latent_dim"] for t in record["trials"] if t["state"] == "COMPLETE"]
+    assert sorted(done) == [2, 3, 4]
+    statuses = Counter(run.status for run in read_runs(tmp_path / "runs"))
+    assert statuses == {"finished": 3, "failed": 1}
+
+
+def read_begun(folder):
+    return list(folder.glob("runs/2*/metrics.jsonl"))
+
+
+def children(pid):
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_the_files_project_and_entity_are_its_runs(script, tmp_path):
+    parameters = TOY | {"epochs": {"value": 1}}
+    path = write_sweep(tmp_path, parameters, project="sweeping", entity="painters")
+    assert script("genbench", "sweep", str(path), "--count=1").returncode == 0
+    (log,) = tmp_path.glob("runs/2*/wandb/offline-run-*/run-*.wandb")
+    assert b"sweeping" in log.read_bytes()
+    assert b"painters" in log.read_bytes()
+
+
+def test_a_distance_that_the_run_will_not_log_ends_the_sweep_at_once(tmp_path):
+    program = fake(tmp_path, [-1.0] * 60, pause=1.0)
+    said = program.read_text()
+    facts = '{"eval_images": 500}, model="vae", images={"val": 300}'
+    program.write_text(said.replace('begin({}, model="vae"', f"begin({facts}"))
+    parameters = TOY | {"eval_every": {"value": 1}}
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"kid_lite0_n500 is never logged; here it is .*_n300"):
+        run_fake(tmp_path, program, parameters=parameters, metric={"name": "val/kid_lite0_n500"})
+    assert time.monotonic() - start < 40
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.status == "failed"
+
+
+def test_a_runs_folder_of_the_command_must_be_the_searchs(tmp_path):
+    path = write_sweep(tmp_path, TOY, command=["python", "${program}", "${args}", "--runs_dir=x"])
+    options = SearchConfig(runs_dir=str(tmp_path / "runs"))
+    with pytest.raises(UserError, match="--runs_dir=x; give genbench sweep the same"):
+        Search(read_sweep(path), options, launched=True)

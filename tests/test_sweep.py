@@ -19,12 +19,20 @@ from optuna.distributions import (
 from genbench import UserError
 from genbench.config import AEConfig, GANConfig, VAEConfig
 from genbench.records import read_runs
-from genbench.sweep import KINDS, SCALARS, Stopping, check_sweep, holds, read_sweep
+from genbench.sweep import (
+    KINDS,
+    SCALARS,
+    Stopping,
+    check_sweep,
+    contradictions,
+    holds,
+    read_sweep,
+)
 from genbench.sweep.distributions import to_distribution
 from genbench.train import train
 
 GOOD = {
-    "program": "vae.py",
+    "program": str(ROOT / "experiments" / "vae.py"),
     "method": "bayes",
     "metric": {"name": "val/elbo", "goal": "maximize"},
     "parameters": {"latent_dim": {"values": [2, 4]}},
@@ -175,6 +183,8 @@ def test_both_tools_draw_with_the_same_density(name):
         ({"min": 0, "max": "1e-4"}, "'1e-4' is text to YAML; write 0.0001"),
         ({"values": []}, "values: must be a list with at least one value"),
         ({"values": [1, "1e-3"]}, "'1e-3' is text to YAML; write 0.001"),
+        ({"values": ["1e-12"]}, "'1e-12' is text to YAML; write 0.000000000001"),
+        ({"values": ["3"]}, "'3' is text to YAML; write 3"),
         ({"values": [[1], [2]]}, "values: must be scalars"),
         ({"min": 1}, "needs value, values, or min and max"),
         ({"distribution": "uniform", "min": 1}, "needs max"),
@@ -384,7 +394,7 @@ def test_true_exponents_are_let_through(tmp_path):
 )
 def test_a_gans_metric_is_one_that_it_logs(tmp_path, parameters, name, message):
     content = {
-        "program": "gan.py",
+        "program": str(ROOT / "experiments" / "gan.py"),
         "method": "random",
         "metric": {"name": name},
         "parameters": {"width": {"values": [8, 16]}} | parameters,
@@ -439,6 +449,109 @@ def test_a_continuous_parameter_has_no_grid(tmp_path):
 )
 def test_early_termination_is_read_in_both_forms(tmp_path, entry, expected):
     assert read_sweep(write(tmp_path, GOOD | {"early_terminate": entry})).stopping == expected
+
+
+def gan(parameters, **more):
+    """A GAN's sweep file, by a loss that every run logs."""
+    content = {"program": str(ROOT / "experiments" / "gan.py"), "method": "random"}
+    return content | {"metric": {"name": "val/loss_d"}, "parameters": parameters} | more
+
+
+def test_a_value_is_checked_beside_the_others_not_beside_the_defaults(tmp_path):
+    policies = {"diffaugment": {"values": ["color", "color,translation"]}}
+    steered = policies | {"ada_target": {"value": 0.5}}
+    assert check_sweep(write(tmp_path, gan(steered))) == []
+    steered["diffaugment"]["values"].append("")
+    (said,) = check_sweep(write(tmp_path, gan(steered)))
+    assert "ada_target=0.5 steers diffaugment: name its policies" in said
+    bound = {"importance_samples": {"values": [1, 5]}, "beta": {"min": 0.5, "max": 2.0}}
+    (said,) = check_sweep(write(tmp_path, GOOD | {"parameters": bound}))
+    assert "importance_samples=5: the bound has no separate KL" in said
+
+
+def test_a_pair_that_contradicts_itself_is_foretold_not_refused(tmp_path, script):
+    pair = {"loss": {"values": ["bce", "hinge"]}, "label_smoothing": {"values": [0.0, 0.1]}}
+    path = write(tmp_path, gan(pair))
+    sweep = read_sweep(path)
+    refused, why = contradictions(sweep.kind, sweep.space, sweep.held)
+    assert 10 < refused < 40  # a quarter of all draws
+    assert why == "label_smoothing=0.1 needs loss=bce"
+    done = script("genbench", "sweep", "check", str(path))
+    assert f"of 100 draws {refused} will be failed trials, such as {why}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"lr": {"value": -1}}, "lr=-1.0: must be above 0"),
+        ({"data": {"value": "mnsit"}}, "data='mnsit': unknown to gan; choose one of synthetic-art"),
+        ({"image_size": {"value": 60}}, "image_size=60: must be a power of two"),
+        ({"data": {"value": "folder"}}, "data=folder: name the folder of pictures"),
+    ],
+)
+def test_a_fixed_value_that_cannot_be_is_named_at_its_line(tmp_path, entry, line):
+    path = write(tmp_path, gan({"width": {"values": [8, 16]}} | entry))
+    (said,) = check_sweep(path)
+    number = next(
+        i for i, text in enumerate(path.read_text().splitlines(), 1) if next(iter(entry)) in text
+    )
+    assert said.startswith(f"{path}:{number}: {line}")
+
+
+def test_the_users_flags_stand_in_place_of_the_files_values(tmp_path):
+    file = gan({"width": {"values": [8, 16]}, "data": {"value": "folder"}})
+    path = write(tmp_path, file)
+    assert read_sweep(path, GANConfig, {"data_dir": "/pictures"}).fixed == {"data": "folder"}
+    file["metric"] = {"name": "val/kid_lite0_n500"}
+    file["parameters"] |= {"data": {"value": "synthetic-art"}, "held_out": {"value": 100}}
+    path = write(tmp_path, file)
+    with pytest.raises(UserError, match="of synthetic-art it is val/kid_lite0_n100"):
+        read_sweep(path, GANConfig)
+    assert read_sweep(path, GANConfig, {"data": "abstract-art"})
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("python", "must be a list"),
+        (["python", "--x=${args}"], "${args} must be a part of its own"),
+        (["python", "${program}"], 'the parameters are not passed on; add "${args}"'),
+        (["python", "${args}", "--epochs=many"], "command: --epochs=many: invalid literal"),
+        (["python", "${args}", "--epochs", "0"], "command: --epochs=0: epochs=0: must be at least"),
+        (["python", "${args}", "--test=yes"], "--test=yes: write True or False"),
+        (["python", "${args}", "--width=4"], "width: the command has --width too; delete one"),
+    ],
+)
+def test_a_command_that_would_not_do_is_refused(tmp_path, command, message):
+    path = write(tmp_path, gan({"width": {"values": [8, 16]}}, command=command))
+    assert any(message in said for said in check_sweep(path))
+
+
+def test_the_commands_own_flags_are_part_of_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.setenv("PICTURES", "/pictures")
+    command = ["python", "x.py", "${args}", "--data_dir=${envvar:PICTURES}", "--epochs", "3"]
+    parameters = {"width": {"values": [8, 16]}, "data": {"value": "folder"}}
+    path = write(tmp_path, gan(parameters, command=[*command, "--spectral_norm=True", "-v"]))
+    sweep = read_sweep(path)
+    assert sweep.flags == {"data_dir": "/pictures", "epochs": 3, "spectral_norm": True}
+    assert sweep.held == {"data": "folder", **sweep.flags}
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path):
+    content = GOOD | {"program": "elsewhere/vae.py"}
+    (said,) = check_sweep(write(tmp_path, content))
+    assert "program: there is no elsewhere/vae.py here or around" in said
+    assert read_sweep(write(tmp_path, content), VAEConfig)  # which starts no program
+
+
+def test_a_program_is_found_from_here_and_around_the_file(tmp_path, monkeypatch):
+    for folder in ("experiments", "sweeps"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "experiments" / "vae.py").touch()
+    path = write(tmp_path / "sweeps", GOOD | {"program": "experiments/vae.py"})
+    assert read_sweep(path).program == "experiments/vae.py"  # of the folder of the tests
+    monkeypatch.chdir(tmp_path / "sweeps")
+    assert read_sweep(path).program == str(tmp_path / "experiments" / "vae.py")
 
 
 def test_the_gans_sweep_varies_what_matters_around_its_defaults():

@@ -14,13 +14,14 @@ import optuna
 import psycopg
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, torn_mnist
 from wandb_server import wait_for
 
 from genbench import UserError
+from genbench import search as search_module
 from genbench.config import SearchConfig
 from genbench.records import read_runs, read_studies
-from genbench.search import Search, study
+from genbench.search import Search, proposals, study
 from genbench.sweep import read_sweep
 
 SMALL = {"depth": {"value": 1}, "width": {"value": 16}, "epochs": {"value": 1}}
@@ -59,8 +60,9 @@ def test_two_workers_share_a_grid_without_running_a_point_twice(tmp_path):
 
 def test_what_a_worker_finds_wrong_ends_the_search_in_one_line(tmp_path):
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
-    search = open_search(path, tmp_path / "runs", workers=2, data="mnsit")
-    with pytest.raises(UserError, match="data='mnsit': unknown"):
+    folder = str(torn_mnist(tmp_path))
+    search = open_search(path, tmp_path / "runs", workers=2, data="mnist", data_dir=folder)
+    with pytest.raises(UserError, match="train-images-idx3-ubyte: truncated"):
         search.run()
 
 
@@ -70,8 +72,113 @@ def test_the_grid_is_enqueued_once_and_completed_if_its_maker_died(tmp_path):
     again = open_search(path, tmp_path / "runs")
     assert len(again.study.trials) == 3
     first.study.enqueue_trial({"latent_dim": 2})
-    study.enqueue_grid(first.study, first.sweep.space)
+    proposals.enqueue_grid(first.study, first.sweep.space)
     assert len(first.study.trials) == 4  # nothing more: every point is there
+
+
+def test_a_grid_that_its_maker_did_not_finish_is_completed(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "PATIENCE", 1)
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3, 4]}})
+    name = open_search(path, tmp_path / "elsewhere").name
+    (tmp_path / "runs").mkdir()
+    half = optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/runs/optuna.db", study_name=name, direction="maximize"
+    )
+    half.enqueue_trial({"latent_dim": 3})
+    search = open_search(path, tmp_path / "runs")
+    assert [study.point(t)["latent_dim"] for t in search.study.trials] == [3, 2, 4]
+    assert study.READY in search.study.user_attrs
+
+
+def test_a_point_that_stands_twice_in_the_queue_is_run_once(tmp_path):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
+    search = open_search(path, tmp_path / "runs", trials=6)
+    search.study.enqueue_trial({"latent_dim": 2})
+    search.run()
+    (record,) = read_studies(tmp_path / "runs")
+    assert [t["params"]["latent_dim"] for t in record["trials"]] == [2, 3]
+    assert states(record) == {"COMPLETE": 2}
+    trial = study.ask(search.study, search.sweep.space)  # the sampler's: the queue is empty
+    assert proposals.taken(search.study, trial)
+
+
+def test_a_grid_too_large_to_be_tried_is_refused_at_once(tmp_path):
+    values = {"values": list(range(1, 102))}
+    path = write_sweep(tmp_path, {"latent_dim": values, "kl_warmup": values})
+    with pytest.raises(UserError, match=r"grid has 10,201 points, at most 10,000 .* write random"):
+        open_search(path, tmp_path / "runs")
+
+
+def test_a_grid_goes_on_after_ctrl_c(tmp_path, monkeypatch):
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3, 4]}})
+    real, calls = search_module.train, []
+
+    def train(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **more)
+
+    monkeypatch.setattr(search_module, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        open_search(path, tmp_path / "runs").run()
+    again = open_search(path, tmp_path / "runs", trials=9)
+    again.run()
+    done = [t.params["latent_dim"] for t in again.completed()]
+    assert sorted(done) == [2, 3, 4]
+    assert len(again.study.trials) == 4
+
+
+def test_another_method_is_another_study(tmp_path):
+    parameters = {"latent_dim": {"values": [2, 3]}}
+    grid = open_search(write_sweep(tmp_path, parameters), tmp_path / "runs")
+    drawn = open_search(write_sweep(tmp_path, parameters, method="random"), tmp_path / "runs")
+    assert grid.name != drawn.name
+    assert len(drawn.study.trials) == 0
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_who_is_done_first_leaves_the_rest_to_the_living_and_takes_it_from_the_dead(
+    tmp_path, monkeypatch, alive
+):
+    monkeypatch.setattr(study, "HEARTBEAT", 1)
+    monkeypatch.setattr(study, "GRACE", 2)
+    path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
+    search = open_search(path, tmp_path / "runs", trials=5)
+    other = study.ask(search.study, search.sweep.space)
+    with study.heartbeat(search.study, other):
+        search.run()
+        assert len(search.completed()) == 1
+        if alive:
+            assert search.elsewhere() == 1
+            assert search.study.trials[other.number].state.name == "RUNNING"
+    if not alive:
+        assert search.elsewhere() == 0
+        done = [t.params["latent_dim"] for t in search.completed()]
+        assert sorted(done) == [2, 3]
+
+
+def test_ctrl_c_while_the_workers_start_is_no_traceback(tmp_path):
+    path = slow_sweep(tmp_path)
+    command = ["genbench", "sweep", str(path), "--count=4", "--workers=2"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    assert wait_for(
+        lambda: len(children.read_text().split()) >= 3, 60
+    )  # with multiprocessing's own
+    time.sleep(0.3)  # amid their imports
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert "the same command again goes on with this study" in out
 
 
 def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkeypatch):
@@ -162,8 +269,14 @@ def postgres_bin():
 
 
 @pytest.fixture
-def postgres(tmp_path):
+def postgres(postgres_server):
     """The URL of a database of a PostgreSQL server that runs for this test."""
+    return postgres_server[0]
+
+
+@pytest.fixture
+def postgres_server():
+    """Such a database's URL, and the server's process."""
     programs = postgres_bin()
     if programs is None:
         pytest.skip("no PostgreSQL on this machine")
@@ -186,7 +299,7 @@ def postgres(tmp_path):
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL, **user)
     try:
         assert wait_for(answers)
-        yield url
+        yield url, server
     finally:
         server.send_signal(signal.SIGINT)  # a shutdown that waits for no client
         server.wait(20)
@@ -211,6 +324,26 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
     (record,) = read_studies(tmp_path / "runs")
     check_nothing_was_lost(record, log.read_text())
     assert len(load(record["name"], postgres)) == len(record["trials"])
+
+
+def test_a_database_that_goes_away_ends_the_search_in_one_line(tmp_path, postgres_server):
+    url, server = postgres_server
+    script = str(ROOT / "experiments" / "optuna_vae.py")
+    command = [sys.executable, script, f"--sweep={slow_sweep(tmp_path)}", "--wandb=disabled"]
+    process = subprocess.Popen(
+        [*command, f"--storage={url}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert wait_for(lambda: running_trials(tmp_path / "runs"), 90)
+        server.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 2, said
+    assert "error: storage: the study's database fails (" in said
+    assert "Traceback" not in said
+    (run,) = read_runs(tmp_path / "runs")
+    assert run.summary["status"] == "failed"
 
 
 def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):

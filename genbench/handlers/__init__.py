@@ -18,6 +18,7 @@ from genbench.handlers.scores import (
     real_features,
     sample_features,
     val_distances,
+    val_features,
 )
 from genbench.handlers.training import (
     EVAL_BATCH,
@@ -30,6 +31,7 @@ from genbench.handlers.training import (
     attach_training_log,
     attach_validation,
     check_finite,
+    check_logged,
     progress_bar,
     signals_between_steps,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "attach_training_log",
     "attach_validation",
     "check_finite",
+    "check_logged",
     "distances",
     "feature_cache",
     "framed",
@@ -63,4 +66,5 @@ __all__ = [
     "to_grid",
     "to_uint8",
     "val_distances",
+    "val_features",
 ]

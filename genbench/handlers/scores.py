@@ -47,13 +47,21 @@ def feature_cache() -> Cache:
     return Cache(cache_folder() / "features")
 
 
+def val_features(config: Config, data: Data) -> np.ndarray | None:
+    """The real features of the scores while training; None if these are off or pictures too few."""
+    val = data.splits["val"]
+    index = val.spread(config.eval_images)
+    if not config.eval_every or len(index) < FEWEST:
+        return None
+    return real_features(data, "val", index)
+
+
 def val_distances(recipe: Recipe, state: State, config: Config, data: Data) -> dict[str, float]:
-    """The distances of the scores while training; none if they are off or pictures too few."""
-    n = min(config.eval_images, len(data.splits["val"]))
-    if not config.eval_every or n < FEWEST:
+    """The distances of the scores while training, if there are any."""
+    reference = val_features(config, data)
+    if reference is None:
         return {}
-    reference = real_features(data, "val", data.splits["val"].spread(n))
-    return distances(sample_features(recipe, state, config, n, EVAL_SEED), reference)
+    return distances(sample_features(recipe, state, config, len(reference), EVAL_SEED), reference)
 
 
 def attach_scores(

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from genbench import UserError
 from genbench.data import Batches, Split
 from genbench.engines import Means
+from genbench.metrics.extractors import LITE0
 from genbench.models import State
 from genbench.run import Run
 
@@ -236,6 +237,18 @@ def signals_between_steps(trainer: Engine) -> Iterator[None]:
 def over(trainer: Engine) -> bool:
     """Whether this epoch is the last."""
     return bool(trainer.should_terminate) or trainer.state.epoch == trainer.state.max_epochs
+
+
+def check_logged(metric: str, n: int) -> None:
+    """Refuse a distance of another number of pictures than the n that this training scores.
+
+    Args:
+        metric: Of the search, `kid_lite0_n500`; other scalars pass.
+        n: `eval_images`, or the validation pictures if they are fewer.
+    """
+    stem, _, count = metric.rpartition("_n")
+    if stem.endswith(LITE0) and count != str(n):
+        raise UserError(f"metric: val/{metric} is never logged; here it is val/{stem}_n{n}")
 
 
 def attach_pruning(

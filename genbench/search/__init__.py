@@ -1,7 +1,7 @@
 """Optuna studies over a sweep file's space, and the final trainings of their winner."""
 
 import dataclasses
-import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.handlers import Diverged
-from genbench.records import finished
+from genbench.records import finished, read_run
 from genbench.run import first_line, git, say, writable, write_json
+from genbench.search import proposals
 from genbench.search import study as studies
 from genbench.search.launch import launch
+from genbench.search.record import show_params, study_name, to_record
 from genbench.sweep import Sweep, holds
+from genbench.sweep.distributions import extremes
 from genbench.train import train
 
 FINAL_SEEDS = 3
@@ -55,7 +58,10 @@ class Search:
         if o.pareto and size != "seconds" and size not in sweep.space:
             raise UserError(f"pareto: {sweep.path} does not vary {size}")
         self.objectives = [sweep.metric] + ([size] if o.pareto else [])
-        self.base = self.make_config({}, seed=0 if self.launched else o.seed)
+        inside = sweep.flags.get("runs_dir", o.runs_dir)
+        if self.launched and inside != o.runs_dir:
+            raise UserError(f"command: has --runs_dir={inside}; give genbench sweep the same")
+        self.base = self._base()
         self.name = study_name(self.base, sweep, o.pareto)
         folder = Path(o.runs_dir) / "studies"
         self.file = folder / f"{self.name}.json"
@@ -68,11 +74,26 @@ class Search:
         # A sampler seeded alike proposes the same points again when a study goes on.
         done = len(self.study.get_trials(deepcopy=False))
         seed = (o.seed * 100_003 + done) % 2**32
-        self.study.sampler = studies.make_sampler(
+        self.study.sampler = proposals.make_sampler(
             sweep.method, seed, self.crowded or bool(o.storage)
         )
-        self.study.pruner = studies.make_pruner(None if o.pareto else sweep.stopping)
+        self.study.pruner = proposals.make_pruner(None if o.pareto else sweep.stopping)
         self._begun = time.monotonic()
+
+    def _base(self) -> Config:
+        """The model's defaults; where they contradict the file, the first point that does not."""
+        seed = 0 if self.launched else self.options.seed
+        space = self.sweep.space
+        ends = itertools.product(*(extremes(distribution) for distribution in space.values()))
+        points = (dict(zip(space, values, strict=True)) for values in ends)
+        first: UserError | None = None
+        for params in itertools.chain([{}], itertools.islice(points, 10_000)):
+            try:
+                return self.make_config(params, seed=seed)
+            except UserError as error:
+                first = first or error
+        assert first
+        raise first
 
     def _enqueue(self, study: optuna.Study) -> None:
         """What is tried first: the whole grid, else the model's defaults.
@@ -80,10 +101,12 @@ class Search:
         With the defaults tried, the best is never worse than they.
         """
         if self.sweep.method == "grid":
-            studies.enqueue_grid(study, self.sweep.space)  # type: ignore[arg-type]
+            proposals.enqueue_grid(study, self.sweep.space)  # type: ignore[arg-type]
             return
         defaults = {name: getattr(self.base, name) for name in self.sweep.space}
-        if all(holds(d, defaults[name]) for name, d in self.sweep.space.items()):
+        if defaults == {name: getattr(self.kind(), name) for name in defaults} and all(
+            holds(d, defaults[name]) for name, d in self.sweep.space.items()
+        ):
             study.enqueue_trial(defaults, user_attrs={"defaults": True}, skip_if_exists=True)
 
     def _retry_failed(self) -> None:
@@ -101,16 +124,15 @@ class Search:
     def make_config(self, params: dict[str, Any], **more: Any) -> Config:
         """The configuration of a trial: the defaults, the file's constants, `params`, the flags."""
         o = self.options
-        flags = {"data": o.data, "data_dir": o.data_dir, "epochs": o.epochs}
-        given = {name: value for name, value in flags.items() if value}
         runtime = {"device": o.device, "wandb": o.wandb, "runs_dir": o.runs_dir}
-        return self.kind(**self.sweep.fixed | params | given | runtime | more)
+        return self.kind(**self.sweep.held | params | o.given | runtime | more)
 
+    @studies.reachable()
     def run(self) -> None:
         """Add `options.trials` trials; a failed one is recorded and does not end the study.
 
         Raises:
-            UserError: What makes every trial fail.
+            UserError: What makes every trial fail, or the database is gone.
             KeyboardInterrupt: Ctrl-C, after the study was written.
         """
         todo = self._todo()
@@ -128,14 +150,17 @@ class Search:
 
     def _todo(self) -> int:
         """How many trials to add: as many as asked for, within the file's run_cap."""
-        asked, cap = self.options.trials, self.sweep.run_cap
-        done = len(self.study.get_trials(deepcopy=False, states=_ENDED))
+        asked, cap, done = self.options.trials, self.sweep.run_cap, self._begun_trials(_ENDED)
         if done:
             say(f"{self.name}: {done} trials so far, adding {asked}")
         todo = asked if cap is None else min(asked, max(0, cap - done))
         if todo < asked:
             say(f"{self.name}: run_cap {cap} leaves {todo} trials to run")
         return todo
+
+    def _begun_trials(self, states: tuple[TrialState, ...]) -> int:
+        trials = self.study.get_trials(deepcopy=False, states=states)
+        return sum(studies.REPEATS not in trial.user_attrs for trial in trials)
 
     def goes_on(self, done: int) -> bool:
         """Whether another trial may start after `done`; if not, the reason is said."""
@@ -144,6 +169,10 @@ class Search:
             say(f"{self.name}: {o.timeout:g} s are over after {done} trials; run again for more")
             return False
         studies.fail_stale(self.study)
+        cap = self.sweep.run_cap  # counts the trials of all machines
+        if cap is not None and self._begun_trials((*_ENDED, TrialState.RUNNING)) >= cap:
+            say(f"{self.name}: run_cap {cap} is reached")
+            return False
         if self.sweep.method == "grid" and not self._waiting():
             say(f"{self.name}: every point of the grid is tried or being tried")
             return False
@@ -164,6 +193,7 @@ class Search:
         sign = 1 if self.sweep.goal == "maximize" else -1
         return any(sign * value >= sign * target for value in values)
 
+    @studies.reachable()
     def elsewhere(self) -> int:
         """How many trials other processes were running when this search was done with its own.
 
@@ -191,6 +221,7 @@ class Search:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial.number for trial in running]
 
+    @studies.reachable()
     def run_trial(self, title: str, told: Callable[[int], None] = lambda number: None) -> None:
         """Run the next trial.
 
@@ -200,30 +231,40 @@ class Search:
         """
         trial = studies.ask(self.study, self.sweep.space)
         told(trial.number)
+        if self.sweep.method == "grid" and proposals.taken(self.study, trial):
+            studies.end(self.study, trial, TrialState.FAIL, None, {studies.REPEATS: True})
+            return
         state, values = TrialState.FAIL, None
+        notes: dict[str, Any] = {}
         start = time.monotonic()
         try:
             with studies.heartbeat(self.study, trial):
-                values = self._values(trial, title, start)
+                values = self._values(trial, title)
             state = TrialState.COMPLETE
         except (optuna.TrialPruned, Diverged) as ended:
-            state = TrialState.PRUNED
-            trial.set_user_attr("pruned", str(ended))
-        except (UserError, KeyboardInterrupt, SystemExit):
+            state, notes = TrialState.PRUNED, {"pruned": str(ended)}
+        except (UserError, StorageInternalError, KeyboardInterrupt, SystemExit):
             raise
+        except UpdateFinishedTrialError:
+            notes = {"error": _TAKEN}
         except Exception as error:
-            trial.set_user_attr("error", f"{type(error).__name__}: {first_line(error)}")
+            notes = {"error": f"{type(error).__name__}: {first_line(error)}"}
         finally:
-            trial.set_user_attr("seconds", round(time.monotonic() - start, 2))
-            self.study.tell(trial, values, state=state, skip_if_finished=True)
+            notes["seconds"] = round(time.monotonic() - start, 2)
+            ours = studies.end(self.study, trial, state, values, notes)
             self.write()
-        self._say_trial(title, self._frozen(trial))
+        if not ours:
+            state, values, notes = TrialState.FAIL, None, {"error": _TAKEN}
+        self._say_trial(title, trial, state, values, notes)
 
-    def _values(self, trial: optuna.Trial, title: str, start: float) -> list[float]:
+    def _values(self, trial: optuna.Trial, title: str) -> list[float]:
         """Train as the trial says; its objectives."""
-        config = self.make_config(trial.params, seed=self.options.seed, group=self.name, save=False)
-        if self.sweep.method == "grid" and not studies.was_enqueued(self._frozen(trial)):
-            raise optuna.TrialPruned("another process took the grid's last point")
+        try:
+            config = self.make_config(
+                trial.params, seed=self.options.seed, group=self.name, save=False
+            )
+        except UserError as error:  # the flags and the file are good: two drawn values are not
+            raise ValueError(str(error)) from error
         if self.launched:
             scores = launch(self.sweep, trial, self.name, self.options.runs_dir, config.epochs)
         else:
@@ -235,19 +276,25 @@ class Search:
             raise UserError(f"metric: {self.sweep.metric} is never logged; known: {known}")
         values = [scores[self.sweep.metric]]
         if self.options.pareto:
-            sizes = {"seconds": time.monotonic() - start} | trial.params
+            record = read_run(Path(self.options.runs_dir) / trial.user_attrs["run"])
+            assert record
+            sizes = {"seconds": record.summary["seconds"]} | trial.params
             values.append(float(sizes[self.objectives[1]]))
         return values
 
-    def _frozen(self, trial: optuna.Trial) -> optuna.trial.FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[trial.number]
-
-    def _say_trial(self, title: str, trial: optuna.trial.FrozenTrial) -> None:
-        outcome = trial.state.name.lower()
-        if trial.state == TrialState.COMPLETE:
-            outcome = f"{self.sweep.metric} {trial.values[0]:.5g}"
-        elif trial.state == TrialState.FAIL:
-            outcome = f"failed: {trial.user_attrs.get('error')}"
+    def _say_trial(
+        self,
+        title: str,
+        trial: optuna.Trial,
+        state: TrialState,
+        values: list[float] | None,
+        notes: dict[str, Any],
+    ) -> None:
+        outcome = state.name.lower()
+        if values:
+            outcome = f"{self.sweep.metric} {values[0]:.5g}"
+        elif state == TrialState.FAIL:
+            outcome = f"failed: {notes.get('error')}"
         print(f"{title}: {outcome}  ({show_params(trial.params)})", flush=True)
 
     def completed(self) -> list[optuna.trial.FrozenTrial]:
@@ -298,57 +345,17 @@ class Search:
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
-        trials = self.study.get_trials(deepcopy=False)
-        best: dict[str, Any] = {"best": None, "final_key": None}
-        if self.completed():
-            best = {"best": self.best().number, "final_key": self.final_config(0).experiment}
-        record = {
-            "name": self.name,
-            "model": self.kind.model,
-            "data": self.base.data,
-            "epochs": self.base.epochs,
-            "objectives": self.objectives,
-            "directions": [direction.name.lower() for direction in self.study.directions],
-            "space": {k: distribution_to_json(d) for k, d in self.sweep.space.items()},
-            "base": dataclasses.asdict(self.base),
-            **best,
-            "trials": [_describe(trial) for trial in trials],
-        }
-        write_json(self.file, record)
+        write_json(self.file, to_record(self))
 
 
+_TAKEN = (
+    f"no sign of life for {studies.GRACE} s (was the machine asleep?): another process took it "
+    "for dead and runs it again"
+)
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "state": trial.state.name,
-        "values": trial.values,
-        "params": trial.params,
-        "intermediate": trial.intermediate_values,
-        **trial.user_attrs,
-    }
 
 
 def _unit(values: list[float]) -> list[float]:
     """Scaled to [0, 1]."""
     low, high = min(values), max(values)
     return [(value - low) / (high - low) if high > low else 0.0 for value in values]
-
-
-def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
-    """The study's name, with a hash of all that its scores depend on: space, data, budget."""
-    space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
-    flags = [part for part in sweep.command if part.startswith("--")]
-    parts = [base.key(), space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
-
-
-def show_params(params: dict[str, Any]) -> str:
-    """Hyper-parameters on one line."""
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in params.items()
-    )

@@ -7,6 +7,7 @@ where early termination says so it is sent SIGTERM.
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import yaml
 
 from genbench import UserError
 from genbench.config import GANConfig
+from genbench.handlers import check_logged
 from genbench.metrics.stability import hopeless
 from genbench.records import Record, read_run
 from genbench.run import LOCAL
@@ -65,7 +67,7 @@ def launch(
     with _process(command, variables) as process:
         while process.poll() is None and not why:
             time.sleep(POLL)
-            record = record or _find(folder, before, run_id)
+            record = record or _begun(sweep, folder, before, run_id)
             if record:
                 rows = record.metrics()
                 before_now, told = told, _report(sweep, trial, rows, told)
@@ -110,11 +112,15 @@ def environment(sweep: Sweep, study: str, run_id: str, parameters: Path) -> dict
 
 @contextmanager
 def _process(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """The program; whatever happens in the block, it has ended after it."""
-    try:
-        process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        raise UserError(f"command: {command[0]} cannot be started ({error.strerror})") from error
+    """The program; whatever happens in the block, it has ended after it.
+
+    Where util-linux is there, the program is also told to stop if this process is killed with -9.
+    """
+    if not shutil.which(command[0], path=variables["PATH"]):
+        raise UserError(f"command: {command[0]} cannot be started; is it installed?")
+    if setpriv := shutil.which("setpriv"):
+        command = [setpriv, "--pdeathsig", "INT", *command]
+    process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)
     try:
         yield process
     except BaseException:  # Ctrl-C, which a terminal sends to the program too
@@ -129,6 +135,19 @@ def _process(command: list[str], variables: dict[str, str]) -> Iterator[subproce
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record | None:
+    """The run's record, once it is there.
+
+    Raises:
+        UserError: It will not have the sweep's metric.
+    """
+    record = _find(folder, before, run_id)
+    if record and "val" in record.about.get("images", {}):
+        n = min(record.config["eval_images"], record.about["images"]["val"])
+        check_logged(sweep.metric.removeprefix("val/"), n)
+    return record
 
 
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:

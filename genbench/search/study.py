@@ -1,8 +1,6 @@
-"""Optuna's study of a search: its storage, what it tries first, who proposes and who prunes."""
+"""Optuna's study of a search: its storage, and trials whose processes live or die."""
 
-import itertools
-import os
-import platform
+import datetime
 import threading
 import time
 import warnings
@@ -11,19 +9,26 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import (
+    DuplicatedStudyError,
+    ExperimentalWarning,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
 from genbench.run import first_line, masked
-from genbench.sweep import Stopping
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without one after which its process is taken for dead
-RETRIED = "retry_of"  # user attribute of the second try of a trial whose process died
-READY = "ready"  # user attribute of a study whose first trials are all enqueued
+PATIENCE = 30  # seconds without a new trial after which who makes a study is taken for dead
+# User attributes.
+RETRIED = "retry_of"  # of the second try of a trial whose process died
+REPEATS = "repeats"  # of a trial that was not run: another one has its point of the grid
+BEATS = "beats"  # of a trial that has given a first sign of life
+READY = "ready"  # of a study whose first trials are all enqueued
 
 
 def open_study(
@@ -44,12 +49,12 @@ def open_study(
             study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         except DuplicatedStudyError:
             study = optuna.load_study(storage=storage, study_name=name)
-            deadline = time.monotonic() + 30
-            while READY not in study.user_attrs and time.monotonic() < deadline:
-                time.sleep(0.1)
+            _wait_for_maker(study)
         if READY not in study.user_attrs:
             prepare(study)
             study.set_user_attr(READY, True)
+    except UserError:
+        raise
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
         hint = ""
         if isinstance(error, ImportError):
@@ -59,9 +64,34 @@ def open_study(
     return study
 
 
+def _wait_for_maker(study: optuna.Study) -> None:
+    """Wait until the study is ready, or whoever makes it adds no trial any more."""
+    there, deadline = 0, time.monotonic() + PATIENCE
+    while READY not in study.user_attrs and time.monotonic() < deadline:
+        time.sleep(0.1)
+        now = len(study.get_trials(deepcopy=False))
+        if now > there:
+            there, deadline = now, time.monotonic() + PATIENCE
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn the failure of a study's database, while it is in use, into a `UserError`."""
+    try:
+        yield
+    except StorageInternalError as error:
+        why = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        raise UserError(
+            f"storage: the study's database fails ({masked(why)}); "
+            "what is done is kept, and the same command goes on with it"
+        ) from error
+
+
 def _open_storage(url: str) -> RDBStorage:
     """The storage; again where another process is just making its tables."""
-    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    options: dict[str, Any] = {"pool_pre_ping": True}  # a server that was restarted is found again
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 60}}
     if url.startswith("postgresql://"):  # SQLAlchemy's driver for it depends on its version
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     for attempt in range(5):
@@ -97,6 +127,11 @@ def fail_stale(study: optuna.Study) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        assert trial.datetime_start
+        age = datetime.datetime.now() - trial.datetime_start
+        if BEATS not in trial.user_attrs and age.total_seconds() > GRACE:
+            give_up(study, trial.number)  # killed before its first sign of life
 
 
 def ask(study: optuna.Study, space: dict[str, Any]) -> optuna.Trial:
@@ -106,8 +141,29 @@ def ask(study: optuna.Study, space: dict[str, Any]) -> optuna.Trial:
         warnings.simplefilter("ignore", UserWarning)
         trial = study.ask(space)
     storage: Any = study._storage
-    storage.record_heartbeat(trial._trial_id)  # at once: without one nobody would miss it
+    storage.record_heartbeat(trial._trial_id)  # at once: Optuna misses no trial without one
+    trial.set_user_attr(BEATS, True)
     return trial
+
+
+def end(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    state: TrialState,
+    values: list[float] | None,
+    notes: dict[str, Any],
+) -> bool:
+    """Tell the study how a trial of ours ended.
+
+    Returns:
+        Whether it was ours to the end: not if another process has taken ours for dead, as when the
+        machine was suspended; the trial is run again then.
+    """
+    with suppress(UpdateFinishedTrialError):
+        for name, value in notes.items():
+            trial.set_user_attr(name, value)
+        study.tell(trial, values, state=state, skip_if_finished=True)
+    return study.get_trials(deepcopy=False)[trial.number].state == state
 
 
 def give_up(study: optuna.Study, number: int) -> bool:
@@ -119,8 +175,10 @@ def give_up(study: optuna.Study, number: int) -> bool:
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state != TrialState.RUNNING:
         return False
-    study.tell(number, state=TrialState.FAIL)
-    return _retry(study, trial)
+    with suppress(UpdateFinishedTrialError, ValueError):  # another process was faster
+        study.tell(number, state=TrialState.FAIL)
+        return _retry(study, trial)
+    return False
 
 
 @contextmanager
@@ -145,55 +203,6 @@ def heartbeat(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
         thread.join()
 
 
-def grid(space: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of the choices."""
-    choices = [distribution.choices for distribution in space.values()]
-    return [dict(zip(space, point, strict=True)) for point in itertools.product(*choices)]
-
-
-def enqueue_grid(study: optuna.Study, space: dict[str, CategoricalDistribution]) -> None:
-    """Enqueue every point of the grid; one that is there already is left out."""
-    there = [point(trial) for trial in study.get_trials(deepcopy=False)]
-    for one in grid(space):
-        if one not in there:
-            study.enqueue_trial(one)
-
-
 def point(trial: FrozenTrial) -> dict[str, Any]:
     """The parameters of a trial, also before it runs."""
     return trial.params or trial.system_attrs.get("fixed_params", {})
-
-
-def was_enqueued(trial: FrozenTrial) -> bool:
-    """Whether its point was given, not proposed by the sampler."""
-    return "fixed_params" in trial.system_attrs
-
-
-def make_sampler(method: str, seed: int, crowded: bool = False) -> optuna.samplers.BaseSampler:
-    """TPE for `bayes` (Bergstra et al. 2011), else uniform random.
-
-    Args:
-        method: Of the sweep.
-        seed: The same seed proposes the same points.
-        crowded: Others propose at the same time: keep away from what they are trying, and do not
-            repeat their random numbers.
-    """
-    if crowded:
-        seed = hash((seed, platform.node(), os.getpid())) % 2**32
-    if method == "bayes":
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, constant_liar=crowded)
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def make_pruner(stopping: Stopping | None) -> optuna.pruners.BasePruner:
-    """`early_terminate` as a pruner.
-
-    hyperband is asynchronous successive halving (Li et al. 2020), as in W&B.
-    """
-    if stopping is None:
-        return optuna.pruners.NopPruner()
-    if stopping.type == "median":
-        return optuna.pruners.MedianPruner(n_warmup_steps=stopping.min_iter)
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=stopping.min_iter, reduction_factor=stopping.eta
-    )

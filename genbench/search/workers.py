@@ -121,8 +121,13 @@ def _start(search: "Search", index: int, n: int) -> Worker:
     process = context.Process(
         target=_work, args=(search.sweep, options, search.launched, theirs), daemon=True
     )
-    with _share_of_cores(index, n):
-        process.start()
+    # a worker that is still importing must not answer Ctrl-C by a traceback: `_stop` ends it
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _share_of_cores(index, n):
+            process.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
     theirs.close()
     return Worker(process, ours, index)
 
@@ -164,6 +169,7 @@ def _work(sweep: Any, options: Any, launched: bool, wire: Connection) -> None:
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         search = Search(sweep, options, launched, crowded=True)
         while True:
             wire.send(("ready", None))

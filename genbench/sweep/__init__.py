@@ -1,20 +1,21 @@
 """W&B sweep files, read as Optuna search spaces: one file, one meaning, two tools."""
 
-import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 
 from genbench import UserError
 from genbench.config import AEConfig, Config, GANConfig, VAEConfig
-from genbench.sweep.distributions import extremes, holds, known, to_distribution
+from genbench.sweep.command import check_command, constant_flags, find_program
+from genbench.sweep.distributions import holds, known
 from genbench.sweep.lines import Sheet, read_sheet
+from genbench.sweep.metric import SCALARS, read_metric
+from genbench.sweep.parameters import contradictions, read_parameters, refuse_contradictions
 
-__all__ = ["KINDS", "Sweep", "check_sweep", "holds", "read_sweep"]
+__all__ = ["KINDS", "SCALARS", "Sweep", "check_sweep", "contradictions", "holds", "read_sweep"]
 
 KINDS: dict[str, type[Config]] = {kind.model: kind for kind in (AEConfig, VAEConfig, GANConfig)}
 TOP_KEYS = {
@@ -22,23 +23,6 @@ TOP_KEYS = {
     *("early_terminate", "run_cap", "project", "entity"),
 }
 METHODS = ("bayes", "random", "grid")
-# What the search's own flags set, and what would change the meaning of the score.
-FROM_FLAGS = Config.RUNTIME - {"data_dir"} | {"seed", "test"}
-MEANING = {"likelihood", "binarize", "data", "data_dir", "epochs"}
-# Of W&B's agent, without those whose form experiments/*.py do not read.
-MACROS = {"env", "interpreter", "program", "args", "args_no_equals"}
-# What `val/` has after every epoch; the distances' names end in the number of pictures.
-_CODES = frozenset({"bce", "loss", "mse", "psnr", "reconstruction"})
-SCALARS = {
-    "ae": _CODES,
-    "vae": _CODES | {"elbo", "kl"},
-    "gan": frozenset(
-        {"loss_d", "loss_g", "d_real", "d_fake", "logit_real", "logit_fake", "r_t", "js_bound"}
-        | {"accuracy", "accuracy_train", "accuracy_ratio", "spread", "nearest", "histogram_kl"}
-    ),
-}
-DISTANCES = ("kid_lite0_n", "fd_lite0_n")
-FOLDERS = ("folder", "abstract-art", "propaganda-debian")  # how many pictures is not known here
 
 
 @dataclass(frozen=True)
@@ -61,6 +45,7 @@ class Sweep:
     path: str
     program: str
     command: tuple[str, ...]  # how W&B's agent starts a run; empty: its default
+    flags: dict[str, Any]  # what the command itself says of the configuration
     method: str
     metric: str  # as logged, "val/elbo"
     goal: str  # "minimize" or "maximize"
@@ -68,26 +53,37 @@ class Sweep:
     space: dict[str, BaseDistribution]
     fixed: dict[str, Any]
     stopping: Stopping | None
-    run_cap: int | None  # trials at most, over all calls
+    run_cap: int | None  # trials at most, over all calls and machines
+    project: str  # W&B's; empty: the usual one
+    entity: str
 
     @property
     def kind(self) -> type[Config]:
         """The configuration of the model that `program` trains."""
         return KINDS[Path(self.program).stem]
 
+    @property
+    def held(self) -> dict[str, Any]:
+        """All that does not vary: the fixed parameters, and the command's own flags over them."""
+        return self.fixed | self.flags
 
-def read_sweep(path: Path, kind: type[Config] | None = None) -> Sweep:
+
+def read_sweep(
+    path: Path, kind: type[Config] | None = None, given: dict[str, Any] | None = None
+) -> Sweep:
     """Read a sweep file.
 
     Args:
         path: The file.
-        kind: The configuration that it must be of; None: of any model of ours.
+        kind: The configuration that it must be of, for a search that trains in its own process;
+            None: of any model of ours, and the program must be there to be started.
+        given: What the user's own flags say in place of the file's fixed values.
 
     Raises:
         UserError: The file is missing, no YAML, or says what Optuna, W&B or the model cannot do.
     """
     sheet = read_sheet(path)
-    sweep = _read(sheet, kind)
+    sweep = _read(sheet, kind, given or {})
     if sweep:
         return sweep
     first, *more = sheet.said()
@@ -102,11 +98,11 @@ def check_sweep(path: Path) -> list[str]:
         UserError: The file is missing or no YAML.
     """
     sheet = read_sheet(path)
-    _read(sheet, None)
+    _read(sheet, None, {})
     return sheet.said()
 
 
-def _read(sheet: Sheet, kind: type[Config] | None) -> Sweep | None:
+def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> Sweep | None:
     """The sweep; None if the sheet has problems."""
     content = sheet.content
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
@@ -115,32 +111,44 @@ def _read(sheet: Sheet, kind: type[Config] | None) -> Sweep | None:
     for key in content:
         with sheet.noting(key):
             known({key: 0}, TOP_KEYS, "key")
-    program = content.get("program") or (kind and f"{kind.model}.py")
+    program = content.get("program") or (wanted and f"{wanted.model}.py")
     model = Path(str(program)).stem
-    if model not in KINDS or (kind and model != kind.model):
-        wanted = kind.model if kind else " or ".join(KINDS)
-        sheet.problem(("program",), f"program: {program} does not train {wanted}")
+    if model not in KINDS or (wanted and model != wanted.model):
+        models = wanted.model if wanted else " or ".join(KINDS)
+        sheet.problem(("program",), f"program: {program} does not train {models}")
         return None
     kind = KINDS[model]
     method = content.get("method")
     if method not in METHODS:
         sheet.problem(("method",), f"method: {method} is unknown; write {' or '.join(METHODS)}")
-    space, fixed = _parameters(sheet, kind, method == "grid")
+    command, flags = content.get("command"), {}
+    with sheet.noting("command"):
+        check_command(command)
+        flags = constant_flags(command or [], kind)
+    if not wanted:
+        with sheet.noting("program"):
+            program = find_program(str(program), command, sheet.path)
+    space, fixed = read_parameters(sheet, kind, method == "grid", flags)
+    held = fixed | flags | given
+    if space and not sheet.has("parameters", "command"):
+        refuse_contradictions(sheet, kind, space, held)
     stopping = None
     with sheet.noting("early_terminate"):
         stopping = _stopping(content.get("early_terminate"))
-    metric = _metric(sheet, kind, space, fixed)
+    metric = read_metric(sheet, kind, space, held)
     cap = content.get("run_cap")
     if cap is not None and (type(cap) is not int or cap < 1):
         sheet.problem(("run_cap",), f"run_cap: {cap} must be a whole number of at least 1")
-    with sheet.noting("command"):
-        _command(content.get("command"))
+    for key in ("project", "entity"):
+        if not isinstance(content.get(key, ""), str):
+            sheet.problem((key,), f"{key}: {content[key]} must be text")
     if sheet.problems:
         return None
     return Sweep(
         path=str(sheet.path),
         program=str(program),
-        command=tuple(map(str, content.get("command") or ())),
+        command=tuple(map(str, command or ())),
+        flags=flags,
         method=str(method),
         metric=metric["name"],
         goal=metric.get("goal", "minimize"),
@@ -149,133 +157,9 @@ def _read(sheet: Sheet, kind: type[Config] | None) -> Sweep | None:
         fixed=fixed,
         stopping=stopping,
         run_cap=cap,
+        project=content.get("project", ""),
+        entity=content.get("entity", ""),
     )
-
-
-def _parameters(
-    sheet: Sheet, kind: type[Config], grid: bool
-) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
-    """What to vary and what to hold."""
-    space, fixed = {}, {}
-    fields = {f.name: f.type for f in dataclasses.fields(kind)}
-    for name, entry in sheet.content["parameters"].items():
-        with sheet.noting("parameters", name):
-            known({name: 0}, fields, "parameter")
-            if name in FROM_FLAGS:
-                raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
-            try:
-                value = to_distribution(entry, grid)
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from error
-            if not isinstance(value, BaseDistribution):
-                fixed[name] = value
-            elif name in MEANING:
-                raise UserError(f"{name}: changes what the metric means; fix it with value:")
-            else:
-                _plausible(name, entry, value, getattr(kind(), name))
-                space[name] = value
-    if not space and not sheet.problems:
-        sheet.problem(("parameters",), "parameters: all are fixed, nothing to search")
-    try:
-        kind(**fixed)
-    except UserError as error:  # which begins with the field's name
-        sheet.problem(("parameters", re.split(r"\W", str(error))[0]), str(error))
-    else:
-        for name, distribution in space.items():
-            with sheet.noting("parameters", name):
-                for value in extremes(distribution):
-                    kind(**fixed | {name: value})
-    return space, fixed
-
-
-def _plausible(name: str, entry: dict[str, Any], drawn: BaseDistribution, default: Any) -> None:
-    """Refuse numbers that are surely not meant: fractions of whole ones, exponents for values."""
-    kind = str(entry.get("distribution", ""))
-    if isinstance(drawn, CategoricalDistribution) or isinstance(default, str):
-        return
-    low, high = extremes(drawn)
-    if kind in ("log_uniform", "q_log_uniform") and entry["min"] > 0:
-        meant = entry["max"] < 1 or (entry["min"] <= default <= entry["max"] and default < low)
-        if meant:
-            raise UserError(
-                f"{name}: {kind} takes exponents, so it draws {low:.4g} to {high:.4g}; "
-                f"write {kind}_values for values"
-            )
-    if type(default) is int and not isinstance(drawn, IntDistribution):
-        raise UserError(
-            f"{name}: draws fractions and the program takes whole numbers; "
-            "write int_uniform, or a distribution with q: 1"
-        )
-
-
-def _metric(
-    sheet: Sheet, kind: type[Config], space: dict[str, BaseDistribution], fixed: dict[str, Any]
-) -> dict[str, Any]:
-    """The metric, if the program logs it after every epoch."""
-    metric = sheet.content.get("metric")
-    if not isinstance(metric, dict) or not str(metric.get("name")).startswith("val/"):
-        sheet.problem(
-            ("metric", "name"),
-            "metric: needs a name that starts with val/ (the search sees no test data)",
-        )
-        return {}
-    with sheet.noting("metric"):
-        known(metric, ("name", "goal", "target"), "key")
-    goal, target = metric.get("goal", "minimize"), metric.get("target")
-    if goal not in ("minimize", "maximize"):
-        sheet.problem(("metric", "goal"), f"metric: goal: {goal}; write minimize or maximize")
-    if isinstance(target, bool) or not isinstance(target, int | float | None):
-        sheet.problem(("metric", "target"), f"metric: target: {target} must be a number")
-    with sheet.noting("metric", "name"):
-        _logged(kind, metric["name"], space, fixed)
-    return metric
-
-
-def _logged(
-    kind: type[Config], name: str, space: dict[str, BaseDistribution], fixed: dict[str, Any]
-) -> None:
-    """Refuse a metric that the program never logs, or that does not mean the same in all trials."""
-    scalar = name.removeprefix("val/")
-    searched = {"beta", "free_bits", "importance_samples"} & set(space)
-    if scalar == "loss" and searched:
-        raise UserError(
-            f"metric: val/loss changes its meaning with {', '.join(sorted(searched))}; use val/elbo"
-        )
-    if scalar in SCALARS[kind.model]:
-        return
-    stem = re.sub(r"\d+$", "", scalar)
-    if stem not in DISTANCES or kind is AEConfig:
-        logged = sorted(SCALARS[kind.model] | set(DISTANCES if kind is not AEConfig else ()))
-        raise UserError(f"metric: {name} is never logged; known: {', '.join(logged)}")
-    every = fixed.get("eval_every", kind().eval_every)
-    if not every:
-        raise UserError(f"metric: {name} is not logged with eval_every 0; fix it with value: 1")
-    if "eval_images" in space:
-        raise UserError("eval_images: is part of the metric's name; fix it with value:")
-    data = fixed.get("data", kind().data)
-    n = fixed.get("eval_images", kind().eval_images)
-    if data == "synthetic-art":
-        n = min(n, fixed.get("held_out", GANConfig().held_out))
-    if scalar != f"{stem}{n}" and data not in FOLDERS:
-        raise UserError(f"metric: {name} is never logged; of {data} it is val/{stem}{n}")
-
-
-def _command(command: Any) -> None:
-    """Refuse a command that would not start the program with its flags."""
-    if command is None:
-        return
-    if not isinstance(command, list) or not command:
-        raise UserError('command: must be a list, such as ["${env}", "${interpreter}", ...]')
-    macros = [m for part in command for m in re.findall(r"\$\{(?!envvar:)([^}]*)\}", str(part))]
-    for macro in macros:
-        if macro not in MACROS:
-            raise UserError(
-                f"command: ${{{macro}}} is not read by the program; write ${{args}}"
-                if macro.startswith("args")
-                else f"command: ${{{macro}}} is unknown; known: {', '.join(sorted(MACROS))}"
-            )
-    if not {"args", "args_no_equals"} & set(macros):
-        raise UserError('command: the parameters are not passed on; add "${args}"')
 
 
 def _stopping(entry: Any) -> Stopping | None:

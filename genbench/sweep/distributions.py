@@ -159,7 +159,8 @@ def _not_text_number(value: Any) -> Any:
             number = float(value)
         except ValueError:
             return value
-        raise UserError(f"{value!r} is text to YAML; write {number:.10f}".rstrip("0"))
+        written = np.format_float_positional(number, trim="-")
+        raise UserError(f"{value!r} is text to YAML; write {written}")
     return value
 
 

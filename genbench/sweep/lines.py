@@ -26,6 +26,11 @@ class Sheet:
             where = where[:-1]
         self.problems.append((self.lines.get(where, 1), text))
 
+    def has(self, *keys: str) -> bool:
+        """Whether a problem stands at or below one of these keys of the top level."""
+        lines = {line for where, line in self.lines.items() if where[:1] and where[0] in keys}
+        return any(line in lines for line, _ in self.problems)
+
     @contextmanager
     def noting(self, *where: Any) -> Iterator[None]:
         """Turn a `UserError` into a problem of the key at `where`."""

@@ -1,0 +1,64 @@
+"""A search as the report reads it: <runs_dir>/studies/<name>.json."""
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+
+from genbench.config import Config
+from genbench.search.study import BEATS, REPEATS
+from genbench.sweep import Sweep
+
+if TYPE_CHECKING:
+    from genbench.search import Search
+
+
+def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
+    """The study's name, with a hash of all that its scores depend on: space, data, budget."""
+    space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
+    flags = [part for part in sweep.command if part.startswith("--")]
+    parts = [base.key(), space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
+
+
+def to_record(search: "Search") -> dict[str, Any]:
+    """The search's space, trials and best."""
+    trials = search.study.get_trials(deepcopy=False)
+    best: dict[str, Any] = {"best": None, "final_key": None}
+    if search.completed():
+        best = {"best": search.best().number, "final_key": search.final_config(0).experiment}
+    return {
+        "name": search.name,
+        "model": search.kind.model,
+        "data": search.base.data,
+        "epochs": search.base.epochs,
+        "objectives": search.objectives,
+        "directions": [direction.name.lower() for direction in search.study.directions],
+        "space": {k: distribution_to_json(d) for k, d in search.sweep.space.items()},
+        "base": dataclasses.asdict(search.base),
+        **best,
+        "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
+    }
+
+
+def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "values": trial.values,
+        "params": trial.params,
+        "intermediate": trial.intermediate_values,
+        **{name: value for name, value in trial.user_attrs.items() if name != BEATS},
+    }
+
+
+def show_params(params: dict[str, Any]) -> str:
+    """Hyper-parameters on one line."""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+    )

@@ -1,0 +1,113 @@
+"""`parameters` of a sweep file, held against the configuration that they are to fill."""
+
+import dataclasses
+import re
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from genbench import UserError
+from genbench.config import Config
+from genbench.sweep.distributions import extremes, known, to_distribution
+from genbench.sweep.lines import Sheet
+
+# What the search's own flags set, and what would change the meaning of the score.
+FROM_FLAGS = Config.RUNTIME - {"data_dir"} | {"seed", "test"}
+MEANING = {"likelihood", "binarize", "data", "data_dir", "epochs"}
+DRAWS = 100  # points of the space that are tried against the configuration
+
+
+def read_parameters(
+    sheet: Sheet, kind: type[Config], grid: bool, flags: dict[str, Any]
+) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    """What to vary and what to hold, each value in itself one that the program takes."""
+    space, fixed = {}, {}
+    fields = {f.name: f.type for f in dataclasses.fields(kind)}
+    for name, entry in sheet.content["parameters"].items():
+        with sheet.noting("parameters", name):
+            known({name: 0}, fields, "parameter")
+            if name in FROM_FLAGS:
+                raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
+            if name in flags:
+                raise UserError(f"{name}: the command has --{name} too; delete one")
+            try:
+                value = to_distribution(entry, grid)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from error
+            if not isinstance(value, BaseDistribution):
+                fixed[name] = kind.check(name, value)
+            elif name in MEANING:
+                raise UserError(f"{name}: changes what the metric means; fix it with value:")
+            else:
+                _plausible(name, entry, value, getattr(kind(), name))
+                for extreme in extremes(value):
+                    kind.check(name, extreme)
+                space[name] = value
+    if not space and not sheet.problems:
+        sheet.problem(("parameters",), "parameters: all are fixed, nothing to search")
+    return space, fixed
+
+
+def _plausible(name: str, entry: dict[str, Any], drawn: BaseDistribution, default: Any) -> None:
+    """Refuse numbers that are surely not meant: fractions of whole ones, exponents for values."""
+    kind = str(entry.get("distribution", ""))
+    if isinstance(drawn, CategoricalDistribution) or isinstance(default, str):
+        return
+    low, high = extremes(drawn)
+    if kind in ("log_uniform", "q_log_uniform") and entry["min"] > 0:
+        meant = entry["max"] < 1 or (entry["min"] <= default <= entry["max"] and default < low)
+        if meant:
+            raise UserError(
+                f"{name}: {kind} takes exponents, so it draws {low:.4g} to {high:.4g}; "
+                f"write {kind}_values for values"
+            )
+    if type(default) is int and not isinstance(drawn, IntDistribution):
+        raise UserError(
+            f"{name}: draws fractions and the program takes whole numbers; "
+            "write int_uniform, or a distribution with q: 1"
+        )
+
+
+def refuse_contradictions(
+    sheet: Sheet, kind: type[Config], space: dict[str, BaseDistribution], held: dict[str, Any]
+) -> None:
+    """Note the values that no draw of the other parameters goes with."""
+    points = [held | point for point in _draws(space)]
+    reasons = [_refusal(kind, point) for point in points]
+    if all(reasons):
+        field = re.split(r"\W", reasons[0])[0]  # an error begins with its field's name
+        sheet.problem(("parameters", field), reasons[0])
+        return
+    for name, distribution in space.items():
+        for value in extremes(distribution):
+            refusals = (_refusal(kind, point | {name: value}) for point in points)
+            if all(refusals):
+                sheet.problem(("parameters", name), _refusal(kind, points[0] | {name: value}))
+
+
+def contradictions(
+    kind: type[Config], space: dict[str, BaseDistribution], held: dict[str, Any]
+) -> tuple[int, str]:
+    """How many of 100 draws the program refuses, since two values contradict each other; a reason.
+
+    Such a trial fails, and the search goes on.
+    """
+    reasons = [_refusal(kind, held | point) for point in _draws(space)]
+    refused = [reason for reason in reasons if reason]
+    return len(refused), refused[0] if refused else ""
+
+
+def _draws(space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [study.ask(space).params for _ in range(DRAWS)]
+
+
+def _refusal(kind: type[Config], values: dict[str, Any]) -> str:
+    """Why the configuration cannot be; empty: it can."""
+    try:
+        kind(**values)
+    except UserError as error:
+        return str(error)
+    return ""
