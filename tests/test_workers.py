@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -283,7 +284,8 @@ def postgres_server():
     # the server refuses to run as root, and its socket's path must be short
     user = {"user": "postgres"} if os.geteuid() == 0 else {}
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True, **user).strip())
-    data, port = folder / "data", 54_000 + os.getpid() % 1000
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        data, port = folder / "data", free.getsockname()[1]
     initdb = [programs / "initdb", "-D", data, "-U", "tester", "--auth=trust"]
     subprocess.run(initdb, check=True, capture_output=True, **user)
     command = [programs / "postgres", "-D", data, "-k", folder, "-p", str(port), "-F"]
@@ -326,7 +328,22 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
     assert len(load(record["name"], postgres)) == len(record["trials"])
 
 
-def test_a_database_that_goes_away_ends_the_search_in_one_line(tmp_path, postgres_server):
+def drop_connections(process, url):
+    """Cut a process' connections if it is in no transaction; whether it was done."""
+    others = "from pg_stat_activity where pid <> pg_backend_pid() and datname is not null"
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with psycopg.connect(url, autocommit=True) as admin:
+            states = admin.execute(f"select state {others}").fetchall()
+            idle = set(states) == {("idle",)}
+            return idle and bool(admin.execute(f"select pg_terminate_backend(pid) {others}"))
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def test_dropped_connections_are_made_again_and_a_database_that_is_gone_is_named(
+    tmp_path, postgres_server
+):
     url, server = postgres_server
     script = str(ROOT / "experiments" / "optuna_vae.py")
     command = [sys.executable, script, f"--sweep={slow_sweep(tmp_path)}", "--wandb=disabled"]
@@ -335,6 +352,8 @@ def test_a_database_that_goes_away_ends_the_search_in_one_line(tmp_path, postgre
     )
     try:
         assert wait_for(lambda: running_trials(tmp_path / "runs"), 90)
+        assert wait_for(lambda: drop_connections(process, url), 30)
+        assert wait_for(lambda: running_trials(tmp_path / "runs") > 1, 90)
         server.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     finally:
@@ -342,8 +361,8 @@ def test_a_database_that_goes_away_ends_the_search_in_one_line(tmp_path, postgre
     assert process.returncode == 2, said
     assert "error: storage: the study's database fails (" in said
     assert "Traceback" not in said
-    (run,) = read_runs(tmp_path / "runs")
-    assert run.summary["status"] == "failed"
+    first, second = read_runs(tmp_path / "runs")
+    assert (first.status, second.status) == ("finished", "failed")
 
 
 def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):

@@ -262,6 +262,6 @@ class Server:
 def wait_for(condition, seconds=20.0):
     """Whether the condition comes true in time."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (true := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return condition()
+    return true

@@ -297,10 +297,12 @@ class Search:
             outcome = f"failed: {notes.get('error')}"
         print(f"{title}: {outcome}  ({show_params(trial.params)})", flush=True)
 
+    @studies.reachable()
     def completed(self) -> list[optuna.trial.FrozenTrial]:
         """The trials that ran to their end."""
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
+    @studies.reachable()
     def best(self) -> optuna.trial.FrozenTrial:
         """The best trial; of several objectives the front's trial nearest to the ideal point.
 
