@@ -15,6 +15,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from wandb_draws import FORMULAS
 
 from genbench import UserError
 from genbench.config import AEConfig, GANConfig, VAEConfig
@@ -95,23 +96,11 @@ def test_each_distribution_is_read_as_the_one_of_the_same_meaning(entry, expecte
     assert to_distribution(entry) == expected
 
 
-# W&B's own way from a uniform u in [0, 1] to a value (its sweeps documentation).
-WANDB = {
-    "uniform": lambda u, a, b, q: a + u * (b - a),
-    "int_uniform": lambda u, a, b, q: min(b, a + math.floor(u * (b - a + 1))),
-    "q_uniform": lambda u, a, b, q: round((a + u * (b - a)) / q) * q,
-    "log_uniform": lambda u, a, b, q: math.exp(a + u * (b - a)),
-    "log_uniform_values": lambda u, a, b, q: math.exp(math.log(a) + u * math.log(b / a)),
-    "inv_log_uniform": lambda u, a, b, q: 1 / math.exp(a + u * (b - a)),
-    "inv_log_uniform_values": lambda u, a, b, q: 1 / math.exp(-math.log(b) + u * math.log(b / a)),
-    "q_log_uniform": lambda u, a, b, q: round(math.exp(a + u * (b - a))),
-    "q_log_uniform_values": lambda u, a, b, q: round(math.exp(math.log(a) + u * math.log(b / a))),
-}
 EXPONENTS = ("log_uniform", "inv_log_uniform", "q_log_uniform")
 
 
 @given(
-    name=st.sampled_from(sorted(WANDB)),
+    name=st.sampled_from(sorted(FORMULAS)),
     low=st.integers(1, 40),
     size=st.integers(1, 60),
     scale=st.sampled_from([1, 0.1, 0.03]),
@@ -131,7 +120,7 @@ def test_a_value_drawn_by_either_tool_lies_in_the_others_support(
     entry = {"distribution": name, "min": low, "max": high} | ({"q": q} if name[:2] == "q_" else {})
     ours = to_distribution(entry)
 
-    theirs = WANDB[name](u, low, high, q)
+    theirs = FORMULAS[name](u, low, high, q)
     assert ours.low - 1e-9 <= theirs <= ours.high + 1e-9
     if getattr(ours, "step", None):
         assert (theirs - ours.low) / ours.step == pytest.approx(
@@ -140,7 +129,7 @@ def test_a_value_drawn_by_either_tool_lies_in_the_others_support(
 
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     drawn = study.ask({"p": ours}).params["p"]
-    ends = sorted(WANDB[name](end, low, high, q) for end in (0, 1))
+    ends = sorted(FORMULAS[name](end, low, high, q) for end in (0, 1))
     assert ends[0] - 1e-9 <= drawn <= ends[1] + 1e-9
     if name == "q_uniform":
         assert drawn / q == pytest.approx(round(drawn / q), abs=1e-6)
@@ -161,7 +150,7 @@ def test_both_tools_draw_with_the_same_density(name):
     space = {"p": to_distribution(entry)}
     ours = sorted(study.ask(space).params["p"] for _ in range(n // 10))
     rng = random.Random(0)
-    theirs = sorted(WANDB[name](rng.random(), low, high, q) for _ in range(n))
+    theirs = sorted(FORMULAS[name](rng.random(), low, high, q) for _ in range(n))
     for share in (0.25, 0.5, 0.75):
         got, expected = ours[int(share * len(ours))], theirs[int(share * n)]
         assert got == pytest.approx(expected, rel=0.25)

@@ -6,7 +6,6 @@ by W&B's documented formulas, and decides nothing else.
 """
 
 import json
-import math
 import random
 import re
 import threading
@@ -15,31 +14,11 @@ from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
+from wandb_draws import draw
 
 KEY = "0123456789abcdef" * 3  # the client wants at least 40 characters
 ENTITY = "tester"
 CHECKPOINT = "wandb-history.jsonl"
-
-
-def draw(entry, rng):
-    """A value of a sweep file's parameter, as W&B's random search draws it."""
-    if "value" in entry:
-        return entry["value"]
-    if "values" in entry:
-        return rng.choice(entry["values"])
-    low, high, u = entry["min"], entry["max"], rng.random()
-    name = entry.get("distribution")
-    if name is None:
-        whole = isinstance(low, int) and isinstance(high, int)
-        name = "int_uniform" if whole else "uniform"
-    if name.endswith("log_uniform_values"):
-        value = math.exp(math.log(low) + u * math.log(high / low))
-    elif name == "int_uniform":
-        return rng.randint(low, high)
-    else:
-        value = low + u * (high - low)
-    q = entry.get("q")
-    return round(value / q) * q if q else value
 
 
 class Run:
