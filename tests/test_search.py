@@ -250,6 +250,23 @@ def test_a_trial_without_a_first_sign_of_life_is_missed_too(make, monkeypatch):
     assert second.system_attrs["fixed_params"] == lost.params
 
 
+def test_bad_input_after_a_good_trial_fails_its_own_trial_alone(make, monkeypatch):
+    real, calls = search.train, []
+
+    def train(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise UserError("batch_size=64: more than the 50 training pictures")
+        return real(*args, **more)
+
+    monkeypatch.setattr(search, "train", train)
+    study = make()
+    study.run()
+    (record,) = read_studies(study.options.runs_dir)
+    assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert record["trials"][1]["error"] == "batch_size=64: more than the 50 training pictures"
+
+
 def test_ctrl_c_keeps_the_study(make, monkeypatch):
     real, calls = search.train, []
 

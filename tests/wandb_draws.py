@@ -1,4 +1,4 @@
-"""W&B's distributions by its own formulas: what Optuna's are held against, and a server draws by."""
+"""W&B's distributions by its own formulas: Optuna's are held against them, the server draws."""
 
 import math
 

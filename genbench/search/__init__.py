@@ -132,7 +132,7 @@ class Search:
         """Add `options.trials` trials; a failed one is recorded and does not end the study.
 
         Raises:
-            UserError: What makes every trial fail, or the database is gone.
+            UserError: Bad input, if no trial was completed yet; or the database is gone.
             KeyboardInterrupt: Ctrl-C, after the study was written.
         """
         todo = self._todo()
@@ -243,8 +243,12 @@ class Search:
             state = TrialState.COMPLETE
         except (optuna.TrialPruned, Diverged) as ended:
             state, notes = TrialState.PRUNED, {"pruned": str(ended)}
-        except (UserError, StorageInternalError, KeyboardInterrupt, SystemExit):
+        except (StorageInternalError, KeyboardInterrupt, SystemExit):
             raise
+        except UserError as error:
+            notes = {"error": str(error)}
+            if not self.completed():  # else it is this trial's values that will not do
+                raise
         except UpdateFinishedTrialError:
             notes = {"error": _TAKEN}
         except Exception as error:
@@ -264,7 +268,7 @@ class Search:
                 trial.params, seed=self.options.seed, group=self.name, save=False
             )
         except UserError as error:  # the flags and the file are good: two drawn values are not
-            raise ValueError(str(error)) from error
+            raise ValueError(error) from error
         if self.launched:
             scores = launch(self.sweep, trial, self.name, self.options.runs_dir, config.epochs)
         else:
