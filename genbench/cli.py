@@ -118,8 +118,9 @@ def contest_main() -> None:
 def print_best(search: "Search") -> None:
     """The best trial's hyper-parameters as a table."""
     best = search.best()
-    values = ", ".join(f"{value:.4f}" for value in best.values)
-    print(f"\nBest of {search.name}: trial {best.number}, {search.sweep.metric} {values}")
+    named = zip(search.objectives, best.values, strict=True)
+    values = ", ".join(f"{name} {value:.5g}" for name, value in named)
+    print(f"\nBest of {search.name}: trial {best.number}, {values}")
     for name, value in best.params.items():
         print(f"  {name:16} {value:.4g}" if isinstance(value, float) else f"  {name:16} {value}")
     print(flush=True)

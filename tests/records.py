@@ -114,7 +114,7 @@ class Records:
         rng = np.random.default_rng(0)
         trials = [
             {
-                "number": i,
+                "number": 2 * i,  # there are gaps: repeated points of a grid
                 "state": "COMPLETE" if value is not None else "FAIL",
                 "values": None if value is None else [value],
                 "params": {"lr": 0.01 * (i + 1), "latent_dim": int(rng.integers(2, 64))},

@@ -53,7 +53,7 @@ def about_search(title: str, study: Study | None, unit: str = "") -> str | None:
     if not study or study.get("best") is None:
         return None
     counts = ", ".join(f"{n} {state}" for state, n in trial_counts(study).items())
-    best = study["trials"][study["best"]]["values"][0]
+    (best,) = (trial["values"][0] for trial in study["trials"] if trial["number"] == study["best"])
     digits = 2 if unit else 4
     text = (
         f"The {title}'s search ran {len(study['trials'])} trials ({counts}) "
