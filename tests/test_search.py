@@ -136,6 +136,10 @@ def test_run_cap_bounds_the_study_over_all_calls_and_machines(make):
     studies.ask(busy.study, busy.sweep.space)  # as another machine that is training
     busy.run()
     assert len(busy.study.trials) == 6
+    studies.give_up(busy.study, 4)  # it dies: what is run again has its place
+    again = make(run_cap=6)
+    again.run()
+    assert [trial.state.name for trial in again.study.trials[4:]] == ["FAIL", *["COMPLETE"] * 2]
 
 
 def test_any_seed_will_do(make):
@@ -197,13 +201,6 @@ def test_two_drawn_values_that_contradict_each_other_fail_their_trial_alone(make
     states = [trial["state"] for trial in record["trials"]]
     assert states == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     assert "importance_samples=2: the bound has no separate KL" in record["trials"][2]["error"]
-
-
-def test_a_file_that_needs_more_than_the_defaults_is_searched(make):
-    """binarize needs bernoulli and dynamic needs a beta; here the default beta is not possible."""
-    study = make({"importance_samples": {"value": 2}, "beta": {"values": [1.0]}})
-    study.run()
-    assert {t.state.name for t in study.study.trials} == {"COMPLETE"}
 
 
 def test_a_trial_that_another_process_took_for_dead_is_left_to_it(make, monkeypatch, capsys):
@@ -409,13 +406,21 @@ def make_gan(tmp_path):
         "parameters": fixed | {"r1": {"values": [0.1, 1.0]}},
     }
     path = tmp_path / "gan.yaml"
-    path.write_text(yaml.safe_dump(content))
 
-    def build(**options):
+    def build(parameters=(), **options):
+        more = {"parameters": content["parameters"] | dict(parameters)}
+        path.write_text(yaml.safe_dump(content | more))
         given = {"trials": 1, "epochs": 2, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
         return Search(read_sweep(path, GANConfig), SearchConfig(**given | options))
 
     return build
+
+
+def test_a_file_that_contradicts_the_defaults_is_searched(make_gan):
+    steered = {"ada_target": {"value": 0.5}, "diffaugment": {"values": ["color", "cutout"]}}
+    study = make_gan(parameters=steered)
+    assert study.base.diffaugment == "color"
+    assert study.study.trials == []  # the defaults cannot be tried
 
 
 def test_a_gans_search_is_by_kid_and_weighs_it_against_seconds(make_gan):

@@ -379,6 +379,8 @@ def test_true_exponents_are_let_through(tmp_path):
         ({}, "val/kid_n500", "never logged"),
         ({}, "val/elbo", "never logged"),
         ({}, "val/loss_d", None),
+        ({"held_out": {"values": [100, 500]}}, "val/kid_lite0_n500", "held_out: is part of the"),
+        ({"eval_every": {"values": [0, 1]}}, "val/kid_lite0_n500", "eval_every: must be the same"),
     ],
 )
 def test_a_gans_metric_is_one_that_it_logs(tmp_path, parameters, name, message):
@@ -458,6 +460,32 @@ def test_a_value_is_checked_beside_the_others_not_beside_the_defaults(tmp_path):
     assert "importance_samples=5: the bound has no separate KL" in said
 
 
+def test_a_value_that_goes_with_a_single_point_is_no_problem(tmp_path):
+    bound = {"importance_samples": {"values": [1, 5]}, "kl_warmup": {"values": [0, 1, 2, 3, 5]}}
+    bound |= {"beta": {"values": [0.5, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0]}}
+    bound |= {"free_bits": {"values": [0, 0.05, 0.1, 0.2, 0.5]}}
+    assert check_sweep(write(tmp_path, GOOD | {"parameters": bound})) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ({"name": "val/elbo"}, "minimize looks for the worst val/elbo; write goal: maximize"),
+        ({"name": "val/bce", "goal": "maximize"}, "the worst val/bce; write goal: minimize"),
+        ({"name": "val/kl", "goal": "maximize"}, None),
+    ],
+)
+def test_a_goal_that_looks_for_the_worst_is_refused(tmp_path, metric, message):
+    said = check_sweep(write(tmp_path, GOOD | {"metric": metric}))
+    assert said == [] if message is None else message in said[0]
+
+
+def test_a_grid_of_too_many_values_is_refused_without_listing_them(tmp_path):
+    content = GOOD | {"method": "grid", "parameters": {"latent_dim": {"min": 1, "max": 2 * 10**8}}}
+    (said,) = check_sweep(write(tmp_path, content))
+    assert "latent_dim: more than 10,000 values for a grid" in said
+
+
 def test_a_pair_that_contradicts_itself_is_foretold_not_refused(tmp_path, script):
     pair = {"loss": {"values": ["bce", "hinge"]}, "label_smoothing": {"values": [0.0, 0.1]}}
     path = write(tmp_path, gan(pair))
@@ -507,7 +535,9 @@ def test_the_users_flags_stand_in_place_of_the_files_values(tmp_path):
         (["python", "${program}"], 'the parameters are not passed on; add "${args}"'),
         (["python", "${args}", "--epochs=many"], "command: --epochs=many: invalid literal"),
         (["python", "${args}", "--epochs", "0"], "command: --epochs=0: epochs=0: must be at least"),
-        (["python", "${args}", "--test=yes"], "--test=yes: write True or False"),
+        (["python", "${args}", "--amp=yes"], "--amp=yes: write True or False"),
+        (["python", "${args}", "--test=True"], "command: --test is the search's to set"),
+        (["python", "${args}", "--seed", "1"], "command: --seed is the search's to set"),
         (["python", "${args}", "--width=4"], "width: the command has --width too; delete one"),
     ],
 )
@@ -520,7 +550,7 @@ def test_the_commands_own_flags_are_part_of_the_configuration(tmp_path, monkeypa
     monkeypatch.setenv("PICTURES", "/pictures")
     command = ["python", "x.py", "${args}", "--data_dir=${envvar:PICTURES}", "--epochs", "3"]
     parameters = {"width": {"values": [8, 16]}, "data": {"value": "folder"}}
-    path = write(tmp_path, gan(parameters, command=[*command, "--spectral_norm=True", "-v"]))
+    path = write(tmp_path, gan(parameters, command=[*command, "--spectral_norm=True", "--key=1"]))
     sweep = read_sweep(path)
     assert sweep.flags == {"data_dir": "/pictures", "epochs": 3, "spectral_norm": True}
     assert sweep.held == {"data": "folder", **sweep.flags}

@@ -117,7 +117,7 @@ class Search:
                 tried.setdefault(json.dumps(studies.point(trial), sort_keys=True), []).append(trial)
         for trials in tried.values():
             failed = all(trial.state == TrialState.FAIL for trial in trials)
-            if failed and len(trials) <= MOST_TRIES:
+            if failed and len(trials) < MOST_TRIES:
                 attrs = {k: v for k, v in trials[0].user_attrs.items() if k == "defaults"}
                 self.study.enqueue_trial(studies.point(trials[0]), user_attrs=attrs)
 
@@ -159,8 +159,15 @@ class Search:
         return todo
 
     def _begun_trials(self, states: tuple[TrialState, ...]) -> int:
-        trials = self.study.get_trials(deepcopy=False, states=states)
-        return sum(studies.REPEATS not in trial.user_attrs for trial in trials)
+        """How many have begun, without those that are run again or repeated a point."""
+        trials = self.study.get_trials(deepcopy=False)
+        again = {trial.user_attrs.get(studies.RETRIED) for trial in trials}
+        return sum(
+            trial.state in states
+            and trial.number not in again
+            and studies.REPEATS not in trial.user_attrs
+            for trial in trials
+        )
 
     def goes_on(self, done: int) -> bool:
         """Whether another trial may start after `done`; if not, the reason is said."""
@@ -197,8 +204,8 @@ class Search:
     def elsewhere(self) -> int:
         """How many trials other processes were running when this search was done with its own.
 
-        Waits until each has ended or its process is known to be dead: such a trial is run here,
-        once more, and not counted.
+        Waits until each has ended or its process is known to be dead: such a trial is not counted,
+        and one that waits is run here in its place.
         """
         numbers = self._running()
         if not numbers:
@@ -208,8 +215,8 @@ class Search:
         while set(numbers) & set(self._running()) and time.monotonic() < deadline:
             time.sleep(1)
             studies.fail_stale(self.study)
-        while self._retries():
-            self.run_trial(f"{self.kind.model} trial of a process that died")
+        for _ in range(self._retries()):  # the longest waiting first
+            self.run_trial(f"{self.kind.model} trial in place of one whose process died")
         ended = self.study.get_trials(deepcopy=False)
         return sum(ended[number].state != TrialState.FAIL for number in numbers)
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 import os
 import platform
 from typing import Any
@@ -12,11 +11,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from genbench import UserError
 from genbench.search.study import point
 from genbench.sweep import Stopping
-
-LARGEST_GRID = 10_000  # points
 
 
 def grid(space: dict[str, Any]) -> list[dict[str, Any]]:
@@ -26,17 +22,7 @@ def grid(space: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def enqueue_grid(study: optuna.Study, space: dict[str, CategoricalDistribution]) -> None:
-    """Enqueue every point of the grid; one that is there already is left out.
-
-    Raises:
-        UserError: It has more than 10,000 points.
-    """
-    size = math.prod(len(distribution.choices) for distribution in space.values())
-    if size > LARGEST_GRID:
-        raise UserError(
-            f"method: grid has {size:,} points, at most {LARGEST_GRID:,} are tried; "
-            "write random or bayes"
-        )
+    """Enqueue every point of the grid; one that is there already is left out."""
     there = {json.dumps(point(trial), sort_keys=True) for trial in study.get_trials(deepcopy=False)}
     for one in tqdm(grid(space), "enqueueing the grid", leave=False, disable=None, delay=1):
         if json.dumps(one, sort_keys=True) not in there:

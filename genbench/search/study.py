@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
-from genbench.run import first_line, masked
+from genbench.run import first_line, masked, say
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without one after which its process is taken for dead
@@ -67,6 +67,8 @@ def open_study(
 def _wait_for_maker(study: optuna.Study) -> None:
     """Wait until the study is ready, or whoever makes it adds no trial any more."""
     there, deadline = 0, time.monotonic() + PATIENCE
+    if READY not in study.user_attrs:
+        say(f"{study.study_name}: another process is making the study, or did not finish; waiting")
     while READY not in study.user_attrs and time.monotonic() < deadline:
         time.sleep(0.1)
         now = len(study.get_trials(deepcopy=False))
@@ -135,7 +137,7 @@ def fail_stale(study: optuna.Study) -> None:
 
 
 def ask(study: optuna.Study, space: dict[str, Any]) -> optuna.Trial:
-    """The next trial; one that a dead process left behind comes first."""
+    """The next trial; those that dead processes left behind are enqueued again before."""
     fail_stale(study)
     with warnings.catch_warnings():  # that `optimize` would beat the heart: `heartbeat` does
         warnings.simplefilter("ignore", UserWarning)

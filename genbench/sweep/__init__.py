@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from genbench import UserError
 from genbench.config import AEConfig, Config, GANConfig, VAEConfig
 from genbench.sweep.command import check_command, constant_flags, find_program
-from genbench.sweep.distributions import holds, known
+from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, known
 from genbench.sweep.lines import Sheet, read_sheet
 from genbench.sweep.metric import SCALARS, read_metric
 from genbench.sweep.parameters import contradictions, read_parameters, refuse_contradictions
@@ -129,6 +129,8 @@ def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> S
         with sheet.noting("program"):
             program = find_program(str(program), command, sheet.path)
     space, fixed = read_parameters(sheet, kind, method == "grid", flags)
+    if method == "grid" and not sheet.has("parameters"):
+        _check_size(sheet, space)
     held = fixed | flags | given
     if space and not sheet.has("parameters", "command"):
         refuse_contradictions(sheet, kind, space, held)
@@ -160,6 +162,16 @@ def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> S
         project=content.get("project", ""),
         entity=content.get("entity", ""),
     )
+
+
+def _check_size(sheet: Sheet, space: dict[str, BaseDistribution]) -> None:
+    size = math.prod(len(extremes(distribution)) for distribution in space.values())
+    if size > LARGEST_GRID:
+        sheet.problem(
+            ("method",),
+            f"method: grid has {size:,} points, at most {LARGEST_GRID:,} are tried; "
+            "write random or bayes",
+        )
 
 
 def _stopping(entry: Any) -> Stopping | None:

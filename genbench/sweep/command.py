@@ -1,5 +1,6 @@
 """`program` and `command` of a sweep file: how W&B's agent starts a run."""
 
+import dataclasses
 import itertools
 import os
 import re
@@ -9,6 +10,7 @@ from typing import Any
 from genbench import UserError
 from genbench.config import Config
 
+SEARCHS_OWN = {"seed", "test", "group"}  # the search never reads the test split
 # Of W&B's agent, without those whose form experiments/*.py do not read.
 MACROS = {"env", "interpreter", "program", "args", "args_no_equals"}
 
@@ -52,11 +54,14 @@ def find_program(program: str, command: Any, sheet: Path) -> str:
 def constant_flags(command: list[Any], kind: type[Config]) -> dict[str, Any]:
     """The fields that the command itself sets, `--epochs=3` or `--epochs 3`, whatever is drawn."""
     defaults, flags = kind(), {}
+    fields = {field.name for field in dataclasses.fields(kind)}
     words = [_with_variables(str(part)) for part in command]
     for word, after in itertools.pairwise([*words, ""]):
         name, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not hasattr(defaults, name):
+        if not word.startswith("--") or name not in fields:
             continue
+        if name in SEARCHS_OWN:
+            raise UserError(f"command: --{name} is the search's to set; delete it")
         text = value if equals else after
         try:
             flags[name] = kind.check(name, _typed(text, type(getattr(defaults, name))))
@@ -73,4 +78,4 @@ def _typed(text: str, kind: type) -> Any:
 
 def _with_variables(text: str) -> str:
     """`text` with the environment's variables, as W&B's agent fills in ${envvar:NAME}."""
-    return re.sub(r"\$\{envvar:([^}]*)\}", lambda m: os.environ.get(m[1], m[0]), text)
+    return re.sub(r"\$\{envvar:([^}]*)\}", lambda m: os.environ.get(m[1], m[1]), text)

@@ -18,6 +18,7 @@ from optuna.distributions import (
 
 from genbench import UserError
 
+LARGEST_GRID = 10_000  # points
 PARAMETER_KEYS = {
     *("value", "values", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"),
     *("probabilities", "parameters"),
@@ -123,6 +124,8 @@ def _only(entry: dict[str, Any], kind: Any) -> None:
 
 def _grid(kind: str, low: float, high: float, q: float) -> BaseDistribution:
     """The values that W&B's grid search enumerates: of q_uniform without the end (`arange`)."""
+    if (high - low) / q >= LARGEST_GRID:
+        raise UserError(f"more than {LARGEST_GRID:,} values for a grid; write random or bayes")
     if kind == "int_uniform":
         whole = _int_uniform(low, high, q)
         assert isinstance(whole, IntDistribution)

@@ -21,6 +21,8 @@ SCALARS = {
     ),
 }
 DISTANCES = ("kid_lite0_n", "fd_lite0_n")
+LARGE = {"elbo", "psnr"}  # the larger the better
+SMALL = {"bce", "mse", "reconstruction", "histogram_kl", *DISTANCES}  # and the smaller
 FOLDERS = ("folder", "abstract-art", "propaganda-debian")  # how many pictures is not known here
 
 
@@ -44,7 +46,17 @@ def read_metric(
         sheet.problem(("metric", "target"), f"metric: target: {target} must be a number")
     with sheet.noting("metric", "name"):
         _logged(kind, metric["name"], space, held)
+        with sheet.noting("metric", "goal"):
+            _right_way(metric["name"], goal)
     return metric
+
+
+def _right_way(name: str, goal: str) -> None:
+    """Refuse a goal that looks for the worst; W&B's, where none is given, is minimize."""
+    stem = re.sub(r"\d+$", "", name.removeprefix("val/"))
+    better = "maximize" if stem in LARGE else "minimize" if stem in SMALL else goal
+    if goal in ("minimize", "maximize") and goal != better:
+        raise UserError(f"metric: {goal} looks for the worst {name}; write goal: {better}")
 
 
 def _logged(
@@ -65,8 +77,10 @@ def _logged(
         raise UserError(f"metric: {name} is never logged; known: {', '.join(logged)}")
     if not held.get("eval_every", kind().eval_every):
         raise UserError(f"metric: {name} is not logged with eval_every 0; fix it with value: 1")
-    if "eval_images" in space:
-        raise UserError("eval_images: is part of the metric's name; fix it with value:")
+    for part in {"eval_images", "held_out"} & set(space):
+        raise UserError(f"{part}: is part of the metric's name; fix it with value:")
+    if "eval_every" in space:
+        raise UserError("eval_every: must be the same in all trials; fix it with value: 1")
     data = held.get("data", kind().data)
     n = held.get("eval_images", kind().eval_images)
     if data == "synthetic-art":

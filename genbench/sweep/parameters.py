@@ -1,6 +1,7 @@
 """`parameters` of a sweep file, held against the configuration that they are to fill."""
 
 import dataclasses
+import itertools
 import re
 from typing import Any
 
@@ -72,17 +73,18 @@ def _plausible(name: str, entry: dict[str, Any], drawn: BaseDistribution, defaul
 def refuse_contradictions(
     sheet: Sheet, kind: type[Config], space: dict[str, BaseDistribution], held: dict[str, Any]
 ) -> None:
-    """Note the values that no draw of the other parameters goes with."""
-    points = [held | point for point in _draws(space)]
-    reasons = [_refusal(kind, point) for point in points]
-    if all(reasons):
-        field = re.split(r"\W", reasons[0])[0]  # an error begins with its field's name
-        sheet.problem(("parameters", field), reasons[0])
+    """Note the values that go with none of 100 draws, and with no combination of the ends."""
+    ends = itertools.product(*(extremes(distribution) for distribution in space.values()))
+    corners = (dict(zip(space, values, strict=True)) for values in itertools.islice(ends, 10_000))
+    points = [held | point for point in itertools.chain(_draws(space), corners)]
+    if all(_refusal(kind, point) for point in points):
+        reason = _refusal(kind, points[0])
+        field = re.split(r"\W", reason)[0]  # an error begins with its field's name
+        sheet.problem(("parameters", field), reason)
         return
     for name, distribution in space.items():
         for value in extremes(distribution):
-            refusals = (_refusal(kind, point | {name: value}) for point in points)
-            if all(refusals):
+            if all(_refusal(kind, point | {name: value}) for point in points):
                 sheet.problem(("parameters", name), _refusal(kind, points[0] | {name: value}))
 
 
