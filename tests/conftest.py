@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,18 @@ def torn_mnist(folder: Path) -> Path:
     images.parent.mkdir(parents=True)
     images.write_bytes(bytes([0, 0, 8, 3]) + bytes(20))
     return folder / "torn"
+
+
+def fail_second_training(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let the second training of a search raise this error."""
+    from genbench import search
+
+    real, calls = search.train, []
+
+    def train(*args: Any, **more: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return real(*args, **more)
+
+    monkeypatch.setattr(search, "train", train)

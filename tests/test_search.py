@@ -4,7 +4,7 @@ import json
 import optuna
 import pytest
 import yaml
-from conftest import torn_mnist
+from conftest import fail_second_training, torn_mnist
 
 from genbench import UserError, search
 from genbench.config import GANConfig, SearchConfig, VAEConfig
@@ -164,15 +164,7 @@ def test_the_search_cannot_see_the_test_split(make, monkeypatch):
 
 
 def test_a_failed_trial_is_recorded_and_the_study_goes_on(make, monkeypatch):
-    real, calls = search.train, []
-
-    def train(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise RuntimeError("out of memory")
-        return real(*args, **more)
-
-    monkeypatch.setattr(search, "train", train)
+    fail_second_training(monkeypatch, RuntimeError("out of memory"))
     study = make()
     study.run()
     (record,) = read_studies(study.options.runs_dir)
@@ -248,15 +240,9 @@ def test_a_trial_without_a_first_sign_of_life_is_missed_too(make, monkeypatch):
 
 
 def test_bad_input_after_a_good_trial_fails_its_own_trial_alone(make, monkeypatch):
-    real, calls = search.train, []
-
-    def train(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise UserError("batch_size=64: more than the 50 training pictures")
-        return real(*args, **more)
-
-    monkeypatch.setattr(search, "train", train)
+    fail_second_training(
+        monkeypatch, UserError("batch_size=64: more than the 50 training pictures")
+    )
     study = make()
     study.run()
     (record,) = read_studies(study.options.runs_dir)
@@ -265,15 +251,7 @@ def test_bad_input_after_a_good_trial_fails_its_own_trial_alone(make, monkeypatc
 
 
 def test_ctrl_c_keeps_the_study(make, monkeypatch):
-    real, calls = search.train, []
-
-    def train(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args, **more)
-
-    monkeypatch.setattr(search, "train", train)
+    fail_second_training(monkeypatch, KeyboardInterrupt())
     study = make()
     with pytest.raises(KeyboardInterrupt):
         study.run()

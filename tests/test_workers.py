@@ -15,11 +15,10 @@ import optuna
 import psycopg
 import pytest
 import yaml
-from conftest import ROOT, torn_mnist
+from conftest import ROOT, fail_second_training, torn_mnist
 from wandb_server import wait_for
 
 from genbench import UserError
-from genbench import search as search_module
 from genbench.config import SearchConfig
 from genbench.records import read_runs, read_studies
 from genbench.search import Search, proposals, study
@@ -112,15 +111,7 @@ def test_a_grid_too_large_to_be_tried_is_refused_at_once(tmp_path):
 
 def test_a_grid_goes_on_after_ctrl_c(tmp_path, monkeypatch):
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3, 4]}})
-    real, calls = search_module.train, []
-
-    def train(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args, **more)
-
-    monkeypatch.setattr(search_module, "train", train)
+    fail_second_training(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         open_search(path, tmp_path / "runs").run()
     again = open_search(path, tmp_path / "runs", trials=9)

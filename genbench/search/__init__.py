@@ -22,7 +22,7 @@ from genbench.search import study as studies
 from genbench.search.launch import launch
 from genbench.search.record import show_params, study_name, to_record
 from genbench.sweep import Sweep, holds
-from genbench.sweep.distributions import extremes
+from genbench.sweep.parameters import corners
 from genbench.train import train
 
 FINAL_SEEDS = 3
@@ -83,11 +83,8 @@ class Search:
     def _base(self) -> Config:
         """The model's defaults; where they contradict the file, the first point that does not."""
         seed = 0 if self.launched else self.options.seed
-        space = self.sweep.space
-        ends = itertools.product(*(extremes(distribution) for distribution in space.values()))
-        points = (dict(zip(space, values, strict=True)) for values in ends)
         first: UserError | None = None
-        for params in itertools.chain([{}], itertools.islice(points, 10_000)):
+        for params in itertools.chain([{}], corners(self.sweep.space)):
             try:
                 return self.make_config(params, seed=seed)
             except UserError as error:

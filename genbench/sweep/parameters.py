@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
@@ -74,9 +75,7 @@ def refuse_contradictions(
     sheet: Sheet, kind: type[Config], space: dict[str, BaseDistribution], held: dict[str, Any]
 ) -> None:
     """Note the values that go with none of 100 draws, and with no combination of the ends."""
-    ends = itertools.product(*(extremes(distribution) for distribution in space.values()))
-    corners = (dict(zip(space, values, strict=True)) for values in itertools.islice(ends, 10_000))
-    points = [held | point for point in itertools.chain(_draws(space), corners)]
+    points = [held | point for point in itertools.chain(_draws(space), corners(space))]
     if all(_refusal(kind, point) for point in points):
         reason = _refusal(kind, points[0])
         field = re.split(r"\W", reason)[0]  # an error begins with its field's name
@@ -98,6 +97,13 @@ def contradictions(
     reasons = [_refusal(kind, held | point) for point in _draws(space)]
     refused = [reason for reason in reasons if reason]
     return len(refused), refused[0] if refused else ""
+
+
+def corners(space: dict[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+    """The combinations of all choices and ends of the space, the first 10,000 of them."""
+    ends = itertools.product(*(extremes(distribution) for distribution in space.values()))
+    for values in itertools.islice(ends, 10_000):
+        yield dict(zip(space, values, strict=True))
 
 
 def _draws(space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:
