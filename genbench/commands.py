@@ -19,7 +19,7 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
         data: Data set to report on (default: of AE and VAE, and of GANs, the one with the
             most finished runs, as is the likelihood; others are named as left out).
     """
-    from genbench.records import read_runs
+    from genbench.record import read_runs
     from genbench.report import write_report
 
     print(f"Drawing the figures of {runs_dir}", flush=True)
@@ -38,7 +38,7 @@ def runs(runs_dir: str = "runs") -> None:
     Args:
         runs_dir: Folder with the run folders.
     """
-    from genbench.records import read_runs
+    from genbench.record import read_runs
 
     records = read_runs(runs_dir)
     width = max((len(record.path.name) for record in records), default=3)
@@ -80,7 +80,7 @@ def sample(
     from PIL import Image
 
     from genbench.evaluate.samples import draw
-    from genbench.grids import tile
+    from genbench.images import tile
     from genbench.handlers import as_pictures
 
     folder = _run_folder(run, runs_dir)

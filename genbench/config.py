@@ -42,6 +42,32 @@ FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 
 
 @dataclass(frozen=True)
+class Role:
+    """What other parts of genbench may do with a field; it stands in the field's `Annotated`.
+
+    key: It changes the weights, so that it tells experiments apart (`Config.key`).
+    shown: Tables of hyper-parameters have it.
+    sweep: A sweep file may `search` it, only `fix` it, or not name it: the search's `flag` sets it.
+    compare: Scores of runs that differ in it are of unlike kinds, and share no table.
+    """
+
+    key: bool = True
+    shown: bool = True
+    sweep: Literal["search", "fix", "flag"] = "search"
+    compare: bool = False
+
+
+HYPER_PARAMETER = Role()  # of a field that says nothing else
+RUNTIME = Role(key=False, shown=False, sweep="flag")  # where and how a run is kept
+PLACE = Role(key=False, shown=False, sweep="fix")  # where the data lie
+LOGGING = Role(key=False, shown=False)
+REPETITION = Role(shown=False, sweep="flag")  # the seed
+BUDGET = Role(sweep="fix")
+PICTURES = Role(compare=True)  # which pictures there are, and how they are cut
+MEANING = Role(sweep="fix", compare=True)  # what the data and the losses are
+
+
+@dataclass(frozen=True)
 class Checked:
     """A frozen dataclass whose fields are held to their annotations when it is made."""
 
@@ -80,6 +106,8 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     if hint is float and not math.isfinite(value):
         raise UserError(f"{name}={value}: must be finite")
     for limit in limits:
+        if isinstance(limit, Role):
+            continue
         if limit == FOLDER and value:
             value = str(Path(value).expanduser())
         elif limit == FOLDER:
@@ -89,6 +117,17 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     return value
 
 
+@functools.cache
+def roles(kind: type[Checked]) -> dict[str, Role]:
+    """The role of each field of a configuration."""
+    found = {}
+    for field in dataclasses.fields(kind):
+        marks = getattr(_hints(kind)[field.name], "__metadata__", ())
+        stated = [mark for mark in marks if isinstance(mark, Role)]
+        found[field.name] = stated[0] if stated else HYPER_PARAMETER
+    return found
+
+
 @dataclass(frozen=True)
 class Config(Checked):
     """What every training has: data, budget, seed, device, record."""
@@ -96,27 +135,27 @@ class Config(Checked):
     model: ClassVar[str]
     data_sets: ClassVar[tuple[str, ...]] = ("mnist-mini", "mnist", "fashion-mnist")
     whole_batches: ClassVar[bool] = False  # leave out what does not fill a batch
-    # Fields that say where and how a run is kept, not what it computes.
-    RUNTIME: ClassVar[frozenset[str]] = frozenset(
-        {"data_dir", "device", "wandb", "runs_dir", "group", "save"}
-    )
 
-    data: str = "mnist-mini"  # data set: mnist-mini (bundled), mnist, fashion-mnist
-    data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
-    epochs: Count = 10  # passes over the training split
+    data: Annotated[str, MEANING] = "mnist-mini"  # mnist-mini (bundled), mnist, fashion-mnist
+    # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
+    data_dir: Annotated[str, PLACE] = ""
+    epochs: Annotated[Count, BUDGET] = 10  # passes over the training split
+    minutes: Annotated[float, Range(0), BUDGET] = 0.0  # end after so much training time (0: never)
     batch_size: Count = 64  # images a step
     lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
-    seed: Seed = 0  # of weights, batches and noise; the splits do not vary
+    lr_decay: Annotated[float, Range(0, 1)] = 0.0  # final share in which lr falls to 0 (0: none)
+    seed: Annotated[Seed, REPETITION] = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
-    log_every: Count = 20  # steps between two logs of the training scalars
+    log_every: Annotated[Count, LOGGING] = 20  # steps between two logs of the training scalars
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     eval_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
-    test: bool = False  # score the test split, once, at the end
-    save: bool = True  # keep checkpoints, pictures and latents beside the scalars
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
-    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
-    runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here, one folder a run
-    group: str = ""  # name shared by runs that belong together (W&B's group)
+    test: Annotated[bool, RUNTIME] = False  # score the test split, once, at the end
+    save: Annotated[bool, RUNTIME] = True  # keep checkpoints, pictures and latents too
+    device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
+    # auto: online if a key is configured, else offline
+    wandb: Annotated[WandbMode, RUNTIME] = "auto"
+    runs_dir: Annotated[str, FOLDER, RUNTIME] = "runs"  # the run records go here, one folder a run
+    group: Annotated[str, RUNTIME] = ""  # name shared by runs that belong together (W&B's group)
 
     @classmethod
     def check(cls, name: str, value: Any) -> Any:
@@ -128,8 +167,8 @@ class Config(Checked):
 
     def key(self, ignore: frozenset[str] = frozenset()) -> str:
         """Eight hex digits of the model, genbench's version and each field that changes weights."""
-        left_out = self.RUNTIME | ignore | {"log_every", "test"}
-        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}
+        keyed = {name for name, role in roles(type(self)).items() if role.key} - ignore
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k in keyed}
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -143,122 +182,40 @@ class Config(Checked):
         return self.key(frozenset({"seed"}))
 
 
-@dataclass(frozen=True)
-class AEConfig(Config):
-    """Train an autoencoder: the code of an image is one point."""
-
-    model: ClassVar[str] = "ae"
-
-    arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
-    latent_dim: Count = 16  # numbers in the code of an image
-    width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 8 x the deepest channels)
-    depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
-    activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "silu"
-    # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts
-    learn_sigma: bool = True  # gaussian: learn sigma with the weights, or keep it fixed
-
-    def objective(self, n_val: int) -> tuple[str, str]:
-        """The reconstruction term of the loss."""
-        return "reconstruction", "minimize"
-
-
-@dataclass(frozen=True)
-class VAEConfig(AEConfig):
-    """Train a variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114)."""
-
-    model: ClassVar[str] = "vae"
-
-    beta: Annotated[float, Range(0)] = 1.0  # weight of the KL in the loss (Higgins et al. 2017)
-    kl_warmup: Annotated[float, Range(0)] = 0.0  # epochs over which beta rises linearly from 0
-    free_bits: Annotated[float, Range(0)] = 0.0  # nats of KL a latent dimension has for free
-    binarize: Literal["none", "dynamic"] = "none"  # dynamic: pixels drawn anew as 0 or 1
-    importance_samples: Count = 1  # draws of z an image; more: trains on the IWAE bound
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` also where two fields contradict each other."""
-        super().__post_init__()
-        if self.binarize != "none" and self.likelihood != "bernoulli":
-            raise UserError(
-                f"binarize={self.binarize} needs likelihood=bernoulli, not {self.likelihood}"
-            )
-        if self.importance_samples > 1 and (self.beta, self.kl_warmup, self.free_bits) != (1, 0, 0):
-            raise UserError(
-                f"importance_samples={self.importance_samples}: the bound has no separate KL; "
-                "leave beta at 1, kl_warmup and free_bits at 0"
-            )
-
-    def objective(self, n_val: int) -> tuple[str, str]:
-        """The ELBO, whatever beta is."""
-        return "elbo", "maximize"
-
-
-AUGMENTATIONS = ("color", "translation", "cutout")
 LARGEST_IMAGE = 512
 
 
 @dataclass(frozen=True)
-class GANConfig(Config):
-    """Train a GAN on pictures (Goodfellow et al. 2014, arXiv:1406.2661)."""
+class PictureConfig(Config):
+    """What a training on pictures has: painted ones, a folder's, or digits with a margin."""
 
-    model: ClassVar[str] = "gan"
     data_sets = (
         *("synthetic-art", "abstract-art", "propaganda-debian", "folder"),
         *Config.data_sets,
     )
     whole_batches: ClassVar[bool] = True
 
-    data: str = "synthetic-art"  # synthetic-art, folder, abstract-art, propaganda-debian, mnist-...
-    data_dir: str = ""  # folder: the pictures; else where data sets lie
-    image_size: int = 64  # side in pixels, a power of two
-    crops: Annotated[int, Range(0)] = 0  # random squares cut from a picture (0: its centre)
-    images: Annotated[int, Range(16)] = 6000  # synthetic-art: pictures to train on
-    held_out: Annotated[int, Range(16)] = 1500  # synthetic-art: for validation and for test, each
-    epochs: Count = 25  # passes over the training split
-    minutes: Annotated[float, Range(0)] = 0.0  # stop after so much training time (0: never)
+    # synthetic-art, folder, abstract-art, propaganda-debian, mnist-mini, mnist, fashion-mnist
+    data: Annotated[str, MEANING] = "synthetic-art"
+    data_dir: Annotated[str, PLACE] = ""  # folder: the pictures; else where data sets lie
+    image_size: Annotated[int, PICTURES] = 64  # side in pixels, a power of two
+    crops: Annotated[int, Range(0), PICTURES] = 0  # random squares of a picture (0: its centre)
+    images: Annotated[int, Range(16), PICTURES] = 6000  # synthetic-art: pictures to train on
+    held_out: Annotated[int, Range(16), PICTURES] = 1500  # synthetic-art: for val and test, each
+    epochs: Annotated[Count, BUDGET] = 25  # passes over the training split
     batch_size: Count = 16  # images a step
-    lr: Annotated[float, Positive] = 5e-4  # Adam's learning rate, of the generator
-
-    arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
-    width: Annotated[int, Range(2)] = 16  # scales the channels of both networks
-    latent_dim: Count = 128  # numbers in z
-    loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
-    r1: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at reals (0: none)
-    r2: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at fakes (0: none)
-    gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
-    penalty_every: Count = 16  # steps between penalties, each then so many times as heavy
-    spectral_norm: bool = False  # of the discriminator's weights
-    label_smoothing: Annotated[float, Range(0, 0.5)] = 0.0  # bce: reals' target is 1 minus this
-    diffaugment: str = ""  # any of color,translation,cutout, for what the discriminator sees
-    ada_target: Annotated[float, Range(0, 1)] = 0.0  # r_t that steers diffaugment (0: always on)
-    ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the generator's average (0: none)
-    d_steps: Count = 1  # discriminator's steps for one of the generator
-    lr_ratio: Annotated[float, Positive] = 1.0  # discriminator's learning rate / generator's
-    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
-    beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
-    beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
-    amp: bool = False  # bfloat16 where the device is fast at it (a CPU without it is 20 x slower)
     eval_every: Annotated[int, Range(0)] = 5  # epochs between two scores of samples (0: none)
 
     def __post_init__(self) -> None:
-        """Raise `UserError` also for a size, a policy or a pair of fields that cannot be."""
+        """Raise `UserError` also for a size that cannot be, or a folder that is not named."""
         super().__post_init__()
         size = self.image_size
         if size & (size - 1) or not 16 <= size <= LARGEST_IMAGE:
             raise UserError(f"image_size={size}: must be a power of two, 16 to {LARGEST_IMAGE}")
-        for name in self.diffaugment.split(","):
-            if self.diffaugment and name not in AUGMENTATIONS:
-                choices = ", ".join(AUGMENTATIONS)
-                raise UserError(f"diffaugment={self.diffaugment!r}: any of {choices}, by commas")
-        if self.ada_target and not self.diffaugment:
-            raise UserError(f"ada_target={self.ada_target} steers diffaugment: name its policies")
-        if self.label_smoothing and self.loss != "bce":
-            raise UserError(f"label_smoothing={self.label_smoothing} needs loss=bce")
         if self.data == "folder" and not self.data_dir:
             raise UserError("data=folder: name the folder of pictures with --data_dir")
 
-    def objective(self, n_val: int) -> tuple[str, str]:
+    def sample_distance(self, n_val: int) -> tuple[str, str]:
         """KID while training: unbiased, so that it orders epochs at a small N."""
         return f"kid_lite0_n{min(self.eval_images, n_val)}", "minimize"
 
@@ -289,9 +246,6 @@ class SearchConfig(Checked):
         return {name: value for name, value in flags.items() if value}
 
 
-SCORES = ("fd", "kid", "isc", "prc", "kl", "fd_infinity", "memorization", "nll")
-
-
 @dataclass(frozen=True)
 class EvaluateConfig(Checked):
     """How `genbench evaluate` scores."""
@@ -303,22 +257,11 @@ class EvaluateConfig(Checked):
     seeds: Count = 3  # sets of samples drawn from each model
     seed: Seed = 1  # of the first
     split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on
-    # any of fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, by commas
-    metrics: str = "fd,kid,isc,prc,kl,memorization,nll"
+    # by commas: fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, or those
+    # that you registered; empty: all but fd_infinity
+    metrics: str = ""
     prior: Literal["mixture", "gaussian"] = "mixture"  # fitted to an AE's codes: 10 Gaussians or 1
     data_dir: str = ""  # where the runs' data lie now, if not where they did
     image_size: Annotated[int, Range(0)] = 0  # folders: resize all to such squares (0: as they are)
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` also for an unknown metric."""
-        super().__post_init__()
-        if not self.scores or set(self.scores) - set(SCORES):
-            raise UserError(f"metrics={self.metrics!r}: any of {', '.join(SCORES)}, by commas")
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """The metrics by name."""
-        parts = (part.strip() for part in self.metrics.split(","))
-        return tuple(dict.fromkeys(part for part in parts if part))

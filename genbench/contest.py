@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from genbench import UserError
 from genbench.config import FOLDER, Checked, Count, Device, GANConfig, Positive, Range, WandbMode
 from genbench.handlers import Diverged
-from genbench.records import Record, finished
+from genbench.record import Record, finished
 from genbench.run import git, say
 from genbench.train import train
 

@@ -26,7 +26,7 @@ from genbench.evaluate.samples import gallery, sample_scores
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
 from genbench.models import MODELS, Recipe, State
-from genbench.records import Record
+from genbench.record import Record
 from genbench.run import Run
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setattr("genbench.run._failed", set())
+    monkeypatch.setattr("genbench.record.wandb_sink._failed", set())
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "data"))

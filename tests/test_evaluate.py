@@ -15,7 +15,7 @@ from genbench.evaluate.reals import sides
 from genbench.evaluate.runs import load_models, record
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.fidelity import frechet_distance, kernel_distance
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.rulers import Row, Ruler, ranking
 from genbench.train import train
 

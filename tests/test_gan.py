@@ -32,7 +32,7 @@ from genbench.models.palette import (
     Plane,
     double,
 )
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.train import train
 
 KINDS = ["bce", "lsgan", "hinge", "wgan-gp", "r3"]

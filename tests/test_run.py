@@ -12,7 +12,7 @@ from conftest import ROOT
 from PIL import Image
 
 from genbench import UserError
-from genbench.records import Record, finished, read_runs
+from genbench.record import Record, finished, read_runs
 from genbench.run import Run, log_evaluation, say_once, to_json, write_json
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from genbench.records import read_runs, read_studies
+from genbench.record import read_runs, read_studies
 
 TOY = ("--width=16", "--latent_dim=2", "--epochs=1")
 

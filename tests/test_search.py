@@ -11,7 +11,7 @@ from genbench.config import GANConfig, SearchConfig, VAEConfig
 from genbench.data import DIGITS
 from genbench.handlers import Diverged
 from genbench.metrics import stability
-from genbench.records import read_runs, read_studies
+from genbench.record import read_runs, read_studies
 from genbench.search import Search
 from genbench.search import study as studies
 from genbench.search.proposals import make_pruner

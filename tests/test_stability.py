@@ -12,7 +12,7 @@ from genbench.data import Data, Split
 from genbench.handlers import Diverged, attach_lr_decay, attach_time_limit, training
 from genbench.metrics import stability
 from genbench.models import MODELS, State, gan
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.train import train
 
 

@@ -19,7 +19,7 @@ from wandb_draws import FORMULAS
 
 from genbench import UserError
 from genbench.config import AEConfig, GANConfig, VAEConfig
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.sweep import (
     KINDS,
     SCALARS,

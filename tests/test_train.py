@@ -13,7 +13,7 @@ from genbench.engines import make_evaluator
 from genbench.evaluate import load_run, split_scores
 from genbench.handlers import Diverged, to_grid, to_uint8
 from genbench.models import MODELS, vae
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.train import pick_device, train
 
 TOY = {"width": 16, "latent_dim": 3, "batch_size": 20, "epochs": 2, "wandb": "disabled"}

@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT
 from wandb_server import ENTITY, KEY, Server, wait_for
 
-from genbench.records import read_runs
+from genbench.record import read_runs
 from genbench.search.launch import expand
 from genbench.sweep import read_sweep
 

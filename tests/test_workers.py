@@ -20,7 +20,7 @@ from wandb_server import wait_for
 
 from genbench import UserError
 from genbench.config import SearchConfig
-from genbench.records import read_runs, read_studies
+from genbench.record import read_runs, read_studies
 from genbench.search import Search, proposals, study
 from genbench.sweep import read_sweep
 

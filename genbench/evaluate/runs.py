@@ -18,13 +18,13 @@ from genbench.data import Data, Split, load_data
 from genbench.engines import pick_device
 from genbench.evaluate import load_run
 from genbench.evaluate.sampling import Sampler, make_sampler
-from genbench.grids import tile
+from genbench.images import tile
 from genbench.handlers import FEWEST, as_pictures, framed
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.models import Recipe, State
-from genbench.records import Record, read_run
+from genbench.record import Record, read_run
 from genbench.rulers import Ruler
 from genbench.run import git, log_evaluation, say, to_json, writable
 

@@ -11,7 +11,7 @@ from genbench.handlers.pictures import render
 from genbench.handlers.training import over
 from genbench.metrics import stability
 from genbench.models import Recipe, State, draw_z
-from genbench.records import Record
+from genbench.record import Record
 from genbench.run import Run, say
 
 PICTURES = 500  # at most so many of each side

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genbench.config import Config
 from genbench.data import Batches, Split
-from genbench.grids import tile
+from genbench.images import tile
 from genbench.models import Recipe, State, draw_z
 from genbench.run import Run
 

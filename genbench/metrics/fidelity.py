@@ -1,13 +1,13 @@
 """How near generated pictures come to real ones, from features, by torch-fidelity.
 
-All depend on the extractor and on N: compare them only where both are the same.
+All depend on the extractor and on N: compare them only where both are the same. PyTorch is imported
+where it is used: the report and the sweep's checker read the table of metrics without it.
 """
 
 import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 KID_SUBSETS = 100
 KID_SUBSET = 1000
@@ -28,6 +28,7 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
         features: (N, D).
         reference: (M, D).
     """
+    import torch
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
     sides = [fid_features_to_statistics(torch.from_numpy(f)) for f in (features, reference)]
@@ -47,6 +48,7 @@ def kernel_distance(
         subsets: Their number.
         subset: Pictures a side in one, of which there must be as many; 0: the rule above.
     """
+    import torch
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     return kid_features_to_metric(
@@ -73,6 +75,7 @@ def inception_score(logits: np.ndarray) -> float:
     Args:
         logits: (N, K), of class probabilities.
     """
+    import torch
     from torch_fidelity.metric_isc import isc_features_to_metric
 
     found = isc_features_to_metric(torch.from_numpy(logits), splits=SPLITS, rng_seed=SEED)
@@ -89,6 +92,7 @@ def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float
         features: (N, D), of samples.
         reference: (M, D), of reals.
     """
+    import torch
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     found = prc_features_to_metric(

@@ -2,7 +2,7 @@
 
 import math
 
-from genbench.records import Record
+from genbench.record import Record
 from genbench.report.searches import about_search
 from genbench.report.select import Chapter, Column, Entry, Score
 

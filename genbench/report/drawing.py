@@ -12,8 +12,8 @@ import optuna
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from genbench.grids import tile
-from genbench.records import Record
+from genbench.images import tile
+from genbench.record import Record
 
 matplotlib.use("Agg")
 DPI = 130

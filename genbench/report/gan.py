@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.records import Record, read_runs, read_studies
+from genbench.record import Record, read_runs, read_studies
 from genbench.report.select import Column, Selection, left_out, one_a_seed, ruler
 
 # Scores under another value of these are of another kind and share no table.

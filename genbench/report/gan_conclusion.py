@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from genbench.records import Record
+from genbench.record import Record
 from genbench.report.conclusion import clear, compare
 from genbench.report.gan import GAN, REALS, Distance, GANChapter
 from genbench.report.gan_tables import collapses

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genbench.grids import first_tiles
-from genbench.records import Record
+from genbench.images import first_tiles
+from genbench.record import Record
 from genbench.report.drawing import TRAIN, VAL, Plan, arrays, eight_by_eight, sheet, tiled
 from genbench.report.gan import GAN, KEY, KINDS, GANChapter
 from genbench.report.searches import plan_search

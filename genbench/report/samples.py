@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genbench.records import Record, read_runs
+from genbench.record import Record, read_runs
 from genbench.report.drawing import Drawn
 from genbench.report.select import one_a_seed
 from genbench.rulers import BETTER, DIGITS, RANKED_BY, Row, Ruler, ranking

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from genbench.records import Record, read_runs, read_studies
+from genbench.record import Record, read_runs, read_studies
 
 MODELS = ("ae", "vae")
 TITLES = {"ae": "AE", "vae": "VAE"}

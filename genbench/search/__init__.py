@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from genbench import UserError
 from genbench.config import Config, SearchConfig
 from genbench.handlers import Diverged
-from genbench.records import finished, read_run
+from genbench.record import finished, read_run
 from genbench.run import first_line, git, say, writable, write_json
 from genbench.search import proposals
 from genbench.search import study as studies

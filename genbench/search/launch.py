@@ -24,7 +24,7 @@ from genbench import UserError
 from genbench.config import GANConfig
 from genbench.handlers import check_logged
 from genbench.metrics.stability import hopeless
-from genbench.records import Record, read_run
+from genbench.record import Record, read_run
 from genbench.run import LOCAL
 from genbench.sweep import Sweep
 

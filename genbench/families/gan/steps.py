@@ -11,7 +11,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from genbench.config import GANConfig
+from genbench.families.gan import GANConfig
+from genbench.families.gan.augment import augment
+from genbench.families.gan.nets import make_discriminator, make_generator
+from genbench.families.state import Shape, State, Steps
 from genbench.losses import (
     Scalars,
     discriminator_loss,
@@ -20,9 +23,6 @@ from genbench.losses import (
     input_gradients,
     js_bound,
 )
-from genbench.models.augment import augment
-from genbench.models.gan_nets import make_discriminator, make_generator
-from genbench.models.recipe import Recipe, Shape, State
 
 ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
 EVAL_PIXELS = 2**21  # drawn at once without a gradient: 512 pictures of 64 px
@@ -39,7 +39,7 @@ class Augment(nn.Module):
         self.register_buffer("p", torch.tensor(p))
 
 
-def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) -> State:
+def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) -> State[GANConfig]:
     """New networks and one Adam for each, seeded."""
     torch.manual_seed(config.seed)
     channels, size, _ = shape
@@ -64,61 +64,59 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
         for name, lr in rates.items()
     }
     noise = torch.Generator(device).manual_seed(config.seed)
-    return State(modules, optimizers, noise, steps_per_epoch)
+    return State(config, modules, optimizers, noise, (config.latent_dim,), steps_per_epoch)
 
 
-def train_step(state: State, config: GANConfig, x: Tensor) -> Scalars:
+def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
     """One update of the discriminator and, every `d_steps` steps, of generator and average."""
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    z = torch.randn(len(x), config.latent_dim, generator=state.generator, device=x.device)
-    with precision(config, x.device):
+    z = torch.randn(len(x), state.config.latent_dim, generator=state.generator, device=x.device)
+    with precision(state.config, x.device):
         fakes = state.modules["generator"](z)
-    scalars = discriminator_step(state, config, reals, fakes.detach().float())
+    scalars = discriminator_step(state, reals, fakes.detach().float())
     state.step += 1
-    if state.step % config.d_steps == 0:
-        scalars |= generator_step(state, config, reals, fakes)
-        update_ema(state, config)
+    if state.step % state.config.d_steps == 0:
+        scalars |= generator_step(state, reals, fakes)
+        update_ema(state)
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def discriminator_step(state: State, config: GANConfig, reals: Tensor, fakes: Tensor) -> Scalars:
+def discriminator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
     """One update of the discriminator's weights alone; reals, fakes (B, C, H, W) in [-1, 1]."""
-    d_real, d_fake = (discriminate(state, config, images) for images in (reals, fakes))
-    loss = discriminator_loss(config.loss, d_real, d_fake, config.label_smoothing)
-    scalars = {"loss_d": loss} | describe(config, d_real, d_fake)
-    if state.step % config.penalty_every == 0:
-        penalties = gradient_penalties(state, config, reals, fakes)
+    d_real, d_fake = (discriminate(state, images) for images in (reals, fakes))
+    loss = discriminator_loss(state.config.loss, d_real, d_fake, state.config.label_smoothing)
+    scalars = {"loss_d": loss} | describe(state.config, d_real, d_fake)
+    if state.step % state.config.penalty_every == 0:
+        penalties = gradient_penalties(state, reals, fakes)
         scalars |= penalties
-        loss = loss + config.penalty_every * sum(penalties.values(), torch.zeros_like(loss))
+        loss = loss + state.config.penalty_every * sum(penalties.values(), torch.zeros_like(loss))
     scalars["grad_norm_d"] = descend(state, "discriminator", loss)
-    if config.ada_target:
-        adapt(state, config, scalars["r_t"], len(reals))
+    if state.config.ada_target:
+        adapt(state, scalars["r_t"], len(reals))
         scalars["augment_p"] = state.modules["augment"].get_buffer("p").clone()
     return scalars
 
 
-def generator_step(state: State, config: GANConfig, reals: Tensor, fakes: Tensor) -> Scalars:
+def generator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
     """One update of the generator's weights alone, through `fakes`, which hold its graph."""
     with frozen(state.modules["discriminator"]):
-        d_fake = discriminate(state, config, fakes)
-        relative = config.loss == "r3"
-        d_real = discriminate(state, config, reals) if relative else d_fake.detach()
-        loss = generator_loss(config.loss, d_fake, d_real)
+        d_fake = discriminate(state, fakes)
+        relative = state.config.loss == "r3"
+        d_real = discriminate(state, reals) if relative else d_fake.detach()
+        loss = generator_loss(state.config.loss, d_fake, d_real)
         return {"loss_g": loss, "grad_norm_g": descend(state, "generator", loss)}
 
 
-def discriminate(state: State, config: GANConfig, images: Tensor) -> Tensor:
+def discriminate(state: State[GANConfig], images: Tensor) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
-    if config.diffaugment and state.modules.training:
-        p = float(state.modules["augment"].get_buffer("p")) if config.ada_target else 1.0
-        images = augment(images, config.diffaugment, p, state.generator)
-    with precision(config, images.device):
+    if state.config.diffaugment and state.modules.training:
+        p = float(state.modules["augment"].get_buffer("p")) if state.config.ada_target else 1.0
+        images = augment(images, state.config.diffaugment, p, state.generator)
+    with precision(state.config, images.device):
         return state.modules["discriminator"](images).float()
 
 
-def gradient_penalties(
-    state: State, config: GANConfig, reals: Tensor, fakes: Tensor
-) -> dict[str, Tensor]:
+def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:
     """The configured penalties on the discriminator's gradient by its input, weights included.
 
     r1, r2: gamma/2 E|grad D|^2 at reals, at fakes (Mescheder et al. 2018, eq. 9 and 10).
@@ -127,17 +125,17 @@ def gradient_penalties(
 
     def norms(images: Tensor) -> Tensor:
         images = images.detach().requires_grad_()
-        return input_gradients(discriminate(state, config, images), images)
+        return input_gradients(discriminate(state, images), images)
 
     penalties = {}
-    if config.r1:
-        penalties["r1_penalty"] = config.r1 / 2 * norms(reals).square().mean()
-    if config.r2:
-        penalties["r2_penalty"] = config.r2 / 2 * norms(fakes).square().mean()
-    if config.loss == "wgan-gp":
+    if state.config.r1:
+        penalties["r1_penalty"] = state.config.r1 / 2 * norms(reals).square().mean()
+    if state.config.r2:
+        penalties["r2_penalty"] = state.config.r2 / 2 * norms(fakes).square().mean()
+    if state.config.loss == "wgan-gp":
         mix = torch.rand(len(reals), 1, 1, 1, generator=state.generator, device=reals.device)
         between = norms(torch.lerp(reals, fakes, mix))
-        penalties["gradient_penalty"] = config.gp * (between - 1).square().mean()
+        penalties["gradient_penalty"] = state.config.gp * (between - 1).square().mean()
     return penalties
 
 
@@ -163,13 +161,13 @@ def describe(config: GANConfig, d_real: Tensor, d_fake: Tensor) -> Scalars:
     }
 
 
-def adapt(state: State, config: GANConfig, r_t: Tensor, n: int) -> None:
+def adapt(state: State[GANConfig], r_t: Tensor, n: int) -> None:
     """Move the augmentation's probability up while r_t is above its target, else down."""
     p = state.modules["augment"].get_buffer("p")
-    p.add_(torch.sign(r_t.detach() - config.ada_target) * n / ADA_IMAGES).clamp_(0, 1)
+    p.add_(torch.sign(r_t.detach() - state.config.ada_target) * n / ADA_IMAGES).clamp_(0, 1)
 
 
-def descend(state: State, name: str, loss: Tensor) -> Tensor:
+def descend(state: State[GANConfig], name: str, loss: Tensor) -> Tensor:
     """One step of a network's optimiser down the gradient of `loss`; the gradient's norm."""
     optimizer = state.optimizers[name]
     optimizer.zero_grad()
@@ -195,38 +193,40 @@ def precision(config: GANConfig, device: torch.device) -> torch.autocast:
 
 
 @torch.no_grad()
-def update_ema(state: State, config: GANConfig) -> None:
+def update_ema(state: State[GANConfig]) -> None:
     """ema <- d ema + (1 - d) generator, d = min(ema, (1 + k) / (10 + k)) after k updates."""
-    if not config.ema:
+    if not state.config.ema:
         return
-    k = state.step // config.d_steps - 1
-    decay = min(config.ema, (1 + k) / (EMA_WARMUP + k))
+    k = state.step // state.config.d_steps - 1
+    decay = min(state.config.ema, (1 + k) / (EMA_WARMUP + k))
     average, live = state.modules["ema"], state.modules["generator"]
     torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
     for mine, theirs in zip(average.buffers(), live.buffers(), strict=True):
         mine.copy_(theirs)
 
 
-def eval_step(state: State, config: GANConfig, x: Tensor, generator: torch.Generator) -> Scalars:
+def eval_step(state: State[GANConfig], x: Tensor, generator: torch.Generator) -> Scalars:
     """Losses and scores of held-out x (B, C, H, W) in [0, 1] against as many new fakes.
 
     The fakes are the live generator's: it is what the discriminator knows.
     """
-    z = torch.randn(len(x), config.latent_dim, generator=generator, device=x.device)
-    d_real = discriminate(state, config, 2 * x - 1)
+    z = torch.randn(len(x), state.config.latent_dim, generator=generator, device=x.device)
+    d_real = discriminate(state, 2 * x - 1)
     parts = z.split(max(1, EVAL_PIXELS // x[0, 0].numel()))
     fakes = torch.cat([state.modules["generator"](part) for part in parts])
-    d_fake = discriminate(state, config, fakes)
+    d_fake = discriminate(state, fakes)
     return {
-        "loss_d": discriminator_loss(config.loss, d_real, d_fake, config.label_smoothing),
-        "loss_g": generator_loss(config.loss, d_fake, d_real),
-    } | describe(config, d_real, d_fake)
+        "loss_d": discriminator_loss(
+            state.config.loss, d_real, d_fake, state.config.label_smoothing
+        ),
+        "loss_g": generator_loss(state.config.loss, d_fake, d_real),
+    } | describe(state.config, d_real, d_fake)
 
 
-def generate(state: State, z: Tensor) -> Tensor:
+def generate(state: State[GANConfig], z: Tensor) -> Tensor:
     """z (B, D) -> x (B, C, H, W) in [0, 1], by the averaged generator where there is one."""
     name = "ema" if "ema" in state.modules else "generator"
     return ((state.modules[name](z) + 1) / 2).clamp(0, 1)
 
 
-RECIPE = Recipe(GANConfig, build, train_step, eval_step, generate=generate)
+STEPS = Steps(build, train_step, eval_step, generate=generate, discriminate=discriminate)

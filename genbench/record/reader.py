@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,20 @@ class Record:
         )
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; torn ones are left out."""
+        """The lines of metrics.jsonl; torn ones are left out. They are read once."""
+        return self._metrics
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of evaluations.jsonl, what each `genbench evaluate` found. They are read once."""
+        return self._evaluations
+
+    @cached_property
+    def _metrics(self) -> list[dict[str, Any]]:
         rows = self._lines("metrics.jsonl")
         return [{k: v if k == "split" else float(v) for k, v in row.items()} for row in rows]
 
-    def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of evaluations.jsonl, what each `genbench evaluate` found."""
+    @cached_property
+    def _evaluations(self) -> list[dict[str, Any]]:
         return self._lines("evaluations.jsonl")
 
     def _lines(self, name: str) -> list[dict[str, Any]]:

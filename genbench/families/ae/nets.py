@@ -5,7 +5,7 @@ import math
 
 from torch import nn
 
-from genbench.models.recipe import Shape
+from genbench.families.state import Shape
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from genbench.config import VAEConfig
+from genbench.families.ae.steps import (
+    build_autoencoder,
+    decode,
+    decode_logits,
+    reconstruction_nll,
+    update,
+)
+from genbench.families.state import Shape, State, Steps
+from genbench.families.vae import VAEConfig
 from genbench.losses import (
     Scalars,
     image_errors,
@@ -19,13 +27,11 @@ from genbench.losses import (
     reparameterize,
     vae_loss,
 )
-from genbench.models.ae import build_autoencoder, decode, reconstruction_nll, update
-from genbench.models.recipe import Recipe, Shape, State
 
 LOGVAR_CAP = 4.0
 
 
-def build(config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str) -> State:
+def build(config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str) -> State[VAEConfig]:
     """A new VAE and its optimiser; the encoder gives mu and logvar side by side."""
     return build_autoencoder(config, shape, steps_per_epoch, device, 2 * config.latent_dim)
 
@@ -35,7 +41,7 @@ def beta_at(config: VAEConfig, epoch: float) -> float:
     return config.beta * (min(1.0, epoch / config.kl_warmup) if config.kl_warmup else 1.0)
 
 
-def posterior(state: State, x: Tensor) -> tuple[Tensor, Tensor]:
+def posterior(state: State[VAEConfig], x: Tensor) -> tuple[Tensor, Tensor]:
     """x (B, C, H, W) -> mu, logvar of q(z|x), both (B, D).
 
     logvar bends smoothly to stay below `LOGVAR_CAP`: a variance above the prior's never pays, and
@@ -46,70 +52,84 @@ def posterior(state: State, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bound(
-    state: State, config: VAEConfig, x: Tensor, beta: float, generator: torch.Generator
+    state: State[VAEConfig], x: Tensor, beta: float, generator: torch.Generator
 ) -> tuple[Scalars, Tensor]:
     """The scalars of x from one draw of z an image, and mu (B, D)."""
     mu, logvar = posterior(state, x)
-    logits = decode(state, reparameterize(mu, logvar, generator))
-    nll = reconstruction_nll(state, config, logits, x)
-    return vae_loss(nll, kl_standard_normal(mu, logvar), beta, config.free_bits), mu
+    logits = decode_logits(state, reparameterize(mu, logvar, generator))
+    nll = reconstruction_nll(state, logits, x)
+    return vae_loss(nll, kl_standard_normal(mu, logvar), beta, state.config.free_bits), mu
 
 
 def log_weights(
-    state: State, config: VAEConfig, x: Tensor, draws: int, generator: torch.Generator
+    state: State[VAEConfig], x: Tensor, draws: int, generator: torch.Generator
 ) -> Tensor:
     """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of K draws z_k from q(z|x), x (B, C, H, W)."""
     mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x))
     z = reparameterize(mu, logvar, generator)
     prior = torch.zeros_like(mu[:1])
-    logits = decode(state, z.flatten(0, 1))
+    logits = decode_logits(state, z.flatten(0, 1))
     repeated = x.expand(draws, *x.shape).flatten(0, 1)
-    nll = reconstruction_nll(state, config, logits, repeated).unflatten(0, (draws, -1))
+    nll = reconstruction_nll(state, logits, repeated).unflatten(0, (draws, -1))
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
 
-def importance_loss(
-    state: State, config: VAEConfig, x: Tensor, generator: torch.Generator
-) -> Scalars:
+def importance_loss(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Scalars:
     """What replaces `loss` when importance_samples are more than one: minus their bound, `iwae`."""
-    if config.importance_samples == 1:
+    draws = state.config.importance_samples
+    if draws == 1:
         return {}
-    log_w = log_weights(state, config, x, config.importance_samples, generator)
+    log_w = log_weights(state, x, draws, generator)
     iwae = importance_bound(log_w).mean()
     return {"loss": -iwae, "iwae": iwae}
 
 
-def binarized(config: VAEConfig, x: Tensor, generator: torch.Generator) -> Tensor:
+def observe(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Tensor:
     """x itself, or pixels drawn as 0 or 1 with the grey values as probabilities."""
-    return torch.bernoulli(x, generator=generator) if config.binarize == "dynamic" else x
+    return torch.bernoulli(x, generator=generator) if state.config.binarize == "dynamic" else x
 
 
-def train_step(state: State, config: VAEConfig, x: Tensor) -> Scalars:
+def train_step(state: State[VAEConfig], x: Tensor) -> Scalars:
     """One update on x (B, C, H, W)."""
-    x = binarized(config, x, state.generator)
-    beta = beta_at(config, state.epoch)
-    scalars, _ = bound(state, config, x, beta, state.generator)
-    scalars |= importance_loss(state, config, x, state.generator)
+    x = observe(state, x, state.generator)
+    beta = beta_at(state.config, state.epoch)
+    scalars, _ = bound(state, x, beta, state.generator)
+    scalars |= importance_loss(state, x, state.generator)
     update(state, scalars["loss"])
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def eval_step(state: State, config: VAEConfig, x: Tensor, generator: torch.Generator) -> Scalars:
+def eval_step(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Scalars:
     """The training scalars (at the final beta) and the image errors of the mean code's x_hat."""
-    x = binarized(config, x, generator)
-    scalars, mu = bound(state, config, x, config.beta, generator)
-    scalars |= importance_loss(state, config, x, generator)
-    return scalars | image_errors(decode(state, mu), x)
+    x = observe(state, x, generator)
+    scalars, mu = bound(state, x, state.config.beta, generator)
+    scalars |= importance_loss(state, x, generator)
+    return scalars | image_errors(decode_logits(state, mu), x)
 
 
-def encode(state: State, x: Tensor) -> Tensor:
+def encode(state: State[VAEConfig], x: Tensor) -> Tensor:
     """x (B, C, H, W) -> mu (B, D), the mean of q(z|x)."""
     return posterior(state, x)[0]
 
 
-def generate(state: State, z: Tensor) -> Tensor:
+def generate(state: State[VAEConfig], z: Tensor) -> Tensor:
     """z (B, D) -> mean images (B, C, H, W) in [0, 1]."""
-    return torch.sigmoid(decode(state, z))
+    return decode(state, z)
 
 
-RECIPE = Recipe(VAEConfig, build, train_step, eval_step, encode, decode, generate, log_weights)
+def rate(state: State[VAEConfig], x: Tensor) -> Tensor:
+    """x (B, C, H, W) -> KL(q(z|x) || p(z)) of each image, (B,), in nats."""
+    return kl_standard_normal(*posterior(state, x)).sum(1)
+
+
+STEPS = Steps(
+    build,
+    train_step,
+    eval_step,
+    encode,
+    decode,
+    generate,
+    log_weights=log_weights,
+    rate=rate,
+    observe=observe,
+)

@@ -14,7 +14,7 @@ import math
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genbench.models.palette import BOTTOM, SLOPE, PaletteGenerator, linear
+from genbench.families.gan.palette import BOTTOM, SLOPE, PaletteGenerator, linear
 
 
 def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:

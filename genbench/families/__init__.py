@@ -1,0 +1,26 @@
+"""Model families by name. Each says everything about itself in its own package; see `Family`."""
+
+from genbench.config import Config
+from genbench.families.family import Family
+from genbench.registry import Registry
+
+FAMILIES: Registry[Family] = Registry(
+    "genbench.families",
+    (
+        "genbench.families.ae:FAMILY",
+        "genbench.families.vae:FAMILY",
+        "genbench.families.gan:FAMILY",
+    ),
+)
+
+
+def family_of(config: Config) -> Family:
+    """The family that a configuration is of.
+
+    Raises:
+        UserError: It is not registered.
+    """
+    return FAMILIES.find(config.model, "model")
+
+
+__all__ = ["FAMILIES", "Family", "family_of"]

@@ -1,0 +1,63 @@
+"""What a model family says of itself without torch; its networks and steps are imported later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from genbench.config import Config
+from genbench.scalars import Scalar
+
+if TYPE_CHECKING:
+    from genbench.families.state import Steps
+
+CAPABILITIES = ("encode", "decode", "generate", "log_weights", "discriminate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A model family: everything that the rest of genbench needs to know of it.
+
+    config: Its configuration; `config.model` is its name, on disk too.
+    title: Its name in text.
+    module: Dotted path of the module whose `STEPS` has its functions; that module may import torch.
+    can: Which of `CAPABILITIES` those functions have: what is measured, drawn and reported of a
+        model follows from them.
+    scalars: What is logged of the validation split after every epoch, by name.
+    small: What `--pareto` keeps small beside the metric: a field, or `seconds` of the run.
+    baseline: Fields of the published model that others are held against; empty: none.
+    """
+
+    config: type[Config]
+    title: str
+    module: str
+    can: frozenset[str]
+    scalars: Mapping[str, Scalar]
+    small: str = "seconds"
+    baseline: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a capability that does not exist."""
+        if unknown := self.can - set(CAPABILITIES):
+            raise ValueError(f"{self.name}: unknown capabilities {sorted(unknown)}")
+
+    @property
+    def name(self) -> str:
+        """As flags, records and sweep files have it."""
+        return self.config.model
+
+    @property
+    def steps(self) -> "Steps":
+        """Its functions; imports torch."""
+        steps: Steps = import_module(self.module).STEPS
+        return steps
+
+    @property
+    def judged_by_samples(self) -> bool:
+        """Whether its samples are all there is to judge: it has no codes of pictures."""
+        return "generate" in self.can and "encode" not in self.can
+
+    def is_baseline(self, config: Mapping[str, Any]) -> bool:
+        """Whether every field of a configuration that the baseline names is as published."""
+        same = (config.get(name) == value for name, value in self.baseline.items())
+        return bool(self.baseline) and all(same)

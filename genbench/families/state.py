@@ -1,0 +1,85 @@
+"""What training changes, and a family's functions over it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from genbench.config import Config
+from genbench.losses import Scalars
+
+Shape = tuple[int, int, int]  # (C, H, W) of an image
+C = TypeVar("C", bound=Config)
+
+
+@dataclass
+class State(Generic[C]):
+    """All that training changes, which a checkpoint owns whole, and what it is trained by."""
+
+    config: C
+    modules: nn.ModuleDict
+    optimizers: dict[str, torch.optim.Optimizer]
+    generator: torch.Generator  # the training noise, apart from torch's global one
+    z_shape: tuple[int, ...]  # of one draw from the prior N(0, 1), without the batch
+    steps_per_epoch: int
+    step: int = 0
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, with their fraction."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.modules.parameters()).device
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain numbers only: loads with `weights_only=True`."""
+        return {
+            "modules": self.modules.state_dict(),
+            "optimizers": {k: v.state_dict() for k, v in self.optimizers.items()},
+            "generator": self.generator.get_state(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over everything that `state_dict` gave."""
+        self.modules.load_state_dict(saved["modules"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(saved["optimizers"][name])
+        self.generator.set_state(saved["generator"].cpu())
+        self.step = saved["step"]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A family's functions; the last ones are there if its `can` names them.
+
+    Images x are (B, C, H, W) in [0, 1]; codes z are (B, *state.z_shape).
+    """
+
+    build: Callable[[Any, Shape, int, str], State]  # config, shape, steps an epoch, device
+    train_step: Callable[[Any, Tensor], Scalars]  # one update on x
+    eval_step: Callable[[Any, Tensor, torch.Generator], Scalars]  # the same scalars of x, and more
+    encode: Callable[[Any, Tensor], Tensor] | None = None  # x -> z (its mean, if it is random)
+    decode: Callable[[Any, Tensor], Tensor] | None = None  # z -> x_hat
+    generate: Callable[[Any, Tensor], Tensor] | None = None  # z drawn from N(0, 1) -> x
+    # x, K -> log p(x, z_k) - log q(z_k|x), (K, B); with it come the next two
+    log_weights: Callable[[Any, Tensor, int, torch.Generator], Tensor] | None = None
+    rate: Callable[[Any, Tensor], Tensor] | None = None  # x -> KL(q(z|x) || p(z)), (B,), nats
+    observe: Callable[[Any, Tensor, torch.Generator], Tensor] | None = (
+        None  # x -> what p(x|z) is of
+    )
+    discriminate: Callable[[Any, Tensor], Tensor] | None = None  # x in [-1, 1] -> logits (B,)
+
+
+def draw_z(state: State, n: int, seed: int) -> Tensor:
+    """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
+    generator = torch.Generator(state.device).manual_seed(seed)
+    rows = [
+        torch.randn(1, *state.z_shape, generator=generator, device=state.device) for _ in range(n)
+    ]
+    return torch.cat(rows)

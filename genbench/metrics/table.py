@@ -1,0 +1,185 @@
+"""The scores of samples by name: the one table that evaluation, printing, report and sweep read.
+
+A new one is a `Metric` and `METRICS.add(...)`, or an entry point of the group `genbench.metrics`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from genbench import UserError
+from genbench.metrics import fidelity
+from genbench.metrics.features import Features
+from genbench.registry import Registry
+from genbench.scalars import Scalar
+
+RANKED_BY = "kid"  # unbiased, so that it may order at a small N
+LEAST = 50  # pictures a side; a distance of fewer says nothing
+BY_MODEL = ("memorization", "nll")  # `--metrics` that need a model, not only its samples
+
+Measure = Callable[[Features, Features], float]  # samples, as many real pictures -> score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Scalar):
+    """A score of samples, from their features and those of as many real pictures.
+
+    name: In records and tables.
+    compute: The score of samples and reals.
+    compute_half: The same of half samples, whose spread gives the standard error of a single draw;
+        None: it has none.
+    flag: What `--metrics` calls it, if not by its name.
+    while_training: It is cheap enough for the scores while training.
+    inception: A final evaluation adds it by Inception, where that can be had.
+    needs_classes: It reads logits, so that the extractor must have classes.
+    slow: Only computed where `--metrics` names it.
+    """
+
+    name: str
+    compute: Measure
+    compute_half: Measure | None = None
+    flag: str = ""
+    while_training: bool = False
+    inception: bool = False
+    needs_classes: bool = False
+    slow: bool = False
+
+    @property
+    def asked_by(self) -> str:
+        """Its word in `--metrics`."""
+        return self.flag or self.name
+
+
+METRICS: Registry[Metric] = Registry(
+    "genbench.metrics",
+    tuple(
+        f"{__name__}:{name}"
+        for name in ("FD", "KID", "ISC", "PRECISION", "RECALL", "KL", "FD_INFINITY")
+    ),
+)
+
+
+def _fd(fakes: Features, reals: Features) -> float:
+    return fidelity.frechet_distance(fakes.features, reals.features)
+
+
+def _kid(fakes: Features, reals: Features) -> float:
+    return fidelity.kernel_distance(fakes.features, reals.features)
+
+
+def _kid_of_all(fakes: Features, reals: Features) -> float:
+    """KID of all pictures as one subset: a half sample is one already."""
+    size = min(len(fakes), len(reals))
+    return fidelity.kernel_distance(fakes.features, reals.features, subsets=1, subset=size)
+
+
+def _inception_score(fakes: Features, reals: Features) -> float:
+    return fidelity.inception_score(fakes.logits)
+
+
+def _precision(fakes: Features, reals: Features) -> float:
+    return fidelity.precision_recall(fakes.features, reals.features)[0]
+
+
+def _recall(fakes: Features, reals: Features) -> float:
+    return fidelity.precision_recall(fakes.features, reals.features)[1]
+
+
+def _kl(fakes: Features, reals: Features) -> float:
+    return fidelity.gaussian_kl(fakes.features, reals.features)
+
+
+def _kl_of_half(fakes: Features, reals: Features) -> float:
+    """On as many axes as of the whole: of half samples by themselves there would be fewer."""
+    axes = fidelity.kl_axes(2 * len(fakes), 2 * len(reals), reals.features.shape[1])
+    return fidelity.gaussian_kl(fakes.features, reals.features, axes)
+
+
+def _fd_infinity(fakes: Features, reals: Features) -> float:
+    return fidelity.frechet_at_infinity(fakes.features, reals.features)
+
+
+FD = Metric(
+    name="fd",
+    title="Fréchet distance",
+    better="minimize",
+    digits=1,
+    compute=_fd,
+    compute_half=_fd,
+    while_training=True,
+    inception=True,
+)
+KID = Metric(
+    name="kid",
+    title="KID",
+    better="minimize",
+    digits=4,
+    compute=_kid,
+    compute_half=_kid_of_all,
+    while_training=True,
+)
+ISC = Metric(
+    name="isc_mean",
+    title="Inception Score",
+    better="maximize",
+    digits=2,
+    compute=_inception_score,
+    compute_half=_inception_score,
+    flag="isc",
+    inception=True,
+    needs_classes=True,
+)
+PRECISION = Metric(
+    name="precision",
+    title="Precision",
+    better="maximize",
+    digits=3,
+    compute=_precision,
+    compute_half=_precision,
+    flag="prc",
+)
+RECALL = Metric(
+    name="recall",
+    title="Recall",
+    better="maximize",
+    digits=3,
+    compute=_recall,
+    compute_half=_recall,
+    flag="prc",
+)
+KL = Metric(
+    name="kl",
+    title="KL of Gaussians in feature space",
+    unit="nats",
+    better="minimize",
+    digits=2,
+    compute=_kl,
+    compute_half=_kl_of_half,
+)
+FD_INFINITY = Metric(
+    name="fd_infinity",
+    title="Fréchet distance at infinite N",
+    better="minimize",
+    digits=1,
+    compute=_fd_infinity,
+    slow=True,
+)
+
+
+def chosen(words: str) -> tuple[str, ...]:
+    """What `--metrics` asks for, by names of METRICS and BY_MODEL; empty asks for all that is fast.
+
+    Raises:
+        UserError: A word is no metric's.
+    """
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    if not names:
+        return *(name for name, metric in METRICS.items() if not metric.slow), *BY_MODEL
+    known = dict.fromkeys([*(metric.asked_by for metric in METRICS.values()), *BY_MODEL])
+    found: dict[str, None] = {}
+    for word in names:
+        of_word = [name for name, metric in METRICS.items() if word in (metric.asked_by, name)]
+        of_word += [name for name in BY_MODEL if name == word]
+        if not of_word:
+            raise UserError(f"metrics={words!r}: any of {', '.join(known)}, by commas")
+        found |= dict.fromkeys(of_word)
+    return tuple(found)

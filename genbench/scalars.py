@@ -1,0 +1,37 @@
+"""What a number of the record is: its title, unit, direction and digits, said once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["minimize", "maximize", ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalar:
+    """How a scalar is written, and which way is better.
+
+    `depends` names the fields of the configuration that change what the scalar means: runs that
+    differ in one of them are not compared by it.
+    """
+
+    title: str
+    unit: str = ""
+    better: Better = ""
+    digits: int = 4
+    depends: tuple[str, ...] = ()
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, -1 if less is, 0 if neither."""
+        return {"maximize": 1, "minimize": -1, "": 0}[self.better]
+
+    @property
+    def heading(self) -> str:
+        """As a table names it: `KL (nats an image) ↓`."""
+        unit = f" ({self.unit})" if self.unit else ""
+        arrow = {"maximize": " ↑", "minimize": " ↓", "": ""}[self.better]
+        return f"{self.title}{unit}{arrow}"
+
+    def show(self, value: float) -> str:
+        """The value with this scalar's digits."""
+        return f"{value:.{self.digits}f}"
