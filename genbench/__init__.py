@@ -1,5 +1,7 @@
 """genbench: experiment tracking for generative image models."""
 
+from typing import Any
+
 __version__ = "0.1.0"
 
 
@@ -9,3 +11,12 @@ class UserError(Exception):
     `genbench.cli.guard` turns it into a message on stderr and exit code 2, without a traceback.
     No ValueError, which tyro and others catch.
     """
+
+
+def __getattr__(name: str) -> Any:
+    """`genbench.load` and `genbench.Model`, imported when they are used: they need torch."""
+    if name in ("load", "Model"):
+        from genbench import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module 'genbench' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command lines: parsing, clear endings, and `genbench` itself. Imports are lazy."""
+"""The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
 import os
 import signal
@@ -8,11 +8,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from genbench import UserError
+from genbench import UserError, environment
 from genbench.config import Config, SearchConfig
+from genbench.console import print_table
 
 if TYPE_CHECKING:
-    from genbench.search import Search
+    from genbench.search.search import Search
 
 T = TypeVar("T")
 
@@ -67,11 +68,12 @@ def search_main(kind: type[Config], sweep: Path) -> None:
 
     def main() -> None:
         options = parse(SearchConfig)
-        from genbench.search import Search
+        from genbench.families import FAMILIES
+        from genbench.search.search import Search
         from genbench.sweep import read_sweep
 
         path = Path(options.sweep) if options.sweep else sweep
-        search = Search(read_sweep(path, kind, options.given), options)
+        search = Search(read_sweep(path, FAMILIES[kind.model], options.given), options)
         if elsewhere := run_search(search):
             print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
             return
@@ -83,10 +85,7 @@ def search_main(kind: type[Config], sweep: Path) -> None:
 
 def run_search(search: "Search") -> int:
     """Add the trials and print the best, also after Ctrl-C; how many trials still run elsewhere."""
-    sweep = search.sweep
-    for name, value in (("WANDB_PROJECT", sweep.project), ("WANDB_ENTITY", sweep.entity)):
-        if value:
-            os.environ.setdefault(name, value)
+    environment.offer(WANDB_PROJECT=search.sweep.project, WANDB_ENTITY=search.sweep.entity)
     elsewhere = 0
     try:
         search.run()
@@ -102,14 +101,14 @@ def run_search(search: "Search") -> int:
 
 
 def contest_main() -> None:
-    """Compare the default GAN with the baseline, as the command line says."""
+    """Compare the default GAN with the DCGAN of 2015, as the command line says."""
 
     def main() -> None:
         from genbench.contest import ContestConfig, contest, table
 
         options = parse(ContestConfig)
-        for line in table(contest(options)):
-            print(line)
+        header, *rows = table(contest(options))
+        print_table(header, rows)
         print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
 
     guard(main)
@@ -120,33 +119,24 @@ def print_best(search: "Search") -> None:
     best = search.best()
     named = zip(search.objectives, best.values, strict=True)
     values = ", ".join(f"{name} {value:.5g}" for name, value in named)
-    print(f"\nBest of {search.name}: trial {best.number}, {values}")
-    for name, value in best.params.items():
-        print(f"  {name:16} {value:.4g}" if isinstance(value, float) else f"  {name:16} {value}")
+    rows = [
+        [name, f"{value:.4g}" if isinstance(value, float) else str(value)]
+        for name, value in best.params.items()
+    ]
+    print_table(
+        ["hyper-parameter", "value"], rows, f"Best of {search.name}: trial {best.number}, {values}"
+    )
     print(flush=True)
 
 
 def print_scores(scores: list[dict[str, float]]) -> None:
     """Mean and standard deviation over the seeds of every test score."""
-    import statistics
+    from genbench.stats import Sample
 
-    print(f"Test split, mean ± std over {len(scores)} training seeds:")
-    for name in (name for name in scores[0] if name.startswith("test/")):
-        values = [score[name] for score in scores]
-        print(f"  {name:24} {statistics.mean(values):10.4f} ± {statistics.stdev(values):.4f}")
-
-
-def main() -> None:
-    """Entry point of `genbench`: a subcommand for each function of `genbench.commands`."""
-    import tyro
-
-    from genbench import commands
-
-    names = ("report", "runs", "sample", "evaluate", "sweep", "data")
-    functions = {name: getattr(commands, name) for name in names}
-    config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
-    guard(
-        lambda: tyro.extras.subcommand_cli_from_dict(
-            functions, prog="genbench", use_underscores=True, config=config
-        )
+    names = [name for name in scores[0] if name.startswith("test/")]
+    samples = {name: Sample.of(score[name] for score in scores) for name in names}
+    print_table(
+        ["", "mean ± std"],
+        [[name, sample.show(4)] for name, sample in samples.items()],
+        f"Test split, mean ± std over {len(scores)} training seeds:",
     )

@@ -1,4 +1,4 @@
-"""What `genbench` does, a function a command: its parameters are the flags. Imports are lazy."""
+"""`genbench` itself, a function a command: its parameters are the flags. Imports are lazy."""
 
 import math
 import shutil
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from genbench import UserError
+from genbench.cli import guard, run_search
 from genbench.config import EvaluateConfig
+from genbench.console import print_table
 
 
 def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
@@ -40,16 +42,15 @@ def runs(runs_dir: str = "runs") -> None:
     """
     from genbench.record import read_runs
 
-    records = read_runs(runs_dir)
-    width = max((len(record.path.name) for record in records), default=3)
-    print(f"{'run':{width}}  {'status':8}  {'epochs':>6}  {'seconds':>8}  score")
-    for record in records:
+    rows = []
+    for record in read_runs(runs_dir):
         name = record.about["objective"]
         score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
         seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
-        rows = record.metrics()
-        epochs = math.ceil(rows[-1]["epoch"]) if rows else 0  # done, not asked for
-        print(f"{record.path.name:{width}}  {record.status:8}  {epochs:6}  {seconds:>8}  {score}")
+        logged = record.metrics()
+        epochs = math.ceil(logged[-1]["epoch"]) if logged else 0  # done, not asked for
+        rows.append([record.path.name, record.status, str(epochs), seconds, score])
+    print_table(["run", "status", "epochs", "seconds", "score"], rows)
 
 
 def sample(
@@ -71,20 +72,25 @@ def sample(
         seed: Of the codes z; the first pictures are the same for any n.
         out: File to write; the folder for png-folder.
         truncation: Draw z from N(0, 1) cut off beyond plus and minus this: fewer surprises, less
-            variety (Brock et al. 2019); 0: not cut off.
+            variety (Brock et al. 2019); 0: not cut off. An autoencoder is drawn from through a
+            density fitted to its codes, which cannot be cut off.
         interpolate: Rows of 8 pictures, each along the great circle between two codes.
         format: One picture with all of them, or a folder with a PNG each.
         runs_dir: Folder with the run folders.
     """
-    import numpy as np
     from PIL import Image
 
-    from genbench.evaluate.samples import draw
-    from genbench.images import tile
-    from genbench.handlers import as_pictures
+    from genbench import load
+    from genbench.evaluate.gallery import interpolations
+    from genbench.images import channels_last, tile
 
     folder = _run_folder(run, runs_dir)
-    pictures = as_pictures(draw(folder, n, seed, truncation, interpolate))
+    model = load(folder)
+    if interpolate:
+        images = interpolations(model, n, seed)
+    else:
+        images = model.sample_bytes(n, seed, truncation)
+    pictures = channels_last(images)
     target = Path(out).expanduser()
     if format == "png-folder" and out == "grid.png":
         target = Path("samples")
@@ -94,7 +100,7 @@ def sample(
             Image.fromarray(tile(pictures, min(8, len(pictures)))).save(target)
         else:
             target.mkdir(parents=True, exist_ok=True)
-            for i, picture in enumerate(np.asarray(pictures)):
+            for i, picture in enumerate(pictures):
                 Image.fromarray(picture).save(target / f"{i:05d}.png")
     except (OSError, ValueError) as error:
         raise UserError(f"out={out}: cannot be written ({error}); name another") from error
@@ -118,11 +124,11 @@ def data(
         image_size: Side of the squares that they are cut to, in pixels.
         crops: Random squares cut from a picture (0: its centre).
     """
-    from genbench.config import GANConfig
+    from genbench.config import PictureConfig
     from genbench.data.art import PROPAGANDA
     from genbench.data.audit import audit
 
-    config = GANConfig(data=data, data_dir=data_dir, image_size=image_size, crops=crops)
+    config = PictureConfig(data=data, data_dir=data_dir, image_size=image_size, crops=crops)
     folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
     for line in audit(folder, image_size, crops):
         print(line)
@@ -150,26 +156,25 @@ def evaluate(
     if bool(runs) == bool(fakes or reals) or bool(fakes) != bool(reals):
         raise UserError("name runs, or two folders with --fakes and --reals")
     from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
-    from genbench.evaluate.runs import load_models, record
-    from genbench.evaluate.show import model_lines, table_lines
+    from genbench.evaluate.runs import load_candidates, record
+    from genbench.evaluate.show import model_lines, show_table
 
     if fakes:
-        folders = Path(fakes).expanduser(), Path(reals).expanduser()
-        for table in evaluate_folders(*folders, options):
-            print(*table_lines(table), sep="\n", flush=True)
+        for table in evaluate_folders(Path(fakes).expanduser(), Path(reals).expanduser(), options):
+            show_table(table)
         return
-    paths = [_run_folder(run, runs_dir) for run in runs]
-    models = load_models(paths, options)
+    candidates = load_candidates([_run_folder(run, runs_dir) for run in runs], options)
     try:
-        for table in evaluate_models(models, options):
-            print(*table_lines(table), sep="\n", flush=True)
+        for table in evaluate_models(candidates, options):
+            show_table(table)
     finally:  # Ctrl-C keeps what was found
-        for model in models:
-            if model.found:
-                record(model, options)
+        for candidate in candidates:
+            if candidate.found:
+                record(candidate, options)
     print()
-    for model in models:
-        print(*model_lines(model), sep="\n", flush=True)
+    for candidate in candidates:
+        for line in model_lines(candidate):
+            print(line, flush=True)
 
 
 def sweep(
@@ -201,7 +206,7 @@ def sweep(
             raise UserError(problems[-1])
         found = read_sweep(Path(words[1]))
         print(f"{words[1]}: {len(found.space)} parameters to search, nothing wrong")
-        refused, why = contradictions(found.kind, found.space, found.held)
+        refused, why = contradictions(found.family.config, found.space, found.held)
         if refused:
             print(f"of 100 draws {refused} will be failed trials, such as {why}")
         if found.stopping and found.stopping.type == "median":
@@ -211,9 +216,8 @@ def sweep(
         raise UserError(f"{' '.join(words)!r}: name one sweep file, such as sweeps/vae.yaml")
     if count < 1:
         raise UserError(f"count={count}: must be at least 1")
-    from genbench.cli import run_search
     from genbench.config import SearchConfig
-    from genbench.search import Search
+    from genbench.search.search import Search
 
     options = SearchConfig(
         trials=count, workers=workers, runs_dir=runs_dir, storage=storage, seed=seed, timeout=1e9
@@ -227,3 +231,19 @@ def sweep(
 def _run_folder(run: str, runs_dir: str) -> Path:
     """A run by its folder, or by its name below `runs_dir`."""
     return Path(run) if Path(run).is_dir() else Path(runs_dir) / run
+
+
+def main() -> None:
+    """Entry point of `genbench`: a subcommand for each function above."""
+    import tyro
+
+    commands = [report, runs, sample, evaluate, sweep, data]
+    config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
+    guard(
+        lambda: tyro.extras.subcommand_cli_from_dict(
+            {command.__name__: command for command in commands},
+            prog="genbench",
+            use_underscores=True,
+            config=config,
+        )
+    )

@@ -47,13 +47,14 @@ class Role:
 
     key: It changes the weights, so that it tells experiments apart (`Config.key`).
     shown: Tables of hyper-parameters have it.
-    sweep: A sweep file may `search` it, only `fix` it, or not name it: the search's `flag` sets it.
+    sweep: A sweep file may `search` it, or only `fix` it; others its parameters may not name: a
+        `flag` of its command may set them, or it is the search's `own` alone.
     compare: Scores of runs that differ in it are of unlike kinds, and share no table.
     """
 
     key: bool = True
     shown: bool = True
-    sweep: Literal["search", "fix", "flag"] = "search"
+    sweep: Literal["search", "fix", "flag", "own"] = "search"
     compare: bool = False
 
 
@@ -61,7 +62,8 @@ HYPER_PARAMETER = Role()  # of a field that says nothing else
 RUNTIME = Role(key=False, shown=False, sweep="flag")  # where and how a run is kept
 PLACE = Role(key=False, shown=False, sweep="fix")  # where the data lie
 LOGGING = Role(key=False, shown=False)
-REPETITION = Role(shown=False, sweep="flag")  # the seed
+REPETITION = Role(shown=False, sweep="own")  # the seed
+SEARCHS_OWN = Role(key=False, shown=False, sweep="own")
 BUDGET = Role(sweep="fix")
 PICTURES = Role(compare=True)  # which pictures there are, and how they are cut
 MEANING = Role(sweep="fix", compare=True)  # what the data and the losses are
@@ -149,13 +151,15 @@ class Config(Checked):
     log_every: Annotated[Count, LOGGING] = 20  # steps between two logs of the training scalars
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     eval_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
-    test: Annotated[bool, RUNTIME] = False  # score the test split, once, at the end
+    test: Annotated[bool, SEARCHS_OWN] = False  # score the test split, once, at the end
     save: Annotated[bool, RUNTIME] = True  # keep checkpoints, pictures and latents too
     device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
     # auto: online if a key is configured, else offline
     wandb: Annotated[WandbMode, RUNTIME] = "auto"
     runs_dir: Annotated[str, FOLDER, RUNTIME] = "runs"  # the run records go here, one folder a run
-    group: Annotated[str, RUNTIME] = ""  # name shared by runs that belong together (W&B's group)
+    group: Annotated[str, SEARCHS_OWN] = (
+        ""  # name shared by runs that belong together (W&B's group)
+    )
 
     @classmethod
     def check(cls, name: str, value: Any) -> Any:

@@ -1,27 +1,24 @@
 """Two configurations of a GAN on equal terms: same data, same training time, same score."""
 
 import dataclasses
-import itertools
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from itertools import chain
+from typing import Annotated
 
 from genbench import UserError
-from genbench.config import FOLDER, Checked, Count, Device, GANConfig, Positive, Range, WandbMode
+from genbench.config import FOLDER, Checked, Count, Device, Positive, Range, WandbMode
+from genbench.console import say
+from genbench.families.gan import DCGAN, GANConfig
 from genbench.handlers import Diverged
+from genbench.metrics import ScoreName
 from genbench.record import Record, finished
-from genbench.run import git, say
+from genbench.record.provenance import git
+from genbench.stats import Sample, share
 from genbench.train import train
 
 FOREVER = 1_000_000  # epochs: the minutes end the training
-# Radford et al. 2015, section 4, with the loss of Goodfellow et al. 2014.
-BASELINE: dict[str, Any] = {
-    **{"arch": "dcgan", "loss": "bce", "latent_dim": 100, "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
-    **{"r1": 0.0, "r2": 0.0, "ema": 0.0, "diffaugment": "", "lr_ratio": 1.0, "lr_decay": 0.0},
-    **{"spectral_norm": False, "label_smoothing": 0.0, "ada_target": 0.0, "d_steps": 1},
-}
 Values = Sequence[float | str | None]  # of a scalar, one a run
 WIDTHS, BATCHES = (16, 32), (32, 64)  # the published 64 and 128 are hopeless in minutes on a CPU
 
@@ -52,7 +49,7 @@ def contest(options: ContestConfig) -> dict[str, list[Record]]:
     seeds = range(1, common.pop("seeds") + 1)
     default = GANConfig(**common, seed=0, group=f"contest-{options.data}")
     candidates = [
-        dataclasses.replace(default, **BASELINE, width=width, batch_size=batch)
+        dataclasses.replace(default, **DCGAN, width=width, batch_size=batch)
         for width in WIDTHS
         for batch in BATCHES
     ]
@@ -79,47 +76,50 @@ def contest(options: ContestConfig) -> dict[str, list[Record]]:
 
 def _run(config: GANConfig, title: str) -> Record:
     """A run like this, trained now if there is none; one that diverges is a result too."""
-    mine = config.experiment, config.seed, git("rev-parse", "HEAD"), config.test
-    run = finished(config.runs_dir, *mine, or_diverged=True)
-    if not run:
-        try:
-            train(config, title=title)
-        except Diverged as error:
-            say(f"{title}: {error}")
-        run = finished(config.runs_dir, *mine, or_diverged=True)
+    if run := _ended(config):
+        return run
+    try:
+        train(config, title=title)
+    except Diverged as error:
+        say(f"{title}: {error}")
+    run = _ended(config)
     assert run  # it has just ended
     return run
 
 
+def _ended(config: GANConfig) -> Record | None:
+    commit = git("rev-parse", "HEAD")
+    return finished(
+        config.runs_dir, config.experiment, config.seed, commit, config.test, or_diverged=True
+    )
+
+
 def _kid(run: Record) -> float:
-    return next((v for name, v in run.scores.items() if name.startswith("val/kid_")), math.nan)
+    names = map(ScoreName.parse, run.scores)
+    kids = [name for name in names if (name.split, name.metric) == ("val", "kid")]
+    return run.scores[str(kids[0])] if kids else math.nan
 
 
-def table(sides: dict[str, list[Record]]) -> list[str]:
-    """Lines: every distance and its floor, mean ± std over seeds, a column a side.
+def table(sides: dict[str, list[Record]]) -> list[list[str]]:
+    """A header, and a row a distance and its floor: mean ± std over seeds, a column a side.
 
     The last column is the first side's mean divided by the second's. Below the distances stands how
     steady the trainings were (`stability.summarise`).
     """
     runs = list(sides.values())
-    scored = dict.fromkeys(name for run in itertools.chain(*runs) for name in run.scores)
-    lines = [_line("", *sides, "ratio")]
-    for name in scored:
-        if "_lite0_n" in name and not name.startswith("val/"):
-            found = [[run.scores.get(name) for run in side] for side in runs]
-            ratio = [] if "/floor_" in name else [_ratio(*found)]
-            lines.append(_line(name, *map(_mean_std, found), *ratio))
+    names = map(ScoreName.parse, dict.fromkeys(name for run in chain(*runs) for name in run.scores))
+    rows = [["", *sides, "ratio"]]
+    for name in names:
+        if name.is_sample_score and name.split != "val":
+            values = [[run.scores.get(str(name)) for run in side] for side in runs]
+            ratio = [] if name.floor else [_ratio(values[0], values[1])]
+            rows.append([str(name), *map(_mean_std, values), *ratio])
     steady = [[run.summary.get("stability", {}) for run in side] for side in runs]
-    for name in ("oscillation_d", "oscillation_g", "saturated_epochs"):
-        lines.append(_line(name, *(_mean_std([one.get(name) for one in s]) for s in steady)))
-    for name in ("collapsed", "diverged"):
-        counts = (f"{sum(one.get(name, False) for one in s)} of {len(s)}" for s in steady)
-        lines.append(_line(name, *counts))
-    return lines
-
-
-def _line(name: str, *cells: str) -> str:
-    return f"{name:28}" + "".join(f"{cell:>36}" for cell in cells)
+    for scalar in ("oscillation_d", "oscillation_g", "saturated_epochs"):
+        rows.append([scalar, *(_mean_std([one.get(scalar) for one in side]) for side in steady)])
+    for event in ("collapsed", "diverged"):
+        rows.append([event, *(share([one.get(event, False) for one in side]) for side in steady)])
+    return [[*row, ""][: len(sides) + 2] for row in rows]
 
 
 def _finite(values: Values) -> list[float]:
@@ -128,17 +128,18 @@ def _finite(values: Values) -> list[float]:
     return [number for number in numbers if math.isfinite(number)]
 
 
-def _ratio(mine: Values, theirs: Values) -> str:
-    a, b = _finite(mine), _finite(theirs)
-    if not a or not b or statistics.mean(b) <= 0:  # KID may be below 0
+def _ratio(first: Values, second: Values) -> str:
+    a, b = _finite(first), _finite(second)
+    if not a or not b or Sample.of(b).mean <= 0:  # KID may be below 0
         return "none"
-    return f"{statistics.mean(a) / statistics.mean(b):.3f}"
+    return f"{Sample.of(a).mean / Sample.of(b).mean:.3f}"
 
 
 def _mean_std(values: Values) -> str:
     known = _finite(values)
     if not known:
         return "none"
-    spread = f" ± {statistics.stdev(known):.4g}" if len(known) > 1 else ""
+    sample = Sample.of(known)
+    spread = "" if sample.std is None else f" ± {sample.std:.4g}"
     few = f" ({len(known)} of {len(values)})" if len(known) < len(values) else ""
-    return f"{statistics.mean(known):.5g}{spread}{few}"
+    return f"{sample.mean:.5g}{spread}{few}"

@@ -6,12 +6,10 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from genbench import UserError
-from genbench.config import Config
+from genbench.data import Batches
+from genbench.evaluate import EVAL_BATCH, EVAL_SEED
 from genbench.losses import Scalars
-from genbench.models import Recipe, State
-
-EVAL_SEED = 0  # validation noise is the same at every epoch and in every run: a fair comparison
+from genbench.model import Model
 
 
 class Means:
@@ -42,30 +40,30 @@ class Means:
         return {name: total / counts[name] for name, total in totals.items()}
 
 
-def make_trainer(recipe: Recipe, state: State, config: Config) -> Engine:
-    """An engine whose step updates `state` on a batch and returns the training scalars."""
+def make_trainer(model: Model) -> Engine:
+    """An engine whose step updates the model on a batch and returns the training scalars."""
 
     def step(engine: Engine, batch: tuple[Tensor, Tensor]) -> Scalars:
-        return recipe.train_step(state, config, batch[0])
+        return model.steps.train_step(model.state, batch[0])
 
     trainer = Engine(step)
     trainer.logger.setLevel(logging.CRITICAL)  # what ends a training is said by who catches it
 
     @trainer.on(Events.EPOCH_STARTED)
     def training_mode() -> None:
-        state.modules.train()
+        model.state.modules.train()
 
     return trainer
 
 
-def make_evaluator(recipe: Recipe, state: State, config: Config) -> Engine:
+def make_evaluator(model: Model) -> Engine:
     """An engine that leaves the means of the evaluation scalars in `engine.state.metrics`."""
-    generator = torch.Generator(state.device)
+    generator = torch.Generator(model.device)
     means = Means()
 
     @torch.inference_mode()
     def step(engine: Engine, batch: tuple[Tensor, Tensor]) -> Scalars:
-        scalars = recipe.eval_step(state, config, batch[0], generator)
+        scalars = model.steps.eval_step(model.state, batch[0], generator)
         means.add(scalars, len(batch[0]))
         return scalars
 
@@ -74,7 +72,7 @@ def make_evaluator(recipe: Recipe, state: State, config: Config) -> Engine:
 
     @evaluator.on(Events.STARTED)
     def start() -> None:
-        state.modules.eval()
+        model.state.modules.eval()
         means.take()
         generator.manual_seed(EVAL_SEED)
 
@@ -85,19 +83,7 @@ def make_evaluator(recipe: Recipe, state: State, config: Config) -> Engine:
     return evaluator
 
 
-def pick_device(choice: str) -> str:
-    """The device by name; auto takes cuda, else mps, else cpu.
-
-    Raises:
-        UserError: The device is not there.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if choice == "auto":
-        return next(name for name, is_there in there.items() if is_there)
-    if not there[choice]:
-        raise UserError(f"device={choice}: not available on this machine; use --device=auto")
-    return choice
+def split_scores(evaluator: Engine, model: Model, split: str) -> dict[str, float]:
+    """The evaluation scalars of a whole split, as `split/name`."""
+    evaluator.run(Batches(model.data.splits[split], EVAL_BATCH))
+    return {f"{split}/{name}": value for name, value in evaluator.state.metrics.items()}

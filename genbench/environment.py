@@ -1,7 +1,7 @@
-"""The environment variables that genbench reads: all of them are read here, and none is deleted.
+"""The environment variables that genbench reads: all of them are read here, none is deleted.
 
-GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted once
-is kept. WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them.
+GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
+once is kept. WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them.
 CUDA_VISIBLE_DEVICES: the GPUs that workers share. PATH: where a sweep's program is looked for.
 """
 
@@ -52,7 +52,7 @@ def wandb_sweep() -> dict[str, str]:
 
 
 def offer(**variables: str) -> None:
-    """Set variables for this process and those it starts, where the user has not; not empty ones."""
+    """Set variables for this process and its children, where the user has not; not empty ones."""
     for name, value in variables.items():
         if value:
             os.environ.setdefault(name, value)
@@ -104,7 +104,15 @@ def with_variables(text: str) -> str:
     return re.sub(r"\$\{envvar:([^}]*)\}", lambda m: os.environ.get(m[1], m[1]), text)
 
 
-def for_program(first_on_path: Path, **variables: str) -> dict[str, str]:
-    """The environment of a program that is started: ours, the variables, and a folder on PATH."""
+def for_program(
+    first_on_path: Path, offered: dict[str, str], forced: dict[str, str]
+) -> dict[str, str]:
+    """The environment of a program that is started: what is offered, ours over it, what is forced.
+
+    Args:
+        first_on_path: A folder whose programs come before others.
+        offered: Variables that ours replace.
+        forced: Variables that replace ours.
+    """
     path = f"{first_on_path}{os.pathsep}{os.environ.get('PATH', '')}"
-    return os.environ | variables | {"PATH": path}
+    return {**offered, **os.environ, **forced, "PATH": path}

@@ -1,4 +1,4 @@
-"""Images as arrays: `uint8`, grids as runs save them, digits at the size at which all are scored."""
+"""Images as `uint8` arrays: grids as runs save them, digits at the size of their scores."""
 
 from typing import TYPE_CHECKING
 

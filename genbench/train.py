@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench import handlers as h
-from genbench.config import Config, GANConfig
-from genbench.data import Batches, Data, load_data
-from genbench.engines import make_evaluator, make_trainer, pick_device
-from genbench.evaluate import best_weights, split_scores
-from genbench.evaluate.codes import (
-    LATENT_IMAGES,
-    PROBE_IMAGES,
-    code_scores,
-    encode_all,
-    portfolio,
-)
-from genbench.evaluate.samples import gallery, sample_scores
+from genbench.config import Config
+from genbench.data import Batches, load_data
+from genbench.device import pick_device
+from genbench.engines import make_evaluator, make_trainer, split_scores
+from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
+from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_reference
+from genbench.evaluate.gallery import gallery
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
-from genbench.models import MODELS, Recipe, State
-from genbench.record import Record
-from genbench.run import Run
+from genbench.model import Model, best_weights
+from genbench.record import Run
 
 if TYPE_CHECKING:
     import optuna
@@ -52,76 +46,62 @@ def train(
         genbench.handlers.Diverged: A scalar was no longer finite.
         optuna.TrialPruned: The trial said stop.
     """
-    recipe = MODELS[config.model]
-    device = pick_device(config.device)
-    data = load_data(config, device)
+    data = load_data(config, pick_device(config.device))
+    model = Model.build(config, data, pick_device(config.device))
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
-    state = recipe.build(config, data.shape, len(batches), device)
     objective = config.objective(len(data.splits["val"]))
-    h.check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
-    if recipe.generate:
-        h.val_features(config, data)  # kept on disk: the run's seconds are without them
+    check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
+    if "generate" in model.family.can:
+        val_reference(model)  # kept on disk: the run's seconds are without it
     name = f"{config.model}-{config.data}-s{config.seed}"
+    adversarial = "discriminate" in model.family.can
 
     with Run(config.runs_dir, name, config.wandb, config.group) as run:
-        run.begin(dataclasses.asdict(config), **facts(config, data, state))
+        run.begin(dataclasses.asdict(config), **facts(model))
         if trial:
             trial.set_user_attr("run", run.id)
-        trainer = make_trainer(recipe, state, config)
-        evaluator = make_evaluator(recipe, state, config)
-        h.attach_training_log(trainer, run, state, config.log_every)
-        if isinstance(config, GANConfig):
-            used = h.attach_time_limit(trainer, config.minutes)
-            h.attach_lr_decay(trainer, state, config.lr_decay, used)
-            h.attach_health(trainer, evaluator, recipe, state, config, data, run)
-        h.attach_scores(trainer, evaluator, recipe, state, config, data)
-        h.attach_validation(trainer, evaluator, data.splits["val"], run, state)
+        trainer, evaluator = make_trainer(model), make_evaluator(model)
+        h.attach_training_log(trainer, run, model.state, config.log_every)
+        time_used = h.attach_time_limit(trainer, config.minutes)
+        h.attach_lr_decay(trainer, model.state, config.lr_decay, time_used)
+        if adversarial:
+            h.attach_health(trainer, evaluator, model, run)
+        h.attach_scores(trainer, evaluator, model)
+        h.attach_validation(trainer, evaluator, model, run)
         h.attach_early_stopping(trainer, evaluator, objective, config.patience)
         if config.save:
-            h.attach_pictures(trainer, recipe, state, config, data.splits["val"], run)
+            h.attach_pictures(trainer, model, run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-            if isinstance(config, GANConfig):
+            if adversarial:
                 h.attach_giving_up(trainer, evaluator, run, trial)
         bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
         with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer), bar:
-            h.attach_checkpoints(trainer, evaluator, state, objective, folder)
+            h.attach_checkpoints(trainer, evaluator, model.state, objective, folder)
             try:
                 trainer.run(batches, max_epochs=config.epochs)
             finally:
-                if isinstance(config, GANConfig):
-                    run.summary["stability"] = summarise(Record(run.dir, {}, {}).metrics())
-            best = best_weights(folder, device)
-        return finish(recipe, state, config, data, run, best)
+                if adversarial:
+                    run.summary["stability"] = summarise(run.rows)
+            best = best_weights(folder, str(model.device))
+        return finish(model, run, best)
 
 
-def finish(
-    recipe: Recipe, state: State, config: Config, data: Data, run: Run, best: dict[str, Any]
-) -> dict[str, float]:
+def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
     """Score the best epoch and record it: the validation split, and the test split if asked."""
+    state, config = model.state, model.config
     step, epoch = state.step, state.epoch  # of the end, where the rows of the scores stand
     state.load_state_dict(best)
-    evaluator = make_evaluator(recipe, state, config)
+    evaluator = make_evaluator(model)
     scores: dict[str, float] = {}
-    splits = [name for name in ("val", "test") if name in data.splits]
+    splits = [name for name in ("val", "test") if name in model.data.splits]
     for split in splits:
-        scores |= split_scores(evaluator, data, split)
-    if config.eval_every:
-        ours = h.val_distances(recipe, state, config, data)
-        scores |= {f"val/{name}": value for name, value in ours.items()}
-    if isinstance(config, GANConfig):
-        if config.test:
-            scores |= sample_scores(recipe, state, config, data)
-        if config.save:
-            run.arrays("pictures", **gallery(recipe, state, config, data))
-    elif config.save:
-        teachers = encode_all(recipe, state, data.splits["train"].take(slice(PROBE_IMAGES)))
-        for split in splits:
-            z, labels = encode_all(recipe, state, data.splits[split])
-            scores |= code_scores(recipe, teachers, (z, labels), split)
-        run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
-        pictured = z[:LATENT_IMAGES], data.splits[split]
-        run.arrays("pictures", **portfolio(recipe, state, config, *pictured))
+        scores |= split_scores(evaluator, model, split)
+    scores |= {f"val/{name}": value for name, value in val_distances(model).items()}
+    if model.family.judged_by_samples and config.test:
+        scores |= sample_scores(model)
+    if config.save:
+        scores |= keep_pictures(model, run, splits, step)
     if config.test:
         tested = {k.removeprefix("test/"): v for k, v in scores.items() if k.startswith("test/")}
         run.log("test", tested, step, epoch)
@@ -129,12 +109,29 @@ def finish(
     return scores
 
 
-def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
+def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[str, float]:
+    """Leave what the report draws, in pictures.npz and latents.npz; the scores of the codes."""
+    can, scores = model.family.can, dict[str, float]()
+    if model.family.judged_by_samples:
+        run.arrays("pictures", **gallery(model))
+    if "encode" in can:
+        training = model.codes("train", PROBE_IMAGES)
+        for split in splits:
+            z, labels = model.codes(split)
+            scores |= code_scores(model, training, (z, labels), split)
+        run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
+        if "decode" in can:
+            run.arrays("pictures", **portfolio(model, z[:LATENT_IMAGES], split))
+    return scores
+
+
+def facts(model: Model) -> dict[str, Any]:
     """What config.json says beside the configuration."""
-    device = state.device
+    config, data, device = model.config, model.data, model.device
     objective, direction = config.objective(len(data.splits["val"]))
-    scored = config.eval_every or (config.test and isinstance(config, GANConfig))
+    scored = config.eval_every or (config.test and model.family.judged_by_samples)
     extractor = load_extractor(device=str(device)) if scored else None
+    trained = [p for p in model.state.modules.parameters() if p.requires_grad]
     return {
         "model": config.model,
         "key": config.experiment,
@@ -143,7 +140,7 @@ def facts(config: Config, data: Data, state: State) -> dict[str, Any]:
         "data_hash": data.content_hash,
         "images": {name: len(split) for name, split in data.splits.items()},
         "shape": list(data.shape),
-        "parameters": sum(p.numel() for p in state.modules.parameters() if p.requires_grad),
+        "parameters": sum(p.numel() for p in trained),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "extractor": extractor and extractor.name,

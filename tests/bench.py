@@ -22,15 +22,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from genbench.config import SCORES, SearchConfig, VAEConfig
+from genbench.config import SCORES, SearchConfig
 from genbench.data import Batches, load_data
 from genbench.data.synthetic import paint
 from genbench.evaluate.measures import measure
+from genbench.families.ae.nets import make_decoder, make_encoder
+from genbench.families.vae import VAEConfig
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import BATCH, load_extractor
 from genbench.metrics.memorization import memorization
-from genbench.models.nets import make_decoder, make_encoder
-from genbench.search import Search
+from genbench.search.search import Search
 from genbench.sweep import read_sweep
 from genbench.train import train
 

@@ -60,7 +60,7 @@ def torn_mnist(folder: Path) -> Path:
 
 def fail_second_training(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let the second training of a search raise this error."""
-    from genbench import search
+    from genbench.search import search
 
     real, calls = search.train, []
 

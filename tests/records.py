@@ -6,8 +6,8 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from PIL import Image
 
-from genbench.config import GANConfig
-from genbench.run import write_json
+from genbench.families.gan import GANConfig
+from genbench.files import write_json
 
 CONFIG = {
     **{"data": "mnist-mini", "epochs": 4, "likelihood": "bernoulli", "binarize": "none"},

@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from genbench.config import GANConfig
-from genbench.models import gan
-from genbench.models.augment import POLICIES, augment, brightness, contrast, cutout, saturation
-from genbench.models.augment import translation as translate
+from genbench.families.gan import GANConfig
+from genbench.families.gan import steps as gan
+from genbench.families.gan.augment import (
+    POLICIES,
+    augment,
+    brightness,
+    contrast,
+    cutout,
+    saturation,
+)
+from genbench.families.gan.augment import translation as translate
 
 ALL = "color,translation,cutout"
 
@@ -20,7 +27,7 @@ def images(n=6, shape=(3, 16, 16), seed=1):
 
 def make(**fields):
     config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16} | fields)
-    return config, gan.build(config, (3, 16, 16), 10, "cpu")
+    return gan.build(config, (3, 16, 16), 10, "cpu")
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (3, 8, 24)])
@@ -146,9 +153,9 @@ def calls(monkeypatch):
 
 @pytest.mark.parametrize("loss", ["r3", "bce"])
 def test_reals_and_fakes_are_augmented_alike(calls, loss):
-    config, state = make(diffaugment=ALL, loss=loss, r1=0.0, r2=0.0)
+    state = make(diffaugment=ALL, loss=loss, r1=0.0, r2=0.0)
     x = (images() + 1) / 2
-    gan.train_step(state, config, x)
+    gan.train_step(state, x)
     assert {(policy, p) for _, policy, p in calls} == {(ALL, 1.0)}
     reals = [(seen - (2 * x - 1)).abs().max() < 1e-6 for seen, *_ in calls]
     # the discriminator's step, then the generator's, where only r3 looks at reals again
@@ -159,25 +166,26 @@ def test_reals_and_fakes_are_augmented_alike(calls, loss):
 
 def test_the_gradient_reaches_the_generator_through_the_augmentation(monkeypatch):
     for factor in (1.0, 0.0):
-        config, state = make(diffaugment="color", r1=0.0, r2=0.0)
+        state = make(diffaugment="color", r1=0.0, r2=0.0)
         monkeypatch.setattr(gan, "augment", lambda x, *_, factor=factor: x * factor)
-        norm = gan.train_step(state, config, images() / 2 + 0.5)["grad_norm_g"].item()
+        norm = gan.train_step(state, images() / 2 + 0.5)["grad_norm_g"].item()
         assert (norm > 0) is (factor > 0)
 
 
 def test_penalties_see_augmented_pictures_too(calls):
-    config, state = make(diffaugment=ALL, loss="wgan-gp", r1=1.0, r2=1.0)
-    gan.gradient_penalties(state, config, images(), images(seed=2))
+    state = make(diffaugment=ALL, loss="wgan-gp", r1=1.0, r2=1.0)
+    gan.gradient_penalties(state, images(), images(seed=2))
     assert len(calls) == 3
     assert all(seen.requires_grad for seen, *_ in calls)
 
 
 def test_nothing_is_augmented_in_evaluation_nor_without_a_policy(calls):
-    config, state = make(diffaugment=ALL)
+    state = make(diffaugment=ALL)
+    config = state.config
     state.modules.eval()
-    gan.eval_step(state, config, images() / 2 + 0.5, noise())
-    config, state = make()
-    gan.train_step(state, config, images() / 2 + 0.5)
+    gan.eval_step(state, images() / 2 + 0.5, noise())
+    state = make()
+    gan.train_step(state, images() / 2 + 0.5)
     assert calls == []
 
 
@@ -189,10 +197,10 @@ def p_of(state):
 
 
 def test_p_rises_above_the_target_falls_below_it_and_stays_a_probability():
-    config, state = make(diffaugment=ALL, ada_target=0.6)
+    state = make(diffaugment=ALL, ada_target=0.6)
     found = []
     for r_t in (0.9, 0.61, 0.6, -1.0, 0.0, 0.0, *[1.0] * 12):
-        gan.adapt(state, config, torch.tensor(r_t), n=2000)
+        gan.adapt(state, torch.tensor(r_t), n=2000)
         found.append(p_of(state))
     expected = [0.1, 0.2, 0.2, 0.1, 0, 0, *np.linspace(0.1, 1, 10), 1, 1]
     assert found == pytest.approx(expected, abs=1e-6)
@@ -202,19 +210,19 @@ def test_p_rises_above_the_target_falls_below_it_and_stays_a_probability():
 
 @pytest.mark.parametrize(("target", "p"), [(0.0, 1.0), (0.5, 0.0)])
 def test_the_augmentation_is_always_on_unless_it_is_steered(target, p, calls):
-    config, state = make(diffaugment=ALL, ada_target=target)
+    state = make(diffaugment=ALL, ada_target=target)
     assert p_of(state) == p
-    scalars = gan.train_step(state, config, images() / 2 + 0.5)
+    scalars = gan.train_step(state, images() / 2 + 0.5)
     assert {p for _, _, p in calls[:2]} == {p}
     assert ("augment_p" in scalars) is (target > 0)
 
 
 def test_p_follows_the_steps_own_r_t_and_is_used_and_saved():
-    config, state = make(diffaugment=ALL, ada_target=0.5)
+    state = make(diffaugment=ALL, ada_target=0.5)
     p = 0.5
     state.modules["augment"].get_buffer("p").fill_(p)
     for _ in range(4):
-        scalars = gan.train_step(state, config, images() / 2 + 0.5)
+        scalars = gan.train_step(state, images() / 2 + 0.5)
         p += np.sign(scalars["r_t"].item() - 0.5) * 6 / 20_000
         assert scalars["augment_p"].item() == pytest.approx(p, abs=1e-6)
     _, other = make(diffaugment=ALL, ada_target=0.5, seed=1)

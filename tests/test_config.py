@@ -5,7 +5,9 @@ import typing
 import pytest
 
 from genbench import UserError
-from genbench.config import AEConfig, Config, SearchConfig, VAEConfig
+from genbench.config import Config, SearchConfig
+from genbench.families.ae import AEConfig
+from genbench.families.vae import VAEConfig
 
 
 @pytest.mark.parametrize(

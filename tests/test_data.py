@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from genbench import UserError
-from genbench.config import AEConfig, GANConfig, VAEConfig
 from genbench.data import DIGITS, PICTURES, Batches, Data, Split, digits, load_data
+from genbench.families.ae import AEConfig
+from genbench.families.gan import GANConfig
+from genbench.families.vae import VAEConfig
 
 
 def write_idx(path, array, zipped=False):

@@ -4,19 +4,22 @@ import shutil
 
 import numpy as np
 import pytest
+from genbench.rulers import Row, Ruler, ranking
 from PIL import Image
 from scipy import stats
 
 from genbench import UserError, cli
-from genbench.config import AEConfig, EvaluateConfig, GANConfig, VAEConfig
+from genbench.config import EvaluateConfig
 from genbench.evaluate import evaluation
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.reals import sides
 from genbench.evaluate.runs import load_models, record
+from genbench.families.ae import AEConfig
+from genbench.families.gan import GANConfig
+from genbench.families.vae import VAEConfig
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.fidelity import frechet_distance, kernel_distance
 from genbench.record import read_runs
-from genbench.rulers import Row, Ruler, ranking
 from genbench.train import train
 
 RULER = Ruler("efficientnet-lite0", "aa", "bb", "test", 32, 100)

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from genbench.evaluate.samples import great_circle, nearest, sample_scores
+from genbench.models import MODELS, draw_z, gan
 from scipy.linalg import sqrtm
 
-from genbench.config import GANConfig
 from genbench.data import Data, Split
-from genbench.evaluate.samples import great_circle, nearest, sample_scores
+from genbench.families.gan import GANConfig
 from genbench.handlers import attach_scores, real_features, render, sample_features
 from genbench.handlers import scores as handler
 from genbench.metrics import extractors, fidelity
 from genbench.metrics.extractors import load_extractor
-from genbench.models import MODELS, draw_z, gan
 
 
 def rng(seed=0):
@@ -208,10 +208,11 @@ def test_half_samples_give_the_spread_of_kid_between_draws():
 
 
 def test_kids_interval_of_one_distribution_holds_zero():
+    from genbench.rulers import Row, Ruler
+
     from genbench.evaluate.measures import errors, measure
     from genbench.metrics.cache import Cache
     from genbench.metrics.extractors import Features
-    from genbench.rulers import Row, Ruler
 
     ruler = Ruler("toy", "", "", "folder", 8, 200)
     inside = 0
@@ -267,16 +268,16 @@ def test_features_of_reals_are_computed_once(toy):
 
 def test_features_of_samples_are_those_of_their_codes(toy):
     config, recipe, state, _, _ = toy
-    found = sample_features(recipe, state, config, 7, seed=3)
-    expected = levels(render(recipe, state, draw_z(state, config, 7, 3)))
+    found = sample_features(recipe, state, 7, seed=3)
+    expected = levels(render(recipe, state, draw_z(state, 7, 3)))
     np.testing.assert_allclose(found, expected)
 
 
 def test_scores_are_of_pictures_from_all_over_the_val_split(toy):
     config, recipe, state, data, _ = toy
-    found = handler.val_distances(recipe, state, config, data)
+    found = handler.val_distances(recipe, state, data)
     reals = levels(data.splits["val"].images[[70 * i // 60 for i in range(60)]])
-    fakes = levels(render(recipe, state, draw_z(state, config, 60, 0)))
+    fakes = levels(render(recipe, state, draw_z(state, 60, 0)))
     assert found == {
         "fd_lite0_n60": fidelity.frechet_distance(fakes, reals),
         "kid_lite0_n60": fidelity.kernel_distance(fakes, reals),
@@ -289,8 +290,8 @@ def test_scores_are_of_the_networks_features(monkeypatch):
     state = gan.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(50, side=16))
     data = Data({"val": Split(pool, torch.arange(50), torch.arange(50))}, "fifty")
-    found = handler.val_distances(MODELS["gan"], state, config, data)
-    fakes = render(MODELS["gan"], state, draw_z(state, config, 50, 0))
+    found = handler.val_distances(MODELS["gan"], state, data)
+    fakes = render(MODELS["gan"], state, draw_z(state, 50, 0))
     sides = [load_extractor()(images).features for images in (fakes, pool)]
     assert found["kid_lite0_n50"] == pytest.approx(fidelity.kernel_distance(*sides), rel=1e-6)
     assert found["kid_lite0_n50"] > 0.01
@@ -305,7 +306,7 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
         return real_features(data, split, index)
 
     monkeypatch.setattr("genbench.evaluate.samples.real_features", spy)
-    scores = sample_scores(recipe, state, config, data)
+    scores = sample_scores(recipe, state, data)
     assert [split for split, _ in asked] == ["train", "train", "test", "train"]
     assert [len(sources) for _, sources in asked] == [80, 80, 70, 70]
     one, other = (set(sources) for _, sources in asked[:2])
@@ -319,7 +320,7 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
         for kind in ("fd", "kid")
     }
     assert scores["train/fd_lite0_n80"] > 10 * scores["train/floor_fd_lite0_n80"]
-    assert scores == sample_scores(recipe, state, config, data)
+    assert scores == sample_scores(recipe, state, data)
 
 
 def test_digits_are_scored_against_all_classes(toy, monkeypatch):
@@ -332,7 +333,7 @@ def test_digits_are_scored_against_all_classes(toy, monkeypatch):
             asked.append(data.splits[split].labels[index]) or real_features(data, split, index)
         ),
     )
-    sample_scores(recipe, state, config, Data(digits, "digits"))
+    sample_scores(recipe, state, Data(digits, "digits"))
     assert all(len(labels.unique()) == 10 for labels in asked)
 
 
@@ -341,7 +342,7 @@ def test_scores_come_every_few_epochs_and_at_the_last(toy):
 
     config, recipe, state, data, _ = toy
     trainer, evaluator = Engine(lambda *_: None), Engine(lambda *_: None)
-    attach_scores(trainer, evaluator, recipe, state, config, data)
+    attach_scores(trainer, evaluator, recipe, state, data)
     found = []
     for epoch in (1, 2, 3, 4, 5, 3):
         trainer.state.epoch, trainer.state.max_epochs = epoch, 5

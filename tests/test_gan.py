@@ -5,22 +5,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from genbench.models import MODELS, draw_z, gan
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
 from genbench import UserError, losses
-from genbench.config import GANConfig
 from genbench.data import Data, Split
 from genbench.engines import Means
 from genbench.evaluate import load_run
-from genbench.handlers import render
-from genbench.metrics.extractors import Extractor
-from genbench.metrics.stability import collapsed, diversity
-from genbench.models import MODELS, draw_z, gan
-from genbench.models.gan_nets import make_discriminator, make_generator
-from genbench.models.palette import (
+from genbench.families.gan import GANConfig
+from genbench.families.gan.nets import make_discriminator, make_generator
+from genbench.families.gan.palette import (
     CONES,
     FASTEST,
     FOLDS,
@@ -32,6 +29,9 @@ from genbench.models.palette import (
     Plane,
     double,
 )
+from genbench.handlers import render
+from genbench.metrics.extractors import Extractor
+from genbench.metrics.stability import collapsed, diversity
 from genbench.record import read_runs
 from genbench.train import train
 
@@ -42,7 +42,7 @@ LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20)
 
 def make(shape=(3, 16, 16), **fields):
     config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16} | fields)
-    return config, gan.build(config, shape, 10, "cpu")
+    return gan.build(config, shape, 10, "cpu")
 
 
 def images(n=8, shape=(3, 16, 16), seed=5):
@@ -120,7 +120,7 @@ def test_scores_of_relative_losses_do_not_depend_on_a_constant(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_describe_by_hand(kind):
-    config, _ = make(loss=kind)
+    config = make(loss=kind).config
     scalars = gan.describe(config, REAL, FAKE)
     assert scalars["logit_real"].item() == 0.5
     assert scalars["logit_fake"].item() == -0.75
@@ -133,7 +133,7 @@ def test_describe_by_hand(kind):
     ("kind", "r_t"), [("bce", 0.5), ("hinge", 0.5), ("lsgan", -0.5), ("wgan-gp", 1.0), ("r3", 1.0)]
 )
 def test_r_t_counts_reals_above_the_losss_own_zero(kind, r_t):
-    config, _ = make(loss=kind)
+    config = make(loss=kind).config
     reals, fakes = torch.tensor([0.6, 0.2, 0.1, -0.1]), torch.tensor([-1.0, -2.0])
     assert gan.describe(config, reals, fakes)["r_t"].item() == pytest.approx(r_t)
 
@@ -210,10 +210,11 @@ def test_the_bound_of_two_gaussians_is_tight_for_their_density_ratio():
 
 def linear(**fields):
     """A state whose discriminator is D(x) = w.x, and w (1, 768)."""
-    config, state = make(**fields)
+    state = make(**fields)
+    config = state.config
     layer = nn.Linear(3 * 16 * 16, 1, bias=False)
     state.modules["discriminator"] = nn.Sequential(nn.Flatten(), layer, nn.Flatten(0))
-    return config, state, layer.weight
+    return state, layer.weight
 
 
 def test_input_gradients_are_the_norms_of_each_images_own_gradient():
@@ -224,8 +225,8 @@ def test_input_gradients_are_the_norms_of_each_images_own_gradient():
 
 
 def test_penalties_of_a_linear_discriminator_are_their_closed_forms():
-    config, state, w = linear(loss="wgan-gp", r1=3.0, r2=0.5, gp=7.0)
-    penalties = gan.gradient_penalties(state, config, images(), images(seed=6))
+    state, w = linear(loss="wgan-gp", r1=3.0, r2=0.5, gp=7.0)
+    penalties = gan.gradient_penalties(state, images(), images(seed=6))
     norm = w.norm().item()
     assert {name: value.item() for name, value in penalties.items()} == pytest.approx(
         {
@@ -244,13 +245,14 @@ def test_penalties_are_taken_where_they_should_be():
         def forward(self, x):
             return x.square().flatten(1).sum(1) / 2
 
-    config, state = make(loss="wgan-gp", r1=2.0, r2=2.0, gp=1.0)
+    state = make(loss="wgan-gp", r1=2.0, r2=2.0, gp=1.0)
+    config = state.config
     state.modules["discriminator"] = Half()
     reals, fakes = images(), 3 * images(seed=6)
     norms = {name: x.flatten(1).norm(dim=1) for name, x in (("r1", reals), ("r2", fakes))}
     mix = torch.rand(8, 1, 1, 1, generator=torch.Generator().manual_seed(config.seed))
     between = (reals + mix * (fakes - reals)).flatten(1).norm(dim=1)
-    penalties = gan.gradient_penalties(state, config, reals, fakes)
+    penalties = gan.gradient_penalties(state, reals, fakes)
     torch.testing.assert_close(penalties["r1_penalty"], norms["r1"].square().mean())
     torch.testing.assert_close(penalties["r2_penalty"], norms["r2"].square().mean())
     torch.testing.assert_close(penalties["gradient_penalty"], (between - 1).square().mean())
@@ -266,25 +268,25 @@ def test_penalties_are_taken_where_they_should_be():
     ],
 )
 def test_only_the_configured_penalties_are_computed(fields, names):
-    config, state = make(**fields)
-    assert set(gan.gradient_penalties(state, config, images(), images())) == names
+    state = make(**fields)
+    assert set(gan.gradient_penalties(state, images(), images())) == names
 
 
 def test_the_penaltys_gradient_reaches_the_weights():
-    config, state, w = linear(loss="bce", r1=3.0, r2=0.0)
-    gan.gradient_penalties(state, config, images(), images())["r1_penalty"].backward()
+    state, w = linear(loss="bce", r1=3.0, r2=0.0)
+    gan.gradient_penalties(state, images(), images())["r1_penalty"].backward()
     torch.testing.assert_close(w.grad, 3 * w.detach())  # of 3/2 |w|^2
 
 
 def test_lazy_penalties_come_every_few_steps_and_weigh_so_much_more():
     fields = {"loss": "wgan-gp", "gp": 0.0, "r1": 2.0, "r2": 0.0, "penalty_every": 4}
-    config, state, w = linear(**fields)
+    state, w = linear(**fields)
     state.optimizers["discriminator"] = torch.optim.SGD([w], lr=0.01)
     x = images()  # as reals and as fakes: wgan's own gradient is 0
     means = Means()
     for step in range(6):
         before, state.step = w.detach().clone(), step
-        scalars = gan.discriminator_step(state, config, x, x)
+        scalars = gan.discriminator_step(state, x, x)
         means.add(scalars, len(x))
         due = step % 4 == 0
         assert ("r1_penalty" in scalars) is due
@@ -311,16 +313,16 @@ def test_means_are_over_the_steps_that_had_the_scalar():
 @pytest.mark.parametrize("arch", ["dcgan", "palette"])
 @pytest.mark.parametrize("loss", KINDS)
 def test_each_step_moves_its_own_networks_weights_alone(arch, loss):
-    config, state = make(arch=arch, loss=loss)
-    reals, fakes = 2 * images() - 1, state.modules["generator"](draw_z(state, config, 8, 0))
+    state = make(arch=arch, loss=loss)
+    reals, fakes = 2 * images() - 1, state.modules["generator"](draw_z(state, 8, 0))
     before = {name: weights(module) for name, module in state.modules.items()}
-    gan.discriminator_step(state, config, reals, fakes.detach())
+    gan.discriminator_step(state, reals, fakes.detach())
     assert same(before["generator"], state.modules["generator"].parameters())
     assert same(before["ema"], state.modules["ema"].parameters())
     assert not same(before["discriminator"], state.modules["discriminator"].parameters())
     before = {name: weights(module) for name, module in state.modules.items()}
     state.optimizers["discriminator"].zero_grad()
-    gan.generator_step(state, config, reals, fakes)
+    gan.generator_step(state, reals, fakes)
     assert all(p.grad is None for p in state.modules["discriminator"].parameters())
     assert all(p.requires_grad for p in state.modules["discriminator"].parameters())
     assert same(before["discriminator"], state.modules["discriminator"].parameters())
@@ -330,22 +332,22 @@ def test_each_step_moves_its_own_networks_weights_alone(arch, loss):
 
 @pytest.mark.parametrize("loss", KINDS)
 def test_a_step_goes_down_its_own_loss(loss):
-    config, state = make(loss=loss, lr=1e-3, r1=0.0, r2=0.0, gp=0.0)
-    reals, z = 2 * images() - 1, draw_z(state, config, 8, 0)
+    state = make(loss=loss, lr=1e-3, r1=0.0, r2=0.0, gp=0.0)
+    reals, z = 2 * images() - 1, draw_z(state, 8, 0)
     fakes = state.modules["generator"](z)
-    first = gan.discriminator_step(state, config, reals, fakes.detach())["loss_d"]
-    d_real, d_fake = (gan.discriminate(state, config, x) for x in (reals, fakes))
+    first = gan.discriminator_step(state, reals, fakes.detach())["loss_d"]
+    d_real, d_fake = (gan.discriminate(state, x) for x in (reals, fakes))
     assert losses.discriminator_loss(loss, d_real, d_fake) < first
-    first = gan.generator_step(state, config, reals, fakes)["loss_g"]
-    d_fake = gan.discriminate(state, config, state.modules["generator"](z))
+    first = gan.generator_step(state, reals, fakes)["loss_g"]
+    d_fake = gan.discriminate(state, state.modules["generator"](z))
     assert losses.generator_loss(loss, d_fake, d_real) < first
 
 
 def test_the_generator_moves_every_d_steps_only():
-    config, state = make(d_steps=3)
+    state = make(d_steps=3)
     for step in range(1, 7):
         before = [weights(state.modules[name]) for name in ("generator", "ema", "discriminator")]
-        scalars = gan.train_step(state, config, images())
+        scalars = gan.train_step(state, images())
         moved = [
             not same(old, state.modules[name].parameters())
             for old, name in zip(before, ("generator", "ema", "discriminator"), strict=True)
@@ -356,10 +358,10 @@ def test_the_generator_moves_every_d_steps_only():
 
 
 def test_gradient_norms_are_those_of_the_step():
-    config, state, w = linear(loss="wgan-gp", r1=0.0, r2=0.0, gp=0.0)
+    state, w = linear(loss="wgan-gp", r1=0.0, r2=0.0, gp=0.0)
     state.optimizers["discriminator"] = torch.optim.SGD([w], lr=0.01)
     reals, fakes = images(), images(seed=6)
-    scalars = gan.discriminator_step(state, config, reals, fakes)
+    scalars = gan.discriminator_step(state, reals, fakes)
     expected = (fakes - reals).mean(0).norm()
     torch.testing.assert_close(scalars["grad_norm_d"], expected)
 
@@ -376,12 +378,12 @@ def test_frozen_gives_the_gradients_back_whatever_happens():
 
 @pytest.mark.parametrize("d_steps", [1, 2])
 def test_the_average_is_its_closed_form(d_steps):
-    config, state = make(arch="dcgan", ema=0.25, d_steps=d_steps)
+    state = make(arch="dcgan", ema=0.25, d_steps=d_steps)
     live, average = state.modules["generator"], state.modules["ema"]
     expected = weights(live)
     for k in range(5):
         for _ in range(d_steps):
-            gan.train_step(state, config, images())
+            gan.train_step(state, images())
         d = [1 / 10, 2 / 11, 3 / 12, 0.25, 0.25][k]
         expected = [d * a + (1 - d) * w for a, w in zip(expected, weights(live), strict=True)]
         torch.testing.assert_close(weights(average), expected)
@@ -393,22 +395,22 @@ def test_the_average_is_its_closed_form(d_steps):
 
 @pytest.mark.parametrize(("ema", "drawn_by"), [(0.5, "ema"), (0.0, "generator")])
 def test_samples_come_from_the_average_where_there_is_one(ema, drawn_by):
-    config, state = make(ema=ema)
-    gan.train_step(state, config, images())
+    state = make(ema=ema)
+    gan.train_step(state, images())
     assert ("ema" in state.modules) is (ema > 0)
     state.modules.eval()
-    z = draw_z(state, config, 4, 0)
+    z = draw_z(state, 4, 0)
     expected = ((state.modules[drawn_by](z) + 1) / 2).clamp(0, 1)
     torch.testing.assert_close(gan.generate(state, z), expected)
 
 
 def test_evaluation_is_that_of_the_live_generator_and_leaves_all_as_it_was():
-    config, state = make(loss="bce", arch="dcgan", label_smoothing=0.1)
-    gan.train_step(state, config, images())
+    state = make(loss="bce", arch="dcgan", label_smoothing=0.1)
+    gan.train_step(state, images())
     state.modules.eval()
     before = torch.cat([v.flatten().float() for v in state.modules.state_dict().values()])
     x = images(6, seed=7)
-    scalars = gan.eval_step(state, config, x, torch.Generator().manual_seed(3))
+    scalars = gan.eval_step(state, x, torch.Generator().manual_seed(3))
     z = torch.randn(6, 5, generator=torch.Generator().manual_seed(3))
     d = state.modules["discriminator"]
     d_real, d_fake = d(2 * x - 1), d(state.modules["generator"](z))
@@ -429,13 +431,14 @@ def test_evaluation_is_that_of_the_live_generator_and_leaves_all_as_it_was():
     ],
 )
 def test_a_saved_gan_goes_on_as_if_nothing_had_happened(fields, tmp_path):
-    config, state = make(**fields)
+    state = make(**fields)
+    config = state.config
     x = images()
     for _ in range(3):
-        gan.train_step(state, config, x)
+        gan.train_step(state, x)
     torch.save(state.state_dict(), tmp_path / "state.pt")
-    expected = [gan.train_step(state, config, x) for _ in range(3)]
-    _, other = make(**fields | {"seed": 9})
+    expected = [gan.train_step(state, x) for _ in range(3)]
+    other = make(**fields | {"seed": 9})
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert other.step == 3
     assert [gan.train_step(other, config, x) for _ in range(3)] == expected
@@ -446,8 +449,8 @@ def test_a_saved_gan_goes_on_as_if_nothing_had_happened(fields, tmp_path):
 def test_the_seed_gives_the_weights_and_the_noise():
     runs = []
     for seed in (0, 0, 1):
-        config, state = make(seed=seed)
-        scalars = [gan.train_step(state, config, images()) for _ in range(2)]
+        state = make(seed=seed)
+        scalars = [gan.train_step(state, images()) for _ in range(2)]
         runs.append([value.item() for step in scalars for value in step.values()])
     assert runs[0] == runs[1] != runs[2]
 
@@ -455,8 +458,8 @@ def test_the_seed_gives_the_weights_and_the_noise():
 def test_mixed_precision_stays_near_full_precision():
     found = []
     for amp in (False, True):
-        config, state = make(amp=amp)
-        found.append([gan.train_step(state, config, images()) for _ in range(2)][-1])
+        state = make(amp=amp)
+        found.append([gan.train_step(state, images()) for _ in range(2)][-1])
     full, mixed = found
     assert all(value.isfinite() for value in mixed.values())
     assert mixed["loss_d"].item() == pytest.approx(full["loss_d"].item(), abs=0.05)
@@ -520,8 +523,8 @@ def test_spectral_norm_brings_every_weights_largest_singular_value_to_one():
 
 @pytest.mark.parametrize("arch", ["dcgan", "palette"])
 def test_a_discriminator_with_spectral_norm_starts_finite(arch):
-    config, state = make(arch=arch, spectral_norm=True)
-    assert gan.train_step(state, config, images())["loss_d"].isfinite()
+    state = make(arch=arch, spectral_norm=True)
+    assert gan.train_step(state, images())["loss_d"].isfinite()
 
 
 def test_doubling_is_bilinear_interpolation():
@@ -670,10 +673,10 @@ def test_a_palette_is_drawn_in_full_precision_whatever_is_asked_for():
 
 
 def test_pictures_are_rendered_as_bytes_the_same_for_any_number_of_them():
-    config, state = make(arch="dcgan")
-    gan.train_step(state, config, images())
-    z = draw_z(state, config, 130, seed=2)  # more than are drawn at once
-    assert torch.equal(draw_z(state, config, 3, seed=2), z[:3])
+    state = make(arch="dcgan")
+    gan.train_step(state, images())
+    z = draw_z(state, 130, seed=2)  # more than are drawn at once
+    assert torch.equal(draw_z(state, 3, seed=2), z[:3])
     pictures = render(MODELS["gan"], state, z)
     assert (pictures.shape, pictures.dtype) == ((130, 3, 16, 16), np.uint8)
     expected = (gan.generate(state, z) * 255).round().detach().numpy()
@@ -768,7 +771,7 @@ def test_a_gan_is_trained_scored_recorded_and_loaded(tmp_path, cheap_features):
     recipe, config, state = load_run(run.path)
     with np.load(run.path / "pictures.npz") as pictures:
         shapes = {name: pictures[name].shape for name in pictures}
-        drawn = render(recipe, state, draw_z(state, config, 64, config.seed))
+        drawn = render(recipe, state, draw_z(state, 64, config.seed))
         np.testing.assert_array_equal(np.moveaxis(drawn, 1, -1), pictures["samples"])
         np.testing.assert_array_equal(pictures["neighbours"][:, 0], pictures["samples"][:8])
         ends = pictures["interpolations"][:, [0, -1]].reshape(12, 32, 32, 3)
@@ -847,8 +850,8 @@ def test_the_default_gan_covers_both_modes_of_a_toy_distribution():
     noise = torch.Generator().manual_seed(0)
     for _ in range(500):
         x = pool[torch.randint(512, (config.batch_size,), generator=noise)].float() / 255
-        gan.train_step(state, config, x)
-    fakes = render(MODELS["gan"], state, draw_z(state, config, 200, 0))
+        gan.train_step(state, x)
+    fakes = render(MODELS["gan"], state, draw_z(state, 200, 0))
     bright = fakes.mean((1, 2, 3)) > 125
     assert 0.2 < bright.mean() < 0.8
     assert abs(fakes[bright].mean() - 190) < 30

@@ -19,8 +19,8 @@ from wandb_server import wait_for
 from genbench import UserError
 from genbench.config import SearchConfig
 from genbench.record import read_runs, read_studies
-from genbench.search import Search
 from genbench.search.launch import environment, expand, launch
+from genbench.search.search import Search
 from genbench.sweep import read_sweep
 
 TOY = {"arch": {"value": "mlp"}, "depth": {"value": 1}, "width": {"values": [16, 32]}}
@@ -111,7 +111,7 @@ PROGRAM = """#!{python}
 import json, os, sys, time
 sys.path[:0] = [{root!r}]
 from genbench.cli import guard
-from genbench.run import Run
+from genbench.record import Run
 def main():
     with Run({runs!r}, "fake", "disabled") as run:
         run.begin({{}}, model="vae")

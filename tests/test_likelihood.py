@@ -3,16 +3,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from genbench.models import MODELS, State, vae
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 from genbench import UserError, losses
-from genbench.config import VAEConfig
 from genbench.data import Data, Split
 from genbench.evaluate import likelihood as module
 from genbench.evaluate.likelihood import likelihood
+from genbench.families.vae import VAEConfig
 from genbench.metrics.cache import Cache
-from genbench.models import MODELS, State, vae
 
 SIGMA, SIDE = 0.1, 4
 
@@ -61,7 +61,7 @@ def linear():
 
 def test_nll_of_a_linear_gaussian_vae_is_its_exact_marginal_likelihood(linear, tmp_path):
     config, state, data, marginal = linear
-    found = likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path))
+    found = likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path))
     x = data.splits["test"].images.flatten(1) / 255
     exact = -marginal.log_prob(x)
     assert found["nll"] == pytest.approx(exact.mean().item(), abs=0.05)
@@ -86,12 +86,12 @@ def test_likelihoods_are_computed_once_of_the_same_weights_and_pictures(
     computed = []
     original = module._by_picture
     monkeypatch.setattr(module, "_by_picture", lambda *a: computed.append(1) or original(*a))
-    first = likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path))
-    assert likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path)) == first
+    first = likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path))
+    assert likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path)) == first
     assert len(computed) == 1
     with torch.no_grad():
         state.modules["decoder"].weight.mul_(0.9)
-    assert likelihood(vae.RECIPE, state, config, data, "test", Cache(tmp_path)) != first
+    assert likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path)) != first
     assert len(computed) == 2
 
 
@@ -99,7 +99,7 @@ def test_a_code_that_says_nothing_is_an_alarm(linear, monkeypatch):
     config, state, data, _ = linear
     monkeypatch.setattr(module, "DRAWS", 50)
     state.modules["encoder"] = Posterior(torch.zeros(SIDE**2, 2), 1.0)
-    found = likelihood(vae.RECIPE, state, config, data, "test", Cache(None))
+    found = likelihood(vae.RECIPE, state, data, "test", Cache(None))
     assert found["rate"] == pytest.approx(0, abs=0.01)  # logvar's soft limit leaves a little
     assert (found["active_units"], found["posterior_collapse"]) == (0, 1)
 
@@ -121,7 +121,7 @@ def test_the_importance_bound_is_the_log_of_the_mean_weight():
 
 def make(**fields):
     config = VAEConfig(width=32, depth=1, latent_dim=3, **fields)
-    return config, vae.build(config, (1, 8, 8), 10, "cpu")
+    return vae.build(config, (1, 8, 8), 10, "cpu")
 
 
 def images(n=6):
@@ -129,9 +129,9 @@ def images(n=6):
 
 
 def test_log_weights_are_those_of_the_vaes_own_distributions():
-    config, state = make()
+    state = make()
     x = images()
-    found = vae.log_weights(state, config, x, 4, torch.Generator().manual_seed(5))
+    found = vae.log_weights(state, x, 4, torch.Generator().manual_seed(5))
     mu, logvar = vae.posterior(state, x)
     q = Normal(mu, (logvar / 2).exp())
     z = mu + (logvar / 2).exp() * torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(5))
@@ -144,22 +144,22 @@ def test_log_weights_are_those_of_the_vaes_own_distributions():
 
 
 def test_training_on_the_importance_bound_minimises_it():
-    config, state = make(importance_samples=5, lr=0.01)
+    state = make(importance_samples=5, lr=0.01)
     x = images(4).round().repeat(8, 1, 1, 1)
-    scalars = MODELS["vae"].train_step(state, config, x)
+    scalars = MODELS["vae"].train_step(state, x)
     assert scalars["loss"] == -scalars["iwae"]
     assert scalars["iwae"] > scalars["elbo"]  # in expectation; by far with fresh weights
     for _ in range(200):
-        last = MODELS["vae"].train_step(state, config, x)
+        last = MODELS["vae"].train_step(state, x)
     assert last["iwae"] > scalars["iwae"] + 15
-    seen = MODELS["vae"].eval_step(state, config, x, torch.Generator().manual_seed(0))
+    seen = MODELS["vae"].eval_step(state, x, torch.Generator().manual_seed(0))
     assert seen["loss"] == -seen["iwae"]
 
 
 def test_more_draws_give_a_tighter_bound():
-    config, state = make()
+    state = make()
     generator = torch.Generator().manual_seed(0)
-    log_w = vae.log_weights(state, config, images(), 4000, generator)
+    log_w = vae.log_weights(state, images(), 4000, generator)
     bounds = [
         np.mean([losses.importance_bound(part).mean().item() for part in log_w.split(k)])
         for k in (1, 10, 100)

@@ -2,23 +2,25 @@ import dataclasses
 
 import pytest
 import torch
+from genbench.families import FAMILIES
+from genbench.families.state import draw_z
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbench import losses
-from genbench.config import AEConfig, VAEConfig
-from genbench.models import MODELS, draw_z
-from genbench.models.ae import reconstruction_nll
-from genbench.models.nets import ACTIVATIONS, make_decoder, make_encoder
-from genbench.models.vae import beta_at, posterior
+from genbench.families.ae import AEConfig
+from genbench.families.ae.nets import ACTIVATIONS, make_decoder, make_encoder
+from genbench.families.ae.steps import reconstruction_nll
+from genbench.families.vae import VAEConfig
+from genbench.families.vae.steps import beta_at, posterior
 
 SMALL = {"width": 16, "latent_dim": 3, "depth": 2}
 
 
 def make(kind, shape=(1, 8, 8), **fields):
     config = kind(**SMALL | fields)
-    recipe = MODELS[config.model]
-    return config, recipe, recipe.build(config, shape, 10, "cpu")
+    steps = FAMILIES[config.model].steps
+    return steps, steps.build(config, shape, 10, "cpu")
 
 
 def images(n=4, shape=(1, 8, 8)):
@@ -45,57 +47,58 @@ def test_every_decoder_mirrors_its_encoder(arch, shape, depth, width, activation
 @pytest.mark.parametrize("arch", ["mlp", "conv"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_training_on_one_batch_learns_it(kind, arch, likelihood):
-    config, recipe, state = make(kind, arch=arch, likelihood=likelihood, lr=0.01)
+    steps, state = make(kind, arch=arch, likelihood=likelihood, lr=0.01)
     x = images()
-    first = recipe.train_step(state, config, x)["reconstruction"].item()
+    first = steps.train_step(state, x)["reconstruction"].item()
     for _ in range(200):
-        last = recipe.train_step(state, config, x)["reconstruction"].item()
+        last = steps.train_step(state, x)["reconstruction"].item()
     assert last < first - 3
     assert state.step == 201
 
 
 @pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
 def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, tmp_path):
-    config, recipe, state = make(kind)
+    steps, state = make(kind)
+    config = state.config
     x = images()
-    recipe.train_step(state, config, x)
+    steps.train_step(state, x)
     torch.save(state.state_dict(), tmp_path / "state.pt")
-    expected = [recipe.train_step(state, config, x)["loss"].item() for _ in range(3)]
+    expected = [steps.train_step(state, x)["loss"].item() for _ in range(3)]
     _, _, other = make(kind, seed=9)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert other.step == 1
-    assert [recipe.train_step(other, config, x)["loss"].item() for _ in range(3)] == expected
+    assert [steps.train_step(other, config, x)["loss"].item() for _ in range(3)] == expected
 
 
 def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
-    config, recipe, state = make(VAEConfig, beta=3.0)
+    steps, state = make(VAEConfig, beta=3.0)
     x = images()
     mu, logvar = posterior(state, x)
     z = losses.reparameterize(mu, logvar, torch.Generator().manual_seed(2))
     logits = state.modules["decoder"](z)
     nll, kl = losses.bernoulli_nll(logits, x).mean(), losses.kl_standard_normal(mu, logvar).sum(1)
-    got = recipe.eval_step(state, config, x, torch.Generator().manual_seed(2))
+    got = steps.eval_step(state, x, torch.Generator().manual_seed(2))
     torch.testing.assert_close(got["elbo"], -(nll + kl.mean()))
     torch.testing.assert_close(got["loss"], nll + 3 * kl.mean())
-    torch.testing.assert_close(got["bce"], losses.bernoulli_nll(recipe.decode(state, mu), x).mean())
+    torch.testing.assert_close(got["bce"], losses.bernoulli_nll(steps.decode(state, mu), x).mean())
 
 
 def test_an_outlying_image_cannot_overflow_the_posterior():
-    config, recipe, state = make(VAEConfig)
+    steps, state = make(VAEConfig)
     x = images()
     before = posterior(state, x)[1]
     raw = state.modules["encoder"](x).chunk(2, 1)[1]
     torch.testing.assert_close(before, raw, atol=0.03, rtol=0)  # as it is where it matters
-    scalars = recipe.train_step(state, config, torch.cat([x, 1e4 * x]))
+    scalars = steps.train_step(state, torch.cat([x, 1e4 * x]))
     assert all(torch.isfinite(value) for value in scalars.values())
     assert posterior(state, 1e4 * x)[1].max() <= 4
 
 
 def test_the_ae_has_one_loss_for_training_and_validation():
-    config, recipe, state = make(AEConfig)
+    steps, state = make(AEConfig)
     x = images()
-    evaluated = recipe.eval_step(state, config, x, torch.Generator())
-    trained = recipe.train_step(state, config, x)
+    evaluated = steps.eval_step(state, x, torch.Generator())
+    trained = steps.train_step(state, x)
     assert evaluated["loss"] == trained["loss"] == evaluated["reconstruction"] == evaluated["bce"]
 
 
@@ -106,64 +109,64 @@ def test_warm_up_raises_beta_linearly():
 
 
 def test_warm_up_begins_without_kl_in_the_loss():
-    config, recipe, state = make(VAEConfig, kl_warmup=1.0)
-    first = recipe.train_step(state, config, images())
+    steps, state = make(VAEConfig, kl_warmup=1.0)
+    first = steps.train_step(state, images())
     assert first["loss"] == first["reconstruction"]
-    second = recipe.train_step(state, config, images())
+    second = steps.train_step(state, images())
     torch.testing.assert_close(second["loss"], second["reconstruction"] + 0.1 * second["kl"])
 
 
 @pytest.mark.parametrize(("learn", "moved"), [(True, True), (False, False)])
 def test_sigma_is_learned_or_fixed(learn, moved):
-    config, recipe, state = make(AEConfig, likelihood="gaussian", sigma=0.2, learn_sigma=learn)
+    steps, state = make(AEConfig, likelihood="gaussian", sigma=0.2, learn_sigma=learn)
     log_sigma = state.modules["sigma"].log_sigma
     assert log_sigma.exp().item() == pytest.approx(0.2)
-    recipe.train_step(state, config, images())
+    steps.train_step(state, images())
     assert (log_sigma.exp().item() != pytest.approx(0.2, abs=1e-5)) is moved
 
 
 def test_the_gaussian_mean_is_the_sigmoid_of_the_logits():
-    config, _, state = make(AEConfig, likelihood="gaussian", sigma=0.5)
+    _, state = make(AEConfig, likelihood="gaussian", sigma=0.5)
     logits, x = torch.zeros(2, 1, 8, 8), torch.full((2, 1, 8, 8), 0.5)
     expected = -torch.distributions.Normal(0.5, 0.5).log_prob(torch.tensor(0.5)) * 64
-    torch.testing.assert_close(reconstruction_nll(state, config, logits, x), expected.expand(2))
+    torch.testing.assert_close(reconstruction_nll(state, logits, x), expected.expand(2))
 
 
 def test_dynamic_binarisation_scores_zeros_and_ones():
-    config, recipe, state = make(VAEConfig, binarize="dynamic")
+    steps, state = make(VAEConfig, binarize="dynamic")
     x = images(2000)
     seen = []
-    original = recipe.eval_step.__globals__["bound"]
+    original = steps.eval_step.__globals__["bound"]
 
-    def spy(state, config, x, beta, generator):
+    def spy(state, x, beta, generator):
         seen.append(x)
-        return original(state, config, x, beta, generator)
+        return original(state, x, beta, generator)
 
-    recipe.eval_step.__globals__["bound"] = spy
+    steps.eval_step.__globals__["bound"] = spy
     try:
-        recipe.eval_step(state, config, x, torch.Generator().manual_seed(0))
+        steps.eval_step(state, x, torch.Generator().manual_seed(0))
     finally:
-        recipe.eval_step.__globals__["bound"] = original
+        steps.eval_step.__globals__["bound"] = original
     assert set(seen[0].unique().tolist()) == {0.0, 1.0}
     assert (seen[0].mean(0) - x.mean(0)).abs().max() < 0.06
 
 
 def test_samples_are_decoded_draws_of_the_prior():
-    config, recipe, state = make(VAEConfig)
-    z = draw_z(state, config, 5000, seed=1)
+    steps, state = make(VAEConfig)
+    z = draw_z(state, 5000, seed=1)
     assert z.shape == (5000, 3)
     assert z.mean(0).abs().max() < 0.06
     assert (z.T.cov() - torch.eye(3)).abs().max() < 0.08
-    drawn = recipe.generate(state, z[:7])
-    torch.testing.assert_close(drawn, torch.sigmoid(recipe.decode(state, z[:7])))
+    drawn = steps.generate(state, z[:7])
+    torch.testing.assert_close(drawn, torch.sigmoid(steps.decode(state, z[:7])))
     assert MODELS["ae"].generate is None  # it has no prior
 
 
 def test_the_first_codes_are_the_same_for_any_number_of_them():
-    config, _, state = make(VAEConfig)
-    z = draw_z(state, config, 7, seed=1)
-    assert torch.equal(draw_z(state, config, 3, seed=1), z[:3])
-    assert not torch.equal(draw_z(state, config, 7, seed=2), z)
+    _, state = make(VAEConfig)
+    z = draw_z(state, 7, seed=1)
+    assert torch.equal(draw_z(state, 3, seed=1), z[:3])
+    assert not torch.equal(draw_z(state, 7, seed=2), z)
 
 
 def test_the_seed_gives_the_weights():
@@ -177,5 +180,5 @@ def test_the_seed_gives_the_weights():
 
 def test_every_model_is_listed_under_its_configs_name():
     for name, recipe in MODELS.items():
-        assert recipe.config.model == name
-        assert dataclasses.is_dataclass(recipe.config)
+        assert steps.config.model == name
+        assert dataclasses.is_dataclass(steps.config)

@@ -8,14 +8,14 @@ from PIL import Image
 from records import FAILURE, Records, tile
 
 from genbench import UserError
-from genbench.config import GANConfig
+from genbench.families.gan import GANConfig
+from genbench.files import write_json
 from genbench.report import write_report
 from genbench.report.drawing import DPI, LINE
 from genbench.report.gan import choose_gan
 from genbench.report.gan_conclusion import conclude
 from genbench.report.gan_figures import evenly, first_tiles
 from genbench.report.gan_tables import hyperparameters, notes, scores, stability
-from genbench.run import write_json
 
 BASELINE = {"arch": "dcgan", "loss": "bce"}
 FIGURES = {

@@ -12,8 +12,10 @@ from conftest import ROOT
 from PIL import Image
 
 from genbench import UserError
-from genbench.record import Record, finished, read_runs
-from genbench.run import Run, log_evaluation, say_once, to_json, write_json
+from genbench.console import say_once
+from genbench.files import to_json, write_json
+from genbench.record import Record, Run, finished, read_runs
+from genbench.record.wandb_sink import log_evaluation
 
 
 def inspect(run_dir, *options):
@@ -176,7 +178,7 @@ def test_online_without_a_key_goes_offline_and_says_so(tmp_path, capsys):
 def test_a_dead_server_costs_nothing_but_a_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("genbench.run.INIT_SECONDS", 2.0)
+    monkeypatch.setattr("genbench.record.wandb_sink.INIT_SECONDS", 2.0)
     for _ in range(2):
         with Run(str(tmp_path), "toy", wandb="auto") as run:
             run.begin({})
@@ -191,7 +193,7 @@ def test_a_dead_server_costs_nothing_but_a_line(tmp_path, monkeypatch, capsys):
 )
 def test_settings_that_wandb_refuses_cost_no_run(tmp_path, monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("genbench.run.INIT_SECONDS", 1.0)
+    monkeypatch.setattr("genbench.record.wandb_sink.INIT_SECONDS", 1.0)
     with Run(str(tmp_path), "toy", wandb="auto") as run:
         run.begin({})
         run.log("train", {"loss": 1.0}, 1, 1.0)

@@ -6,15 +6,19 @@ import pytest
 import yaml
 from conftest import fail_second_training, torn_mnist
 
-from genbench import UserError, search
-from genbench.config import GANConfig, SearchConfig, VAEConfig
+from genbench import UserError
+from genbench.config import SearchConfig
 from genbench.data import DIGITS
+from genbench.families import FAMILIES
+from genbench.families.gan import GANConfig
+from genbench.families.vae import VAEConfig
 from genbench.handlers import Diverged
 from genbench.metrics import stability
 from genbench.record import read_runs, read_studies
-from genbench.search import Search
+from genbench.search import search
 from genbench.search import study as studies
 from genbench.search.proposals import make_pruner
+from genbench.search.search import Search
 from genbench.sweep import Stopping, read_sweep
 
 
@@ -40,7 +44,7 @@ def make(tmp_path, monkeypatch):
         path = tmp_path / "sweep.yaml"
         path.write_text(yaml.safe_dump(content))
         given = {"trials": 3, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
-        return Search(read_sweep(path, VAEConfig), SearchConfig(**given | options))
+        return Search(read_sweep(path, FAMILIES[VAEConfig.model]), SearchConfig(**given | options))
 
     return build
 
@@ -389,7 +393,7 @@ def make_gan(tmp_path):
         more = {"parameters": content["parameters"] | dict(parameters)}
         path.write_text(yaml.safe_dump(content | more))
         given = {"trials": 1, "epochs": 2, "wandb": "disabled", "runs_dir": str(tmp_path / "runs")}
-        return Search(read_sweep(path, GANConfig), SearchConfig(**given | options))
+        return Search(read_sweep(path, FAMILIES[GANConfig.model]), SearchConfig(**given | options))
 
     return build
 

@@ -4,14 +4,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from genbench.models import MODELS, State, gan
 from ignite.engine import Engine, Events
 from scipy.stats import entropy
 
-from genbench.config import GANConfig
 from genbench.data import Data, Split
+from genbench.families.gan import GANConfig
 from genbench.handlers import Diverged, attach_lr_decay, attach_time_limit, training
 from genbench.metrics import stability
-from genbench.models import MODELS, State, gan
 from genbench.record import read_runs
 from genbench.train import train
 
@@ -333,8 +333,8 @@ def test_a_generator_of_one_colour_is_noticed_after_its_infancy_and_once(
 
 
 def test_a_saturated_discriminator_is_noticed(tmp_path, monkeypatch, colours, capsys):
-    def certain(state, config, images):
-        logits = discriminate(state, config, images)
+    def certain(state, images):
+        logits = discriminate(state, images)
         return logits + (20 if images.std() > 0.5 else -20)  # the noise of the reals, or fakes
 
     discriminate = gan.discriminate

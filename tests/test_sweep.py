@@ -18,11 +18,12 @@ from optuna.distributions import (
 from wandb_draws import FORMULAS
 
 from genbench import UserError
-from genbench.config import AEConfig, GANConfig, VAEConfig
+from genbench.families import FAMILIES
+from genbench.families.ae import AEConfig
+from genbench.families.gan import GANConfig
+from genbench.families.vae import VAEConfig
 from genbench.record import read_runs
 from genbench.sweep import (
-    KINDS,
-    SCALARS,
     Stopping,
     check_sweep,
     contradictions,
@@ -197,7 +198,7 @@ def test_a_sweep_file_is_read_whole(tmp_path):
         "parameters": GOOD["parameters"] | {"depth": {"value": 3}},
         "early_terminate": {"type": "hyperband", "min_iter": 4, "eta": 2},
     }
-    sweep = read_sweep(write(tmp_path, content), VAEConfig)
+    sweep = read_sweep(write(tmp_path, content), FAMILIES[VAEConfig.model])
     assert sweep.space == {"latent_dim": CategoricalDistribution((2, 4))}
     assert sweep.fixed == {"depth": 3}
     assert (sweep.metric, sweep.goal, sweep.method) == ("val/elbo", "maximize", "bayes")
@@ -253,7 +254,7 @@ def test_a_sweep_file_is_read_whole(tmp_path):
 def test_a_bad_sweep_file_is_refused_in_one_line_that_names_it(tmp_path, content, message):
     path = write(tmp_path, content)
     with pytest.raises(UserError) as error:
-        read_sweep(path, VAEConfig)
+        read_sweep(path, FAMILIES[VAEConfig.model])
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
@@ -261,7 +262,7 @@ def test_a_bad_sweep_file_is_refused_in_one_line_that_names_it(tmp_path, content
 
 def test_a_missing_sweep_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"sweep=.*none.yaml: cannot be read"):
-        read_sweep(tmp_path / "none.yaml", VAEConfig)
+        read_sweep(tmp_path / "none.yaml", FAMILIES[VAEConfig.model])
 
 
 @pytest.mark.parametrize(
@@ -280,7 +281,7 @@ def test_holds_tells_what_a_distribution_can_draw(distribution, inside, outside)
 
 @pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
 def test_the_shipped_sweeps_vary_what_matters_and_keep_the_scores_meaning(kind):
-    sweep = read_sweep(ROOT / "sweeps" / f"{kind.model}.yaml", kind)
+    sweep = read_sweep(ROOT / "sweeps" / f"{kind.model}.yaml", FAMILIES[kind.model])
     assert {"arch", "latent_dim", "width", "depth", "activation", "lr"} <= set(sweep.space)
     assert not {"likelihood", "binarize"} & set(sweep.space)
     assert ("beta" in sweep.space) is (kind is VAEConfig)
@@ -399,11 +400,11 @@ def test_what_the_checker_takes_for_logged_is_what_the_programs_log(kind, tmp_pa
     small = {"width": 16, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path)}
     if kind == "gan":
         small |= {"width": 4, "images": 64, "held_out": 64, "image_size": 32, "eval_images": 50}
-    train(KINDS[kind](**small))
+    train(FAMILIES[kind].config(**small))
     (run,) = read_runs(tmp_path)
     rows = [row for row in run.metrics() if row["split"] == "val"]
     logged = {name for row in rows for name in row} - {"step", "epoch", "split"}
-    assert {name for name in logged if "_lite0_n" not in name} == SCALARS[kind]
+    assert {name for name in logged if "_lite0_n" not in name} == set(FAMILIES[kind].scalars)
     assert {name for name in logged if "_lite0_n" in name} == (
         {"fd_lite0_n50", "kid_lite0_n50"} if kind == "gan" else set()
     )
@@ -518,13 +519,13 @@ def test_a_fixed_value_that_cannot_be_is_named_at_its_line(tmp_path, entry, line
 def test_the_users_flags_stand_in_place_of_the_files_values(tmp_path):
     file = gan({"width": {"values": [8, 16]}, "data": {"value": "folder"}})
     path = write(tmp_path, file)
-    assert read_sweep(path, GANConfig, {"data_dir": "/pictures"}).fixed == {"data": "folder"}
+    assert read_sweep(path, FAMILIES["gan"], {"data_dir": "/pictures"}).fixed == {"data": "folder"}
     file["metric"] = {"name": "val/kid_lite0_n500"}
     file["parameters"] |= {"data": {"value": "synthetic-art"}, "held_out": {"value": 100}}
     path = write(tmp_path, file)
     with pytest.raises(UserError, match="of synthetic-art it is val/kid_lite0_n100"):
-        read_sweep(path, GANConfig)
-    assert read_sweep(path, GANConfig, {"data": "abstract-art"})
+        read_sweep(path, FAMILIES[GANConfig.model])
+    assert read_sweep(path, FAMILIES["gan"], {"data": "abstract-art"})
 
 
 @pytest.mark.parametrize(
@@ -560,7 +561,9 @@ def test_a_program_that_is_not_there_is_named(tmp_path):
     content = GOOD | {"program": "elsewhere/vae.py"}
     (said,) = check_sweep(write(tmp_path, content))
     assert "program: there is no elsewhere/vae.py here or around" in said
-    assert read_sweep(write(tmp_path, content), VAEConfig)  # which starts no program
+    assert read_sweep(
+        write(tmp_path, content), FAMILIES[VAEConfig.model]
+    )  # which starts no program
 
 
 def test_a_program_is_found_from_here_and_around_the_file(tmp_path, monkeypatch):

@@ -5,14 +5,15 @@ import signal
 import numpy as np
 import pytest
 import torch
+from genbench.models import MODELS, vae
 
 from genbench import UserError
-from genbench.config import AEConfig, VAEConfig
 from genbench.data import DIGITS, load_data
 from genbench.engines import make_evaluator
 from genbench.evaluate import load_run, split_scores
+from genbench.families.ae import AEConfig
+from genbench.families.vae import VAEConfig
 from genbench.handlers import Diverged, to_grid, to_uint8
-from genbench.models import MODELS, vae
 from genbench.record import read_runs
 from genbench.train import pick_device, train
 

@@ -6,7 +6,6 @@ pictures is set aside.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
 from genbench import UserError
-from genbench.config import Config, GANConfig
+from genbench.config import Config, PictureConfig
 from genbench.data import art, digits
+from genbench.environment import data_root
 
 # (root folder, "train" or "test") -> images (N, C, H, W) uint8, labels (N,) int64
 DigitReader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
@@ -30,7 +29,7 @@ DIGITS: dict[str, DigitReader] = {
     "mnist": partial(digits.read_idx_set, "MNIST"),
     "fashion-mnist": partial(digits.read_idx_set, "FashionMNIST"),
 }
-PICTURES: dict[str, Callable[[GANConfig, Path], art.Album]] = {
+PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "synthetic-art": art.read_synthetic,
     "abstract-art": art.read_kaggle,
     "propaganda-debian": art.read_propaganda,
@@ -92,12 +91,6 @@ class Data:
         return channels, height, width
 
 
-def data_root(data_dir: str = "") -> Path:
-    """The folder for data sets: `data_dir`, else $GENBENCH_DATA, else the user's cache."""
-    chosen = data_dir or os.environ.get("GENBENCH_DATA")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("genbench")
-
-
 def load_data(config: Config, device: str = "cpu") -> Data:
     """Read a configuration's data set and cut its splits.
 
@@ -111,7 +104,7 @@ def load_data(config: Config, device: str = "cpu") -> Data:
     if config.data in DIGITS:
         data = _load_digits(config, device)
     else:
-        assert isinstance(config, GANConfig)
+        assert isinstance(config, PictureConfig)  # others do not know these data sets
         data = _load_pictures(config, device)
     n = len(data.splits["train"])
     if config.whole_batches and config.batch_size > n:
@@ -126,7 +119,7 @@ def _load_digits(config: Config, device: str) -> Data:
     root, read = data_root(config.data_dir), DIGITS[config.data]
     images, labels = read(root, "train")
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-    side = config.image_size if isinstance(config, GANConfig) else 0
+    side = config.image_size if isinstance(config, PictureConfig) else 0
     pool = _to_split(images, labels, device, side)
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(SPLIT_SEED))
     n_val = max(1, round(VAL_FRACTION * len(pool)))
@@ -148,7 +141,7 @@ def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) ->
     return Split(pool, torch.arange(len(pool), device=device), torch.from_numpy(labels).to(device))
 
 
-def _load_pictures(config: GANConfig, device: str) -> Data:
+def _load_pictures(config: PictureConfig, device: str) -> Data:
     album = PICTURES[config.data](config, data_root(config.data_dir))
     small = album.images.nbytes <= STREAM_BYTES
     pool = torch.from_numpy(np.array(album.images)).to(device) if small else _mapped(album.images)
@@ -183,8 +176,7 @@ class Batches:
         self.epoch = 0
 
     def __len__(self) -> int:
-        n = len(self.split)
-        return n // self.batch_size if self.whole else -(-n // self.batch_size)
+        return count_batches(len(self.split), self.batch_size, self.whole)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         if self.seed is None:
@@ -208,3 +200,13 @@ class Batches:
                 batch, coming = coming.result(), reader.submit(self._read, index)
                 yield batch
             yield coming.result()
+
+
+def count_batches(n: int, batch_size: int, whole: bool) -> int:
+    """How many batches n images make; `whole` leaves out one that they do not fill."""
+    return n // batch_size if whole else -(-n // batch_size)
+
+
+def steps_per_epoch(n_train: int, config: Config) -> int:
+    """How many steps a configuration takes over so many training images."""
+    return count_batches(n_train, config.batch_size, config.whole_batches)

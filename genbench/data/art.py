@@ -1,8 +1,6 @@
 """The picture data sets by name: painted, from a folder, Debian's, Kaggle's."""
 
 import hashlib
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from genbench import UserError
-from genbench.config import GANConfig
+from genbench.config import PictureConfig
+from genbench.console import first_line, say
 from genbench.data import synthetic
-from genbench.data.pictures import cache_folder, read_pictures, split_sources
-from genbench.run import first_line, say
+from genbench.data.pictures import read_pictures, split_sources
+from genbench.environment import cache_folder
+from genbench.files import whole
 
 SPLIT_SEED = 0  # one cut for all runs
 PROPAGANDA = Path("/usr/share/wallpapers")
@@ -31,7 +31,7 @@ class Album:
     parts: dict[str, np.ndarray]  # train, val, test -> rows of images
 
 
-def read_synthetic(config: GANConfig, root: Path) -> Album:
+def read_synthetic(config: PictureConfig, root: Path) -> Album:
     """Abstract paintings by `synthetic.paint`: seed 0 trains, 1 validates, 2 tests."""
     counts = {"train": config.images, "val": config.held_out, "test": config.held_out}
     bounds = np.cumsum([0, *counts.values()])
@@ -56,24 +56,21 @@ def _painted(n: int, size: int, seed: int) -> np.ndarray:
     say(f"Painting {n} pictures of {size} px once")
     with tqdm(total=n, unit="picture", leave=False, disable=None) as bar:
         images = synthetic.paint(n, size, seed, bar.update)
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole(path) as file:
             np.save(file, images)
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         say(f"{path.parent}: the pictures cannot be kept ({error.strerror}), and are painted anew")
     return images
 
 
-def read_own_folder(config: GANConfig, root: Path) -> Album:
+def read_own_folder(config: PictureConfig, root: Path) -> Album:
     """The pictures below `data_dir`."""
     return _read_folder(root, config.image_size, config.crops)
 
 
-def read_propaganda(config: GANConfig, root: Path) -> Album:
+def read_propaganda(config: PictureConfig, root: Path) -> Album:
     """The 22 tiles of Debian's propaganda-debian, which wrap at their edges.
 
     Raises:
@@ -87,7 +84,7 @@ def read_propaganda(config: GANConfig, root: Path) -> Album:
     return _read_folder(PROPAGANDA, config.image_size, config.crops or CROPS_OF_A_TILE, wrap=True)
 
 
-def read_kaggle(config: GANConfig, root: Path) -> Album:
+def read_kaggle(config: PictureConfig, root: Path) -> Album:
     """Kaggle's abstract-art gallery, by kagglehub.
 
     Raises:

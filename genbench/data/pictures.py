@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import os
-import secrets
 import time
 import warnings
 import zipfile
@@ -17,13 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import platformdirs
 from PIL import Image
 from tqdm import tqdm
 
 from genbench import UserError
+from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
-from genbench.run import say, say_once
+from genbench.environment import cache_folder
+from genbench.files import whole
 
 MIN_PICTURES = 10
 MIN_SOURCES = 3  # different pictures: one for each split
@@ -167,13 +167,6 @@ def near_sources(codes: list[int], thumbs: list[np.ndarray]) -> np.ndarray:
     return groups
 
 
-def cache_folder() -> Path:
-    """Where decoded pictures are kept: $GENBENCH_CACHE, else below the user's cache."""
-    chosen = os.environ.get("GENBENCH_CACHE")
-    default = platformdirs.user_cache_path("genbench") / "pictures"
-    return Path(chosen).expanduser() if chosen else default
-
-
 def _cache_path(listing: Listing, cut: Cut) -> Path:
     """The images' file; its name says folder and cut first, then the files read."""
     place = json.dumps([CACHE_VERSION, str(listing.folder.resolve()), asdict(cut)])
@@ -196,24 +189,18 @@ def _load(path: Path) -> Pictures | None:
 def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
     """Decode the folder into the cache: images first, then what makes them valid."""
     say(f"Reading {len(listing.files)} pictures from {listing.folder} once")
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole(path) as file:
             sources, about = _write_images(file, listing, cut)
-        os.replace(part, path)
-        with part.open("wb") as file:
+        with whole(path.with_suffix(".npz")) as file:
             np.savez(file, sources=sources, about=np.array(json.dumps(about)))
-        os.replace(part, path.with_suffix(".npz"))
         images = np.load(path, mmap_mode="r")
     except OSError as error:
         raise UserError(
             f"{path.parent}: the decoded pictures cannot be kept there ({error.strerror or error})"
             "; set $GENBENCH_CACHE to a folder with room for them"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
     _tidy(path)
     return Pictures(images, sources, **about)
 

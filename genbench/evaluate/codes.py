@@ -1,49 +1,35 @@
-"""What autoencoders have: codes, and pictures decoded from them."""
+"""What families with codes have: what a code knows, and pictures decoded from codes."""
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from genbench.config import Config
-from genbench.data import Batches, Split
-from genbench.handlers import EVAL_BATCH, as_pictures, render, to_uint8
+from genbench.images import channels_last, to_uint8
 from genbench.metrics import latent
-from genbench.models import Recipe, State, draw_z
+from genbench.model import Model
 
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
 SIDE = 15  # images along a side of the manifold
 STEPS = 9  # images of an interpolation, ends included
 
-
 Codes = tuple[np.ndarray, np.ndarray]  # z (N, D) `float32` and labels (N,)
 
 
-def encode_all(recipe: Recipe, state: State, split: Split) -> Codes:
-    """The (mean) codes of a split and its labels."""
-    assert recipe.encode
-    with torch.inference_mode():
-        codes = [recipe.encode(state, x) for x, _ in Batches(split, EVAL_BATCH)]
-    return torch.cat(codes).cpu().numpy(), split.labels.cpu().numpy()
-
-
-def code_scores(recipe: Recipe, teachers: Codes, held_out: Codes, split: str) -> dict[str, float]:
+def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> dict[str, float]:
     """k-NN and linear-probe accuracy of held-out codes as `split/name`; with a prior, active units.
 
     (Without one a code has no scale that a variance could be held against.)
     """
     scores = {
-        f"{split}/knn_accuracy": latent.knn_accuracy(*teachers, *held_out),
-        f"{split}/probe_accuracy": latent.probe_accuracy(*teachers, *held_out),
+        f"{split}/knn_accuracy": latent.knn_accuracy(*training, *held_out),
+        f"{split}/probe_accuracy": latent.probe_accuracy(*training, *held_out),
     }
-    if recipe.generate:
+    if "generate" in model.family.can:
         scores[f"{split}/active_units"] = float(latent.active_units(held_out[0]))
     return scores
 
 
-def portfolio(
-    recipe: Recipe, state: State, config: Config, z: np.ndarray, split: Split
-) -> dict[str, np.ndarray]:
+def portfolio(model: Model, z: np.ndarray, split: str) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`, from held-out images and their codes z (N, D).
 
     originals, reconstructions: (16, H, W[, 3]), the split's first images.
@@ -51,39 +37,28 @@ def portfolio(
     manifold: (SIDE, SIDE, H, W[, 3]), decoded over the plane of the codes' first two principal
     axes (the two dimensions themselves if there are no more), rows from high to low second
     coordinate; manifold_extent gives its (left, right, bottom, top), 2nd to 98th percentiles.
-    samples: (64, H, W[, 3]), where the family can be drawn from.
+    samples: (64, H, W[, 3]), where the family has a prior.
     """
-
-    decoder = recipe.decode
-    assert decoder
-
-    @torch.inference_mode()
-    def decode(codes: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(codes.astype(np.float32)).to(state.device)
-        return to_uint8(torch.sigmoid(decoder(state, batch)))
-
-    def draw(codes: np.ndarray) -> np.ndarray:
-        """(A, B, D) codes -> (A, B, H, W[, 3]) pictures."""
-        images = decode(codes.reshape(-1, codes.shape[-1]))
-        return images.reshape(*codes.shape[:2], *images.shape[1:])
-
-    x: Tensor = split.take(slice(16)).images.float() / 255
-    ends = z[:12]
-    t = np.linspace(0, 1, STEPS)[None, :, None]
-    lines = (1 - t) * ends[0::2, None] + t * ends[1::2, None]
+    ends = torch.from_numpy(z[:12])
+    lines = model.interpolate(ends[0::2][: len(ends) // 2], ends[1::2], STEPS)
     plane, extent = _plane(z)
+    manifold = model.decode(plane.reshape(-1, plane.shape[-1])).unflatten(0, plane.shape[:2])
     pictures = {
-        "originals": to_uint8(x),
-        "reconstructions": decode(z[:16]),
-        "interpolations": draw(lines),
-        "manifold": draw(plane),
+        "originals": channels_last(model.data.splits[split].take(slice(16)).images.cpu().numpy()),
+        "reconstructions": to_uint8(model.decode(z[:16])),
+        "interpolations": _as_rows(lines),
+        "manifold": _as_rows(manifold),
         "manifold_extent": np.array(extent),
     }
-    if recipe.generate:
-        pictures["samples"] = as_pictures(
-            render(recipe, state, draw_z(state, config, 64, config.seed))
-        )
+    if "generate" in model.family.can:
+        pictures["samples"] = to_uint8(model.sample(64, model.config.seed))
     return pictures
+
+
+def _as_rows(images: torch.Tensor) -> np.ndarray:
+    """(A, B, C, H, W) in [0, 1] -> (A, B, H, W[, 3]) `uint8`."""
+    flat = to_uint8(images.flatten(0, 1))
+    return flat.reshape(*images.shape[:2], *flat.shape[1:])
 
 
 def _plane(z: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:

@@ -1,7 +1,7 @@
-"""`genbench evaluate`: models or folders held against the same real pictures by one ruler."""
+"""`genbench evaluate`: models or folders held against the same real pictures by one protocol."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,82 +9,97 @@ import numpy as np
 
 from genbench import UserError
 from genbench.config import EvaluateConfig
-from genbench.engines import pick_device
+from genbench.console import say
+from genbench.device import pick_device
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.likelihood import likelihood
 from genbench.evaluate.measures import errors, measure
 from genbench.evaluate.reals import sides
-from genbench.evaluate.runs import Model, copies
-from genbench.handlers import FEWEST, feature_cache, framed
-from genbench.metrics.cache import Cache, content_hash
-from genbench.metrics.extractors import DEFAULT, INCEPTION, Extractor, Features, load_extractor
+from genbench.evaluate.runs import Candidate, copies
+from genbench.images import framed
+from genbench.metrics import METRICS, Features
+from genbench.metrics.cache import Cache, content_hash, feature_cache
+from genbench.metrics.extractors import DEFAULT, INCEPTION, Extractor, load_extractor
 from genbench.metrics.fidelity import kid_subset
-from genbench.rulers import Row, Ruler
-from genbench.run import say
-
-BY_INCEPTION = ("fd", "isc")  # the columns that a final evaluation adds where it can
+from genbench.metrics.protocol import ModelScores, Protocol
+from genbench.metrics.table import LEAST, chosen
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """A ruler, ready to measure: the real pictures' features, and their own scores, the floor."""
+class Benchmark:
+    """A protocol with the real pictures' features, and their own scores, the floor."""
 
-    ruler: Ruler
+    protocol: Protocol
     extractor: Extractor
     metrics: tuple[str, ...]
     reals: Features
     floor: dict[str, float]  # empty where there were too few pictures for one
     cache: Cache
 
-    def look(self, images: np.ndarray, title: str) -> Features:
+    def features(self, images: np.ndarray, title: str) -> Features:
         """Features of samples (N, C, S, S) `uint8`."""
         return self.extractor.cached(images, self.cache, title)
 
-    def scores(self, fakes: Features) -> dict[str, float]:
+    def scores(self, samples: Features) -> dict[str, float]:
         """See `measures.measure`."""
-        return measure(fakes, self.reals, self.metrics, self.cache)
+        return measure(samples, self.reals, self.metrics, self.cache)
 
-    def errors(self, fakes: Features) -> dict[str, float]:
+    def errors(self, samples: Features) -> dict[str, float]:
         """See `measures.errors`."""
-        return errors(fakes, self.reals, self.metrics, self.cache)
+        return errors(samples, self.reals, self.metrics, self.cache)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one ruler, and the same scores of real pictures against others: the floor."""
+    """Models scored by one protocol, and the same scores of real pictures against others."""
 
-    rows: list[Row]
+    rows: list[ModelScores]
     floor: dict[str, float]
 
 
-def evaluate_models(models: list[Model], options: EvaluateConfig) -> Iterator[Table]:
-    """Score models under each ruler, a table for each; `record` then keeps what was found."""
-    cache, metrics = feature_cache(), options.scores
+def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Iterator[Table]:
+    """Score models by each protocol, a table for each; `record` then keeps what was found.
+
+    Raises:
+        UserError: A metric is unknown, or there are too few pictures.
+    """
+    cache, metrics = feature_cache(), chosen(options.metrics)
     splits = ("test", "train") if options.split == "both" else (options.split,)
-    drawn = tuple(name for name in metrics if name not in ("memorization", "nll"))
-    for extractor, names in extractors(options, drawn):
+    of_samples = tuple(name for name in metrics if name in METRICS)
+    for extractor, names in extractors(options, of_samples):
         for split in splits if names else ():
-            data = models[0].data
-            index, rivals = sides(data, split)
-            n = min(options.n, len(index), len(rivals))
-            if n < FEWEST:
-                few = f"split={split}: {n} pictures a side, {FEWEST} needed for a score"
-                if options.split != "both":
-                    raise UserError(f"{few}; try --split=train, or train with more --crops")
-                say(few)
-                continue
-            reals = framed(data.splits[split].take(index[:n]).images.cpu().numpy())
-            others = framed(data.splits["train"].take(rivals[:n]).images.cpu().numpy())
-            stick = make_yardstick(extractor, names, split, reals, others, cache)
-            yield score(models, options, stick)
+            if benchmark := _benchmark(candidates, options, extractor, names, split, cache):
+                yield score(candidates, options, benchmark)
         if "memorization" in metrics and extractor.name == options.extractor:
-            for model in models:
-                if found := copies(model, options, extractor, cache):
-                    model.found["memorization"] = found
-    for model in models:
-        if "nll" in metrics and model.recipe.log_weights:
-            parts = model.recipe, model.state, model.config, model.data, "test", cache
-            model.found["likelihood"] = likelihood(*parts)
+            for candidate in candidates:
+                if copied := copies(candidate, options, extractor, cache):
+                    candidate.found["memorization"] = copied
+    for candidate in candidates:
+        if "nll" in metrics and "log_weights" in candidate.model.family.can:
+            candidate.found["likelihood"] = likelihood(candidate.model, "test", cache)
+
+
+def _benchmark(
+    candidates: list[Candidate],
+    options: EvaluateConfig,
+    extractor: Extractor,
+    metrics: tuple[str, ...],
+    split: str,
+    cache: Cache,
+) -> Benchmark | None:
+    """The benchmark on a split; None, and a line, where it has too few pictures for one of both."""
+    data = candidates[0].model.data
+    index, others = sides(data, split)
+    n = min(options.n, len(index), len(others))
+    if n < LEAST:
+        few = f"split={split}: {n} pictures a side, {LEAST} needed for a score"
+        if options.split != "both":
+            raise UserError(f"{few}; try --split=train, or train with more --crops")
+        say(few)
+        return None
+    reals = framed(data.splits[split].take(index[:n]).images.cpu().numpy())
+    rivals = framed(data.splits["train"].take(others[:n]).images.cpu().numpy())
+    return make_benchmark(extractor, metrics, split, reals, rivals, cache)
 
 
 def extractors(
@@ -92,75 +107,93 @@ def extractors(
 ) -> list[tuple[Extractor, tuple[str, ...]]]:
     """The extractor that was chosen; beside the default also Inception, if it can be had."""
     device = pick_device(options.device)
-    mine = load_extractor(options.extractor, options.extractor_weights, device)
-    found = [(mine, metrics)]
-    if options.extractor == DEFAULT and (
-        wanted := tuple(name for name in metrics if name in BY_INCEPTION)
-    ):
+    first = load_extractor(options.extractor, options.extractor_weights, device)
+    loaded = [(first, metrics)]
+    by_inception = tuple(name for name in metrics if METRICS[name].inception)
+    if options.extractor == DEFAULT and by_inception:
         try:
-            found.append((load_extractor(INCEPTION, "", device), wanted))
+            loaded.append((load_extractor(INCEPTION, "", device), by_inception))
         except UserError as error:
             say(f"no FID: {error}")
-    return found
+    return loaded
 
 
-def make_yardstick(
+def make_benchmark(
     extractor: Extractor,
     metrics: tuple[str, ...],
     split: str,
     reals: np.ndarray,
     others: np.ndarray | None,
     cache: Cache,
-) -> Yardstick:
-    """A ruler by reals (N, C, S, S), its floor by as many other real pictures."""
-    found = extractor.cached(reals, cache, "real pictures")
+) -> Benchmark:
+    """A protocol by reals (N, C, S, S), its floor by as many other real pictures."""
+    features = extractor.cached(reals, cache, "real pictures")
     floor: dict[str, float] = {}
     if others is not None:
         rivals = extractor.cached(others, cache, "real pictures")
-        floor = measure(rivals, found, metrics, cache)
-    ruler = Ruler(
-        *(extractor.name, extractor.weights, content_hash([reals])[:12]),
-        *(split, reals.shape[-1], len(reals)),
+        floor = measure(rivals, features, metrics, cache)
+    protocol = Protocol(
+        extractor=extractor.name,
+        weights=extractor.weights,
+        reals=content_hash([reals])[:12],
+        split=split,
+        size=reals.shape[-1],
+        n=len(reals),
     )
-    return Yardstick(ruler, extractor, metrics, found, floor, cache)
+    return Benchmark(protocol, extractor, metrics, features, floor, cache)
 
 
-def score(models: list[Model], options: EvaluateConfig, stick: Yardstick) -> Table:
-    """Scores by one ruler: a row for the runs that differ in their training seed alone."""
-    groups: dict[str, list[Model]] = {}
-    for model in models:
-        groups.setdefault(model.record.about["key"], []).append(model)
-    rows = [_row(group, options, stick) for group in groups.values()]
+def score(candidates: list[Candidate], options: EvaluateConfig, benchmark: Benchmark) -> Table:
+    """Scores by one protocol: a row for the runs that differ in their training seed alone."""
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.record.about["key"], []).append(candidate)
+    rows = [_row(group, options, benchmark) for group in groups.values()]
     titles = [row.title for row in rows]
     rows = [
         dataclasses.replace(row, title=f"{row.title} {key}") if titles.count(row.title) > 1 else row
         for row, key in zip(rows, groups, strict=True)
     ]
-    return Table(rows, stick.floor)
+    return Table(rows, benchmark.floor)
 
 
-def _row(group: list[Model], options: EvaluateConfig, stick: Yardstick) -> Row:
+def _row(group: list[Candidate], options: EvaluateConfig, benchmark: Benchmark) -> ModelScores:
     """The scores of the runs of one configuration, each entered into what its record will say."""
-    by_run: list[dict[str, list[float]]] = []
-    spread: dict[str, float] = {}
-    for model in group:
-        values: dict[str, list[float]] = {}
-        for seed in range(options.seed, options.seed + options.seeds):
-            images = framed(model.sampler.draw(stick.ruler.n, seed))
-            fakes = stick.look(images, f"samples of {model.sampler.title}")
-            for name, value in stick.scores(fakes).items():
-                values.setdefault(name, []).append(value)
+    by_run, spread = [], dict[str, float]()
+    for candidate in group:
+        draws = [
+            _features(candidate, benchmark, seed)
+            for seed in range(options.seed, options.seed + options.seeds)
+        ]
+        values = _collect([benchmark.scores(samples) for samples in draws])
         by_run.append(values)
         if len(group) == options.seeds == 1:
-            spread = stick.errors(fakes)
-        n = stick.ruler.n
-        found = {"ruler": dataclasses.asdict(stick.ruler), "kid_subset": kid_subset(n, n)}
-        found |= {"values": values, "errors": spread, "floor": stick.floor}
-        model.found.setdefault("scores", []).append(found)
+            spread = benchmark.errors(draws[0])
+        n = benchmark.protocol.n
+        candidate.found.setdefault("scores", []).append(
+            {
+                "ruler": dataclasses.asdict(benchmark.protocol),
+                "kid_subset": kid_subset(n, n),
+                "values": values,
+                "errors": spread,
+                "floor": benchmark.floor,
+            }
+        )
+    over = "training seeds" if len(group) > 1 else "sampling seeds"
     if len(group) > 1:  # a training is what varies: its samples' mean is one value
         values = {name: [float(np.mean(run[name])) for run in by_run] for name in by_run[0]}
-    over = "training seeds" if len(group) > 1 else "sampling seeds"
-    return Row(group[0].sampler.title, stick.ruler, values, spread, over)
+    return ModelScores(group[0].model.sampler, benchmark.protocol, values, spread, over)
+
+
+def _features(candidate: Candidate, benchmark: Benchmark, seed: int) -> Features:
+    model = candidate.model
+    images = framed(model.sample_bytes(benchmark.protocol.n, seed))
+    return benchmark.features(images, f"samples of {model.sampler}")
+
+
+def _collect(draws: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    """The values of each score over draws."""
+    return {name: [draw[name] for draw in draws] for name in draws[0]}
 
 
 def evaluate_folders(fakes: Path, reals: Path, options: EvaluateConfig) -> Iterator[Table]:
@@ -170,19 +203,20 @@ def evaluate_folders(fakes: Path, reals: Path, options: EvaluateConfig) -> Itera
         UserError: The folders do not fit together, hold too few pictures, or no metric is left.
     """
     cache = feature_cache()
-    metrics = tuple(name for name in options.scores if name not in ("memorization", "nll"))
+    metrics = tuple(name for name in chosen(options.metrics) if name in METRICS)
     if not metrics:
         raise UserError(f"metrics={options.metrics}: need a model; name others for two folders")
-    ours, theirs = read_pair(fakes, reals, options)
-    n = min(options.n, len(ours), len(theirs))
-    if n < FEWEST:
-        few = fakes if len(ours) == n else reals
-        raise UserError(f"{few}: {n} pictures, {FEWEST} needed for a score")
-    others = theirs[n : 2 * n] if len(theirs) >= 2 * n else None
+    samples, pictures = read_pair(fakes, reals, options)
+    n = min(options.n, len(samples), len(pictures))
+    if n < LEAST:
+        few = fakes if len(samples) == n else reals
+        raise UserError(f"{few}: {n} pictures, {LEAST} needed for a score")
+    others = pictures[n : 2 * n] if len(pictures) >= 2 * n else None
     if others is None:
         say(f"no floor: {2 * n} real pictures needed for two sides of {n}")
     for extractor, names in extractors(options, metrics):
-        stick = make_yardstick(extractor, names, "folder", theirs[:n], others, cache)
-        found = stick.look(ours[:n], "samples")
-        values = {name: [value] for name, value in stick.scores(found).items()}
-        yield Table([Row(fakes.name, stick.ruler, values, stick.errors(found))], stick.floor)
+        benchmark = make_benchmark(extractor, names, "folder", pictures[:n], others, cache)
+        features = benchmark.features(samples[:n], "samples")
+        values = _collect([benchmark.scores(features)])
+        row = ModelScores(fakes.name, benchmark.protocol, values, benchmark.errors(features))
+        yield Table([row], benchmark.floor)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from genbench import UserError
 from genbench.config import EvaluateConfig
+from genbench.console import say
 from genbench.data.look import Cut, Listing, Look, list_pictures
 from genbench.data.pictures import survey
-from genbench.run import say
 
 
 def read_pair(fakes: Path, reals: Path, options: EvaluateConfig) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Finished runs as what `genbench evaluate` draws from, looks into and writes to."""
 
 import dataclasses
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,41 +12,38 @@ import torch
 from PIL import Image
 
 from genbench import UserError
-from genbench.config import Config, EvaluateConfig
+from genbench.config import Config, EvaluateConfig, roles
+from genbench.console import say
 from genbench.data import Data, Split, load_data
-from genbench.engines import pick_device
-from genbench.evaluate import load_run
-from genbench.evaluate.sampling import Sampler, make_sampler
-from genbench.images import tile
-from genbench.handlers import FEWEST, as_pictures, framed
+from genbench.device import pick_device
+from genbench.files import to_json, whole, writable
+from genbench.images import channels_last, framed, tile
+from genbench.metrics import ScoreName
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
-from genbench.models import Recipe, State
+from genbench.metrics.protocol import Protocol
+from genbench.metrics.table import LEAST
+from genbench.model import Model, load
 from genbench.record import Record, read_run
-from genbench.rulers import Ruler
-from genbench.run import git, log_evaluation, say, to_json, writable
+from genbench.record.provenance import git, now
+from genbench.record.wandb_sink import log_evaluation
 
 KNOWN = 10_000  # at most so many training pictures are searched for copies
 CHUNK = 1_000  # pictures looked at together
-CUT = ("image_size", "crops", "images", "held_out")  # fields that say how pictures are cut
 PAIRS = 10  # of sample and training picture, the closest ones, are drawn
 
 
 @dataclass(frozen=True)
-class Model:
-    """A finished run, ready to be drawn from."""
+class Candidate:
+    """A finished run and its model, and what its evaluation has found so far."""
 
     record: Record
-    recipe: Recipe
-    config: Config
-    state: State
-    data: Data
-    sampler: Sampler
+    model: Model
     found: dict[str, Any] = field(default_factory=dict)  # what its record will say
 
 
-def load_models(folders: Sequence[Path], options: EvaluateConfig) -> list[Model]:
+def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Candidate]:
     """Finished runs with their data, which must be the same.
 
     Of runs of one configuration and training seed the last one named counts.
@@ -57,40 +53,45 @@ def load_models(folders: Sequence[Path], options: EvaluateConfig) -> list[Model]
             trained on unlike data.
     """
     device = pick_device(options.device)
-    known: dict[str, Data] = {}
-    models: dict[tuple[str, int], Model] = {}
+    known: dict[str, Data] = {}  # by where they lie and how they are cut
+    candidates: dict[tuple[str, int], Candidate] = {}
     for folder in folders:
-        recipe, config, state = load_run(folder, device)
+        model = load(folder, device)
         record = read_run(folder)
         assert record  # it has just been read
         if record.status != "finished":
             raise UserError(f"{folder}: {record.status}; only finished runs are scored")
-        data_dir = options.data_dir or config.data_dir
-        config = dataclasses.replace(config, test=True, data_dir=data_dir)
-        place = repr([getattr(config, name, None) for name in ("data", "data_dir", *CUT)])
+        data_dir = options.data_dir or model.config.data_dir
+        config = dataclasses.replace(model.config, test=True, data_dir=data_dir)
+        place = _place(config)
         if place not in known:
             known[place] = load_data(config, device)
-        data = known[place]
-        if data.content_hash != record.about["data_hash"]:
+        model.data, model.prior_kind = known[place], options.prior
+        if model.data.content_hash != record.about["data_hash"]:
             raise UserError(
                 f"{folder}: {config.data} is no longer what the run was trained on; --data_dir "
                 "names where it lies, else train again"
             )
-        if len({one.content_hash for one in known.values()}) > 1:
+        if len({data.content_hash for data in known.values()}) > 1:
             raise UserError(
                 f"{folders[0]} and {folder}: trained on unlike data, so that no table holds both; "
                 "evaluate them apart"
             )
         key = record.about["key"], record.config["seed"]
-        if before := models.get(key):
+        if before := candidates.get(key):
             say(f"{before.record.path}: like {folder}, which counts instead")
-        sampler = make_sampler(recipe, state, config, data, options.prior)
-        models[key] = Model(record, recipe, config, state, data, sampler)
-    return list(models.values())
+        candidates[key] = Candidate(record, model)
+    return list(candidates.values())
+
+
+def _place(config: Config) -> str:
+    """What decides which pictures a configuration reads."""
+    cut = [name for name, role in roles(type(config)).items() if role.compare or name == "data_dir"]
+    return repr([getattr(config, name) for name in cut])
 
 
 def copies(
-    model: Model, options: EvaluateConfig, extractor: Extractor, cache: Cache
+    candidate: Candidate, options: EvaluateConfig, extractor: Extractor, cache: Cache
 ) -> dict[str, Any]:
     """Whether samples are copies of training pictures, and a picture of the closest pairs.
 
@@ -100,69 +101,89 @@ def copies(
     Raises:
         UserError: The picture cannot be written.
     """
-    train, test = model.data.splits["train"], model.data.splits["test"]
-    alone = np.unique(test.labels.cpu().numpy(), return_index=True)[1]
-    index = torch.from_numpy(alone) if model.data.sourced else torch.arange(len(test))
-    held_out = test.take(index.to(test.rows.device))
+    data, folder = candidate.model.data, candidate.record.path
+    held_out = _one_a_source(data)
     held_out = held_out.take(held_out.spread(options.n))
-    if len(held_out) < FEWEST:
-        say(f"no test for copies: {len(held_out)} held-out sources, {FEWEST} needed")
+    if len(held_out) < LEAST:
+        say(f"no test for copies: {len(held_out)} held-out sources, {LEAST} needed")
         return {}
-
-    def features(split: Split) -> np.ndarray:
-        """Of all pictures of a split, some at a time."""
-        parts = [split.take(slice(i, i + CHUNK)).images for i in range(0, len(split), CHUNK)]
-        return np.concatenate(
-            [
-                extractor.cached(framed(part.cpu().numpy()), cache, "looking for copies").features
-                for part in parts
-            ]
-        )
-
+    train = data.splits["train"]
     searched = train.take(train.spread(KNOWN))
-    samples = framed(model.sampler.draw(options.n, options.seed))
+    samples = framed(candidate.model.sample_bytes(options.n, options.seed))
     seen = extractor.cached(samples, cache, "looking for copies").features
-    found = memorization(seen, features(held_out), features(searched))
-    path = model.record.path / "closest_pairs.png"
-    closest = np.argsort(found.distances)[:PAIRS]
-    near = searched.take(torch.from_numpy(found.nearest[closest]).to(train.rows.device)).images
+    result = memorization(
+        seen, _features(held_out, extractor, cache), _features(searched, extractor, cache)
+    )
+    path = folder / "closest_pairs.png"
+    closest = np.argsort(result.distances)[:PAIRS]
+    near = searched.take(torch.from_numpy(result.nearest[closest]).to(train.rows.device)).images
     pairs = np.concatenate([samples[closest], framed(near.cpu().numpy())])
-    with writable(str(model.record.path.parent)):
-        Image.fromarray(tile(as_pictures(pairs), PAIRS)).save(path)
+    with writable(str(folder.parent)), whole(path) as file:
+        Image.fromarray(tile(channels_last(pairs), PAIRS)).save(file, "PNG")
     return {
-        **{"copies": found.copies, "expected": found.expected, "p": found.p, "alarm": found.alarm},
-        **{"searched": len(searched), "extractor": extractor.name, "picture": path.name},
+        "copies": result.copies,
+        "expected": result.expected,
+        "p": result.p,
+        "alarm": result.alarm,
+        "searched": len(searched),
+        "extractor": extractor.name,
+        "picture": path.name,
     }
 
 
-def record(model: Model, options: EvaluateConfig) -> None:
+def _one_a_source(data: Data) -> Split:
+    """Held-out pictures, of each source one."""
+    test = data.splits["test"]
+    if not data.sourced:
+        return test
+    first = np.unique(test.labels.cpu().numpy(), return_index=True)[1]
+    return test.take(torch.from_numpy(first).to(test.rows.device))
+
+
+def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
+    """Features (N, D) of all pictures of a split, some at a time."""
+    parts = [split.take(slice(i, i + CHUNK)).images for i in range(0, len(split), CHUNK)]
+    return np.concatenate(
+        [
+            extractor.cached(framed(part.cpu().numpy()), cache, "looking for copies").features
+            for part in parts
+        ]
+    )
+
+
+def record(candidate: Candidate, options: EvaluateConfig) -> None:
     """Append what was found to the run's evaluations.jsonl, and give its means to W&B."""
+    model, folder = candidate.model, candidate.record.path
     line = {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "created": now(),
         "commit": git("rev-parse", "HEAD"),
         "versions": {name: version(name) for name in ("genbench", "torch", "torch-fidelity")},
-        "device": str(model.state.device),
+        "device": str(model.device),
         "weights": hash_weights(model.state.modules),
-        "sampler": model.sampler.title,
+        "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
-        **model.found,
+        **candidate.found,
     }
-    folder = model.record.path
     with writable(str(folder.parent)), (folder / "evaluations.jsonl").open("a+") as file:
         file.seek(0)
         before = file.read()
         torn = before and not before.endswith("\n")  # half a line, of a process that was killed
         file.write(("\n" if torn else "") + to_json(line) + "\n")
+    log_evaluation(folder, candidate.record.about, _scores(candidate.found), options.wandb)
+
+
+def _scores(found: dict[str, Any]) -> dict[str, float]:
+    """What was found by the names of scores: means over sets of samples."""
     scores: dict[str, float] = {}
-    for one in model.found.get("scores", []):
-        ruler = Ruler(**one["ruler"])
-        for floor, named in (("", one["values"]), ("floor_", one["floor"])):
-            for name, values in named.items():
-                key = f"{ruler.split}/{floor}{ruler.column(name)}"
-                scores[key] = float(np.mean(values))
-    found = model.found.get("likelihood", {})
+    for entry in found.get("scores", []):
+        protocol = Protocol(**entry["ruler"])
+        for name, values in entry["values"].items():
+            scores[str(protocol.score(name))] = float(np.mean(values))
+        for name, value in entry["floor"].items():
+            scores[str(protocol.score(name, floor=True))] = value
+    likelihood = found.get("likelihood", {})
     for name in ("nll", "elbo", "elbo_gap", "rate", "distortion"):
-        if name in found:
-            key = f"test/{name}_is{found['draws']}_n{found['pictures']}"
-            scores[key] = found[name]
-    log_evaluation(folder, model.record.about, scores, options.wandb)
+        if name in likelihood:
+            n, draws = likelihood["pictures"], likelihood["draws"]
+            scores[str(ScoreName(name, "test", n=n, draws=draws))] = likelihood[name]
+    return scores

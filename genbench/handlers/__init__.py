@@ -1,27 +1,9 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
 from genbench.handlers.health import attach_giving_up, attach_health
-from genbench.handlers.pictures import (
-    as_pictures,
-    attach_pictures,
-    framed,
-    render,
-    to_bytes,
-    to_grid,
-    to_uint8,
-)
-from genbench.handlers.scores import (
-    FEWEST,
-    attach_scores,
-    distances,
-    feature_cache,
-    real_features,
-    sample_features,
-    val_distances,
-    val_features,
-)
+from genbench.handlers.pictures import attach_pictures
+from genbench.handlers.scores import attach_scores
 from genbench.handlers.training import (
-    EVAL_BATCH,
     Diverged,
     attach_checkpoints,
     attach_early_stopping,
@@ -30,17 +12,12 @@ from genbench.handlers.training import (
     attach_time_limit,
     attach_training_log,
     attach_validation,
-    check_finite,
-    check_logged,
     progress_bar,
     signals_between_steps,
 )
 
 __all__ = [
-    "EVAL_BATCH",
-    "FEWEST",
     "Diverged",
-    "as_pictures",
     "attach_checkpoints",
     "attach_early_stopping",
     "attach_giving_up",
@@ -52,19 +29,6 @@ __all__ = [
     "attach_time_limit",
     "attach_training_log",
     "attach_validation",
-    "check_finite",
-    "check_logged",
-    "distances",
-    "feature_cache",
-    "framed",
     "progress_bar",
-    "real_features",
-    "render",
-    "sample_features",
     "signals_between_steps",
-    "to_bytes",
-    "to_grid",
-    "to_uint8",
-    "val_distances",
-    "val_features",
 ]

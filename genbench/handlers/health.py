@@ -1,31 +1,20 @@
-"""What goes wrong in a GAN: noticed while it trains, said once, and kept in the record."""
+"""What goes wrong where a discriminator trains a generator: noticed, said once, and recorded."""
 
 import optuna
-import torch
 from ignite.engine import Engine, Events
 
-from genbench.config import GANConfig
-from genbench.data import Data
-from genbench.engines import EVAL_SEED
-from genbench.handlers.pictures import render
+from genbench.console import say
+from genbench.evaluate import EVAL_SEED
 from genbench.handlers.training import over
+from genbench.images import to_bytes
 from genbench.metrics import stability
-from genbench.models import Recipe, State, draw_z
-from genbench.record import Record
-from genbench.run import Run, say
+from genbench.model import Model
+from genbench.record import Run
 
 PICTURES = 500  # at most so many of each side
 
 
-def attach_health(
-    trainer: Engine,
-    evaluator: Engine,
-    recipe: Recipe,
-    state: State,
-    config: GANConfig,
-    data: Data,
-    run: Run,
-) -> None:
+def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) -> None:
     """Add to every validation how varied the samples are and whether D knows its pictures by heart.
 
     spread, nearest: `stability.diversity` of samples, in units of as many training pictures.
@@ -36,12 +25,12 @@ def attach_health(
     A collapse and a saturated discriminator may pass: they are said, and kept as `events` in
     summary.json. (A scalar that is not finite cannot: `attach_validation` ends the run.)
     """
-    train, val = data.splits["train"], data.splits["val"]
+    train, val = model.data.splits["train"], model.data.splits["val"]
     known = train.take(train.spread(PICTURES)).images
     new = val.take(val.spread(PICTURES)).images
     trained_on, held_out = known.cpu().numpy(), new.cpu().numpy()
     known = known[: len(new)].float() / 255
-    z = draw_z(state, config, len(trained_on), EVAL_SEED)
+    z = model.draw_z(len(trained_on), EVAL_SEED)
     events: dict[str, int] = run.summary.setdefault("events", {})
 
     def notice(what: str, is_so: bool) -> None:
@@ -50,17 +39,13 @@ def attach_health(
             say(f"epoch {trainer.state.epoch}: {what}; the training goes on")
 
     @evaluator.on(Events.EPOCH_COMPLETED)
-    @torch.inference_mode()
     def examine() -> None:
         metrics = evaluator.state.metrics
-        generator = torch.Generator(state.device).manual_seed(EVAL_SEED)
-        metrics["accuracy_train"] = float(
-            recipe.eval_step(state, config, known, generator)["accuracy"]
-        )
+        metrics["accuracy_train"] = model.eval_scalars(known, EVAL_SEED)["accuracy"]
         metrics["accuracy_ratio"] = metrics["accuracy_train"] / max(metrics["accuracy"], 1e-3)
-        fakes = render(recipe, state, z)
-        metrics |= stability.diversity(fakes, trained_on)
-        metrics["histogram_kl"] = stability.histogram_kl(held_out, fakes)
+        samples = to_bytes(model.generate(z))
+        metrics |= stability.diversity(samples, trained_on)
+        metrics["histogram_kl"] = stability.histogram_kl(held_out, samples)
         alike = stability.collapsed(metrics["spread"], metrics["nearest"])
         notice("the samples have collapsed", alike and trainer.state.epoch > stability.INFANCY)
 
@@ -82,7 +67,7 @@ def attach_giving_up(trainer: Engine, evaluator: Engine, run: Run, trial: optuna
 
     @evaluator.on(Events.COMPLETED)
     def give_up() -> None:
-        why = stability.hopeless(Record(run.dir, {}, {}).metrics())
+        why = stability.hopeless(run.rows)
         if why and not over(trainer):
             run.status = "pruned"
             raise optuna.TrialPruned(why)

@@ -15,13 +15,13 @@ from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
 from genbench import UserError
-from genbench.data import Batches, Split
+from genbench.data import Batches
 from genbench.engines import Means
-from genbench.metrics.extractors import LITE0
-from genbench.models import State
-from genbench.run import Run
-
-EVAL_BATCH = 500
+from genbench.evaluate import EVAL_BATCH
+from genbench.evaluate.distances import late
+from genbench.families.state import State
+from genbench.model import Model
+from genbench.record import Run
 
 
 class Diverged(RuntimeError):
@@ -57,11 +57,9 @@ def check_finite(split: str, scalars: dict[str, float], step: int) -> None:
             raise Diverged(f"{split}/{name} is {value} at step {step}; try a smaller --lr")
 
 
-def attach_validation(
-    trainer: Engine, evaluator: Engine, split: Split, run: Run, state: State
-) -> None:
-    """Evaluate and log a held-out split, as `val`, after every epoch."""
-    batches = Batches(split, EVAL_BATCH)
+def attach_validation(trainer: Engine, evaluator: Engine, model: Model, run: Run) -> None:
+    """Evaluate and log the validation split after every epoch."""
+    batches, state = Batches(model.data.splits["val"], EVAL_BATCH), model.state
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def validate() -> None:
@@ -239,18 +237,6 @@ def over(trainer: Engine) -> bool:
     return bool(trainer.should_terminate) or trainer.state.epoch == trainer.state.max_epochs
 
 
-def check_logged(metric: str, n: int) -> None:
-    """Refuse a distance of another number of pictures than the n that this training scores.
-
-    Args:
-        metric: Of the search, `kid_lite0_n500`; other scalars pass.
-        n: `eval_images`, or the validation pictures if they are fewer.
-    """
-    stem, _, count = metric.rpartition("_n")
-    if stem.endswith(LITE0) and count != str(n):
-        raise UserError(f"metric: val/{metric} is never logged; here it is val/{stem}_n{n}")
-
-
 def attach_pruning(
     trainer: Engine, evaluator: Engine, run: Run, trial: "optuna.Trial", name: str
 ) -> None:
@@ -259,8 +245,7 @@ def attach_pruning(
 
     @evaluator.on(Events.COMPLETED)
     def prune() -> None:
-        late = name.startswith(("fd_", "kid_"))  # not measured at every epoch
-        if late and name not in evaluator.state.metrics and not over(trainer):
+        if late(name) and name not in evaluator.state.metrics and not over(trainer):
             return
         if name not in evaluator.state.metrics:
             known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)

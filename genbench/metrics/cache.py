@@ -3,14 +3,15 @@
 import contextlib
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from genbench.run import say
+from genbench.console import say
+from genbench.environment import cache_folder
+from genbench.files import whole
 
 LIMIT = 4 * 2**30  # bytes; beyond them what was not read for the longest time goes
 STALE_SECONDS = 86_400.0  # younger halves of files may be in the making
@@ -61,16 +62,12 @@ class Cache:
 
     def _write(self, path: Path, arrays: Arrays) -> None:
         """Whole or not at all; a folder that cannot be written costs time only."""
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            with whole(path) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
-            os.replace(part, path)
             self._tidy()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             say(f"{path.parent}: features cannot be kept ({error.strerror})")
 
     def _tidy(self) -> None:
@@ -85,6 +82,11 @@ class Cache:
                 break
             path.unlink(missing_ok=True)
             excess -= stat.st_size
+
+
+def feature_cache() -> Cache:
+    """Where features, and the scores made of them, are kept."""
+    return Cache(cache_folder() / "features")
 
 
 def _read(path: Path, digest: str) -> Arrays | None:

@@ -22,37 +22,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from genbench import UserError
+from genbench.console import first_line
 from genbench.metrics import lenet
 from genbench.metrics.cache import Cache, Part, source_hash
-from genbench.run import first_line
+from genbench.metrics.features import Features
 
 DEFAULT = "efficientnet-lite0"
-LITE0 = "lite0"
 INCEPTION = "inception-v3-compat"
-DIGITS = "lenet-digits"
+LENET = "lenet-digits"
 BATCH = 64
 SMALLEST = 128  # smaller pictures are enlarged: below it the floor drowns what should be seen
 DOWNLOAD_SECONDS = 20.0  # without an answer
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # pictures -> features (B, D), logits (B, K)
-
-
-@dataclass(frozen=True)
-class Features:
-    """What an extractor sees in N pictures: features (N, D) and class logits (N, K), `float32`.
-
-    Networks without classes have K = 0.
-    """
-
-    features: np.ndarray
-    logits: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def take(self, index: np.ndarray | slice) -> "Features":
-        """Those of the pictures at `index`."""
-        return Features(self.features[index], self.logits[index])
 
 
 @dataclass(frozen=True)
@@ -102,7 +84,7 @@ def names() -> tuple[str, ...]:
     """All extractors, ours first."""
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-    return (DEFAULT, DIGITS, *FEATURE_EXTRACTORS_REGISTRY)
+    return (DEFAULT, LENET, *FEATURE_EXTRACTORS_REGISTRY)
 
 
 @cache
@@ -121,7 +103,7 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
         raise UserError(f"extractor={name!r}: unknown; choose one of {', '.join(names())}")
     state = _read_weights(weights) if weights else None
     try:
-        ours: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, DIGITS: lenet.load_lenet}
+        ours: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, LENET: lenet.load_lenet}
         net = ours.get(name, partial(_their_net, name, weights))(state)
     except UserError:
         raise

@@ -83,6 +83,11 @@ class ScoreName:
         return replace(self, floor=True)
 
     @property
+    def within_split(self) -> "ScoreName":
+        """The same without its split."""
+        return replace(self, split="")
+
+    @property
     def title(self) -> str:
         """In a sentence, `KID (lite0, N = 500)`."""
         metric = METRICS.get(self.metric)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from genbench.metrics.names import ScoreName
+
 THUMB = 16  # pixels along a side of the thumbnails that diversity is measured on
 BINS = 8  # of each colour channel
 SATURATED = 0.95  # d_real - d_fake above it: the discriminator's gradient has all but vanished
@@ -158,7 +160,7 @@ def hopeless(rows: list[dict[str, Any]]) -> str:
     if len(health) == STUCK and all(collapsed(r["spread"], r["nearest"]) for r in health):
         return f"the samples have been collapsed for {STUCK} epochs"
     scored = [row for row in rows if row["split"] == "val"]
-    kid = [v for row in scored for k, v in row.items() if k.startswith("kid_")]
+    kid = [v for row in scored for k, v in row.items() if ScoreName.parse(k).metric == "kid"]
     steps = list(itertools.pairwise(kid))[-STUCK:]
     rising = len(steps) == STUCK and all(after > before for before, after in steps)
     if rising and kid[-1] > WORSE * min(kid):

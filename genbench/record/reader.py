@@ -50,7 +50,7 @@ class Record:
         return self._metrics
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of evaluations.jsonl, what each `genbench evaluate` found. They are read once."""
+        """The lines of evaluations.jsonl, one a `genbench evaluate`. They are read once."""
         return self._evaluations
 
     @cached_property

@@ -5,7 +5,7 @@ given its parameters as flags and the WANDB_ variables, its record is read while
 where early termination says so it is sent SIGTERM.
 """
 
-import os
+import dataclasses
 import secrets
 import shutil
 import signal
@@ -21,11 +21,10 @@ import optuna
 import yaml
 
 from genbench import UserError
-from genbench.config import GANConfig
-from genbench.handlers import check_logged
+from genbench.environment import LOCAL_SWEEP
+from genbench.evaluate.distances import check_logged
 from genbench.metrics.stability import hopeless
 from genbench.record import Record, read_run
-from genbench.run import LOCAL
 from genbench.sweep import Sweep
 
 POLL = 0.2  # seconds between two looks at the record
@@ -69,7 +68,7 @@ def launch(
             time.sleep(POLL)
             record = record or _begun(sweep, folder, before, run_id)
             if record:
-                rows = record.metrics()
+                rows = dataclasses.replace(record).metrics()  # as the file is now
                 before_now, told = told, _report(sweep, trial, rows, told)
                 why = _verdict(sweep, trial, rows) if before_now < told < epochs else ""
         if why:
@@ -98,16 +97,15 @@ def expand(sweep: Sweep, values: dict[str, dict[str, Any]]) -> list[str]:
 
 def environment(sweep: Sweep, study: str, run_id: str, parameters: Path) -> dict[str, str]:
     """The variables that W&B's agent sets; the runs of the sweep are one group, and offline."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {
-        "WANDB_MODE": "offline",
-        "WANDB_RUN_GROUP": study,
-        **os.environ,
-        "WANDB_SWEEP_ID": f"{LOCAL}{study}",
-        "WANDB_RUN_ID": run_id,
-        "WANDB_SWEEP_PARAM_PATH": str(parameters.resolve()),
-        "PATH": path,  # `python` is this one, whether or not its environment is activated
-    }
+    return for_program(
+        Path(sys.executable).parent,  # `python` is this one, activated or not
+        offered={"WANDB_MODE": "offline", "WANDB_RUN_GROUP": study},
+        forced={
+            "WANDB_SWEEP_ID": f"{LOCAL_SWEEP}{study}",
+            "WANDB_RUN_ID": run_id,
+            "WANDB_SWEEP_PARAM_PATH": str(parameters.resolve()),
+        },
+    )
 
 
 @contextmanager
@@ -176,7 +174,7 @@ def _verdict(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]]) -> s
     """Why the run is to be stopped; empty: it is not."""
     if not sweep.stopping:
         return ""
-    if sweep.kind is GANConfig and (why := hopeless(rows)):
+    if "discriminate" in sweep.family.can and (why := hopeless(rows)):
         return why
     return f"{sweep.metric} is worse than other trials'" if trial.should_prune() else ""
 

@@ -13,7 +13,7 @@ from genbench.search.study import BEATS, REPEATS
 from genbench.sweep import Sweep
 
 if TYPE_CHECKING:
-    from genbench.search import Search
+    from genbench.search.search import Search
 
 
 def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
@@ -33,7 +33,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         best = {"best": search.best().number, "final_key": search.final_config(0).experiment}
     return {
         "name": search.name,
-        "model": search.kind.model,
+        "model": search.family.name,
         "data": search.base.data,
         "epochs": search.base.epochs,
         "objectives": search.objectives,

@@ -19,7 +19,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
-from genbench.run import first_line, masked, say
+from genbench.console import first_line, say
+from genbench.record.provenance import masked
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without one after which its process is taken for dead

@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from genbench import UserError
-from genbench.run import say
+from genbench.console import say
 from genbench.search.study import give_up
 
 if TYPE_CHECKING:
-    from genbench.search import Search
+    from genbench.search.search import Search
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PATIENCE = 40  # seconds that a worker has to end its step when it is told to stop
@@ -74,7 +74,7 @@ def share(search: "Search", todo: int) -> None:
                 if any(other.busy and other.trial is None for other in workers):
                     break  # one at a time: SQLite would give two the same waiting trial
                 goes_on = left > 0 and not error and search.goes_on(todo - left)
-                title = f"{search.kind.model} trial {todo - left + 1}/{todo}"
+                title = f"{search.family.name} trial {todo - left + 1}/{todo}"
                 worker.ready, worker.busy = False, goes_on
                 left -= goes_on
                 with suppress(OSError):  # it is dead: the next look at its wire says so
@@ -165,7 +165,7 @@ def _gpus() -> list[str]:
 
 def _work(sweep: Any, options: Any, launched: bool, wire: Connection) -> None:
     """What a worker does: it asks for leave before each trial."""
-    from genbench.search import Search
+    from genbench.search.search import Search
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:

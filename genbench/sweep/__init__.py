@@ -8,16 +8,16 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from genbench import UserError
-from genbench.config import AEConfig, Config, GANConfig, VAEConfig
+from genbench.config import Config
+from genbench.families import FAMILIES, Family
 from genbench.sweep.command import check_command, constant_flags, find_program
 from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, known
 from genbench.sweep.lines import Sheet, read_sheet
-from genbench.sweep.metric import SCALARS, read_metric
+from genbench.sweep.metric import read_metric
 from genbench.sweep.parameters import contradictions, read_parameters, refuse_contradictions
 
-__all__ = ["KINDS", "SCALARS", "Sweep", "check_sweep", "contradictions", "holds", "read_sweep"]
+__all__ = ["Sweep", "check_sweep", "contradictions", "holds", "read_sweep"]
 
-KINDS: dict[str, type[Config]] = {kind.model: kind for kind in (AEConfig, VAEConfig, GANConfig)}
 TOP_KEYS = {
     *("program", "method", "metric", "parameters", "name", "description", "command"),
     *("early_terminate", "run_cap", "project", "entity"),
@@ -58,9 +58,9 @@ class Sweep:
     entity: str
 
     @property
-    def kind(self) -> type[Config]:
-        """The configuration of the model that `program` trains."""
-        return KINDS[Path(self.program).stem]
+    def family(self) -> Family:
+        """The family that `program` trains."""
+        return FAMILIES[Path(self.program).stem]
 
     @property
     def held(self) -> dict[str, Any]:
@@ -69,21 +69,21 @@ class Sweep:
 
 
 def read_sweep(
-    path: Path, kind: type[Config] | None = None, given: dict[str, Any] | None = None
+    path: Path, family: Family | None = None, given: dict[str, Any] | None = None
 ) -> Sweep:
     """Read a sweep file.
 
     Args:
         path: The file.
-        kind: The configuration that it must be of, for a search that trains in its own process;
-            None: of any model of ours, and the program must be there to be started.
+        family: The one that it must train, for a search that trains in its own process;
+            None: any, and the program must be there to be started.
         given: What the user's own flags say in place of the file's fixed values.
 
     Raises:
         UserError: The file is missing, no YAML, or says what Optuna, W&B or the model cannot do.
     """
     sheet = read_sheet(path)
-    sweep = _read(sheet, kind, given or {})
+    sweep = _read(sheet, family, given or {})
     if sweep:
         return sweep
     first, *more = sheet.said()
@@ -102,7 +102,7 @@ def check_sweep(path: Path) -> list[str]:
     return sheet.said()
 
 
-def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> Sweep | None:
+def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep | None:
     """The sweep; None if the sheet has problems."""
     content = sheet.content
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
@@ -111,13 +111,14 @@ def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> S
     for key in content:
         with sheet.noting(key):
             known({key: 0}, TOP_KEYS, "key")
-    program = content.get("program") or (wanted and f"{wanted.model}.py")
+    program = content.get("program") or (wanted and f"{wanted.name}.py")
     model = Path(str(program)).stem
-    if model not in KINDS or (wanted and model != wanted.model):
-        models = wanted.model if wanted else " or ".join(KINDS)
+    if model not in FAMILIES or (wanted and model != wanted.name):
+        models = wanted.name if wanted else " or ".join(FAMILIES)
         sheet.problem(("program",), f"program: {program} does not train {models}")
         return None
-    kind = KINDS[model]
+    family = FAMILIES[model]
+    kind: type[Config] = family.config
     method = content.get("method")
     if method not in METHODS:
         sheet.problem(("method",), f"method: {method} is unknown; write {' or '.join(METHODS)}")
@@ -137,7 +138,7 @@ def _read(sheet: Sheet, wanted: type[Config] | None, given: dict[str, Any]) -> S
     stopping = None
     with sheet.noting("early_terminate"):
         stopping = _stopping(content.get("early_terminate"))
-    metric = read_metric(sheet, kind, space, held)
+    metric = read_metric(sheet, family, space, held)
     cap = content.get("run_cap")
     if cap is not None and (type(cap) is not int or cap < 1):
         sheet.problem(("run_cap",), f"run_cap: {cap} must be a whole number of at least 1")

@@ -2,15 +2,14 @@
 
 import dataclasses
 import itertools
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from genbench import UserError
-from genbench.config import Config
+from genbench.config import Config, roles
+from genbench.environment import with_variables
 
-SEARCHS_OWN = {"seed", "test", "group"}  # the search never reads the test split
 # Of W&B's agent, without those whose form experiments/*.py do not read.
 MACROS = {"env", "interpreter", "program", "args", "args_no_equals"}
 
@@ -55,12 +54,12 @@ def constant_flags(command: list[Any], kind: type[Config]) -> dict[str, Any]:
     """The fields that the command itself sets, `--epochs=3` or `--epochs 3`, whatever is drawn."""
     defaults, flags = kind(), {}
     fields = {field.name for field in dataclasses.fields(kind)}
-    words = [_with_variables(str(part)) for part in command]
+    words = [with_variables(str(part)) for part in command]
     for word, after in itertools.pairwise([*words, ""]):
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in fields:
             continue
-        if name in SEARCHS_OWN:
+        if roles(kind)[name].sweep == "own":
             raise UserError(f"command: --{name} is the search's to set; delete it")
         text = value if equals else after
         try:
@@ -74,8 +73,3 @@ def _typed(text: str, kind: type) -> Any:
     if kind is bool and text not in ("True", "False"):
         raise ValueError("write True or False")
     return text == "True" if kind is bool else kind(text)
-
-
-def _with_variables(text: str) -> str:
-    """`text` with the environment's variables, as W&B's agent fills in ${envvar:NAME}."""
-    return re.sub(r"\$\{envvar:([^}]*)\}", lambda m: os.environ.get(m[1], m[1]), text)

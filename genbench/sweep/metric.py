@@ -1,33 +1,22 @@
 """`metric` of a sweep file: a validation scalar that the program logs after every epoch."""
 
-import re
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 
 from genbench import UserError
-from genbench.config import AEConfig, Config, GANConfig
+from genbench.families import Family
+from genbench.metrics import METRICS, ScoreName
+from genbench.scalars import Scalar
 from genbench.sweep.distributions import known
 from genbench.sweep.lines import Sheet
 
-# What `val/` has after every epoch; the distances' names end in the number of pictures.
-_CODES = frozenset({"bce", "loss", "mse", "psnr", "reconstruction"})
-SCALARS = {
-    "ae": _CODES,
-    "vae": _CODES | {"elbo", "kl"},
-    "gan": frozenset(
-        {"loss_d", "loss_g", "d_real", "d_fake", "logit_real", "logit_fake", "r_t", "js_bound"}
-        | {"accuracy", "accuracy_train", "accuracy_ratio", "spread", "nearest", "histogram_kl"}
-    ),
-}
-DISTANCES = ("kid_lite0_n", "fd_lite0_n")
-LARGE = {"elbo", "psnr"}  # the larger the better
-SMALL = {"bce", "mse", "reconstruction", "histogram_kl", *DISTANCES}  # and the smaller
 FOLDERS = ("folder", "abstract-art", "propaganda-debian")  # how many pictures is not known here
+WHILE_TRAINING = "lite0"  # whose features the scores while training are of
 
 
 def read_metric(
-    sheet: Sheet, kind: type[Config], space: dict[str, BaseDistribution], held: dict[str, Any]
+    sheet: Sheet, family: Family, space: dict[str, BaseDistribution], held: dict[str, Any]
 ) -> dict[str, Any]:
     """The metric, if the program logs it after every epoch."""
     metric = sheet.content.get("metric")
@@ -44,46 +33,65 @@ def read_metric(
         sheet.problem(("metric", "goal"), f"metric: goal: {goal}; write minimize or maximize")
     if isinstance(target, bool) or not isinstance(target, int | float | None):
         sheet.problem(("metric", "target"), f"metric: target: {target} must be a number")
+    name = ScoreName.parse(metric["name"])
     with sheet.noting("metric", "name"):
-        _logged(kind, metric["name"], space, held)
+        scalar = _scalar(family, name)
+        _same_meaning(name, scalar, space)
+        if name.is_sample_score:
+            _of_samples(family, name, space, held)
         with sheet.noting("metric", "goal"):
-            _right_way(metric["name"], goal)
+            _right_way(name, scalar, goal)
     return metric
 
 
-def _right_way(name: str, goal: str) -> None:
+def _scalar(family: Family, name: ScoreName) -> Scalar:
+    """What is logged under this name.
+
+    Raises:
+        UserError: Nothing is.
+    """
+    of_samples = [m.name for m in METRICS.values() if m.while_training]
+    of_samples = of_samples if "generate" in family.can else []
+    if name.is_sample_score:
+        if name.metric in of_samples and name.extractor == WHILE_TRAINING and not name.floor:
+            return METRICS[name.metric]
+    elif name.metric in family.scalars:
+        return family.scalars[name.metric]
+    logged = [*family.scalars, *(f"{metric}_{WHILE_TRAINING}_n" for metric in of_samples)]
+    raise UserError(f"metric: {name} is never logged; known: {', '.join(sorted(logged))}")
+
+
+def _same_meaning(name: ScoreName, scalar: Scalar, space: dict[str, BaseDistribution]) -> None:
+    """Refuse a scalar whose meaning depends on what is searched."""
+    if searched := set(scalar.depends) & set(space):
+        raise UserError(
+            f"metric: {name} changes its meaning with {', '.join(sorted(searched))}; "
+            "choose another, or fix them with value:"
+        )
+
+
+def _right_way(name: ScoreName, scalar: Scalar, goal: str) -> None:
     """Refuse a goal that looks for the worst; W&B's, where none is given, is minimize."""
-    stem = re.sub(r"\d+$", "", name.removeprefix("val/"))
-    better = "maximize" if stem in LARGE else "minimize" if stem in SMALL else goal
+    better = scalar.better or goal
     if goal in ("minimize", "maximize") and goal != better:
         raise UserError(f"metric: {goal} looks for the worst {name}; write goal: {better}")
 
 
-def _logged(
-    kind: type[Config], name: str, space: dict[str, BaseDistribution], held: dict[str, Any]
+def _of_samples(
+    family: Family, name: ScoreName, space: dict[str, BaseDistribution], held: dict[str, Any]
 ) -> None:
-    """Refuse a metric that the program never logs, or that does not mean the same in all trials."""
-    scalar = name.removeprefix("val/")
-    searched = {"beta", "free_bits", "importance_samples"} & set(space)
-    if scalar == "loss" and searched:
-        raise UserError(
-            f"metric: val/loss changes its meaning with {', '.join(sorted(searched))}; use val/elbo"
-        )
-    if scalar in SCALARS[kind.model]:
-        return
-    stem = re.sub(r"\d+$", "", scalar)
-    if stem not in DISTANCES or kind is AEConfig:
-        logged = sorted(SCALARS[kind.model] | set(DISTANCES if kind is not AEConfig else ()))
-        raise UserError(f"metric: {name} is never logged; known: {', '.join(logged)}")
-    if not held.get("eval_every", kind().eval_every):
+    """Refuse a score of samples that is not logged at this N, or not in all trials."""
+    defaults = family.config()
+    if not held.get("eval_every", defaults.eval_every):
         raise UserError(f"metric: {name} is not logged with eval_every 0; fix it with value: 1")
     for part in {"eval_images", "held_out"} & set(space):
         raise UserError(f"{part}: is part of the metric's name; fix it with value:")
     if "eval_every" in space:
         raise UserError("eval_every: must be the same in all trials; fix it with value: 1")
-    data = held.get("data", kind().data)
-    n = held.get("eval_images", kind().eval_images)
+    data = held.get("data", defaults.data)
+    n = held.get("eval_images", defaults.eval_images)
     if data == "synthetic-art":
-        n = min(n, held.get("held_out", GANConfig().held_out))
-    if scalar != f"{stem}{n}" and data not in FOLDERS:
-        raise UserError(f"metric: {name} is never logged; of {data} it is val/{stem}{n}")
+        n = min(n, held.get("held_out", getattr(defaults, "held_out", n)))
+    if name.n != n and data not in FOLDERS:
+        there = ScoreName(name.metric, "val", extractor=name.extractor, n=n)
+        raise UserError(f"metric: {name} is never logged; of {data} it is {there}")

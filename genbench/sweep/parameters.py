@@ -10,13 +10,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from genbench import UserError
-from genbench.config import Config
+from genbench.config import Config, roles
 from genbench.sweep.distributions import extremes, known, to_distribution
 from genbench.sweep.lines import Sheet
 
-# What the search's own flags set, and what would change the meaning of the score.
-FROM_FLAGS = Config.RUNTIME - {"data_dir"} | {"seed", "test"}
-MEANING = {"likelihood", "binarize", "data", "data_dir", "epochs"}
 DRAWS = 100  # points of the space that are tried against the configuration
 
 
@@ -29,7 +26,8 @@ def read_parameters(
     for name, entry in sheet.content["parameters"].items():
         with sheet.noting("parameters", name):
             known({name: 0}, fields, "parameter")
-            if name in FROM_FLAGS:
+            use = roles(kind)[name].sweep
+            if use in ("flag", "own"):
                 raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
             if name in flags:
                 raise UserError(f"{name}: the command has --{name} too; delete one")
@@ -39,7 +37,7 @@ def read_parameters(
                 raise UserError(f"{name}: {error}") from error
             if not isinstance(value, BaseDistribution):
                 fixed[name] = kind.check(name, value)
-            elif name in MEANING:
+            elif use == "fix":
                 raise UserError(f"{name}: changes what the metric means; fix it with value:")
             else:
                 _plausible(name, entry, value, getattr(kind(), name))

@@ -1,0 +1,100 @@
+"""Distances of samples to real pictures, while training and of its best epoch."""
+
+from torch import Tensor
+
+from genbench import UserError
+from genbench.console import say
+from genbench.data import Data
+from genbench.evaluate import EVAL_SEED
+from genbench.evaluate.reals import sides
+from genbench.images import framed
+from genbench.metrics import METRICS, Features, ScoreName
+from genbench.metrics.cache import feature_cache
+from genbench.metrics.extractors import DEFAULT, load_extractor
+from genbench.metrics.names import short_name
+from genbench.metrics.table import LEAST
+from genbench.model import Model
+
+SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
+SCORE_SEED = 1  # of the samples that are scored at the end
+
+
+def distances(samples: Features, reals: Features) -> dict[str, float]:
+    """The scores while training of as many samples as reals, as `kid_lite0_n500`."""
+    assert len(samples) == len(reals)
+    extractor = short_name(DEFAULT)
+    return {
+        str(ScoreName(name, extractor=extractor, n=len(reals))): metric.compute(samples, reals)
+        for name, metric in METRICS.items()
+        if metric.while_training
+    }
+
+
+def real_features(data: Data, split: str, index: Tensor) -> Features:
+    """Features of a split's pictures at `index`, computed once on this machine."""
+    part = data.splits[split].take(index.to(data.splits[split].rows.device))
+    extractor = load_extractor(device=str(part.labels.device))
+    return extractor.cached(framed(part.images.cpu().numpy()), feature_cache())
+
+
+def sample_features(model: Model, n: int, seed: int) -> Features:
+    """Features of n samples."""
+    return load_extractor(device=str(model.device))(framed(model.sample_bytes(n, seed)))
+
+
+def val_reference(model: Model) -> Features | None:
+    """The real features of the scores while training; None if these are off or pictures too few."""
+    val = model.data.splits["val"]
+    index = val.spread(model.config.eval_images)
+    if not model.config.eval_every or len(index) < LEAST:
+        return None
+    return real_features(model.data, "val", index)
+
+
+def val_distances(model: Model) -> dict[str, float]:
+    """The scores while training, if there are any."""
+    reference = val_reference(model)
+    if reference is None:
+        return {}
+    return distances(sample_features(model, len(reference), EVAL_SEED), reference)
+
+
+def sample_scores(model: Model) -> dict[str, float]:
+    """Distances of N samples to N training and N test pictures, as `split/fd_lite0_nN`.
+
+    Beside each stands its floor, `split/floor_fd_lite0_nN`: the same distance between N real
+    pictures and N others, of which no two share a source (`reals.sides`).
+    """
+    scores: dict[str, float] = {}
+    drawn: dict[int, Features] = {}  # by number of samples: often the same for both splits
+    for split in ("train", "test"):
+        index, others = sides(model.data, split)
+        n = min(SCORED, len(index), len(others))
+        if n < LEAST:
+            say(f"no {split} scores: {n} pictures, {LEAST} needed; --crops cuts more")
+            continue
+        reals = real_features(model.data, split, index[:n])
+        floor = distances(real_features(model.data, "train", others[:n]), reals)
+        if n not in drawn:
+            drawn[n] = sample_features(model, n, SCORE_SEED)
+        scores |= {f"{split}/{name}": v for name, v in distances(drawn[n], reals).items()}
+        scores |= {f"{split}/{ScoreName.parse(name).as_floor}": v for name, v in floor.items()}
+    return scores
+
+
+def check_logged(metric: str, n: int) -> None:
+    """Refuse a distance of another number of pictures than the n that this training scores.
+
+    Args:
+        metric: Of the search, `kid_lite0_n500`; other scalars pass.
+        n: `eval_images`, or the validation pictures if they are fewer.
+    """
+    name = ScoreName.parse(metric)
+    if name.is_sample_score and name.n != n:
+        there = ScoreName(name.metric, "val", extractor=name.extractor, n=n)
+        raise UserError(f"metric: val/{metric} is never logged; here it is {there}")
+
+
+def late(metric: str) -> bool:
+    """Whether a validation scalar is a score of samples, which is not measured at every epoch."""
+    return ScoreName.parse(metric).is_sample_score

@@ -1,0 +1,56 @@
+"""Pictures of a model that is judged by its samples, and their nearest real neighbours."""
+
+import numpy as np
+import torch
+
+from genbench.data import Split
+from genbench.images import channels_last, to_bytes
+from genbench.metrics.stability import squared_distances, thumbnails
+from genbench.model import Model
+
+ALIKE = 8  # samples whose neighbours are shown
+NEIGHBOURS = 3
+CHUNK = 1_000  # pictures read at once
+STEPS = 9  # pictures of an interpolation, ends included
+LINES = 6
+ROW = 8  # pictures of an interpolation that is asked for
+
+
+def gallery(model: Model) -> dict[str, np.ndarray]:
+    """Pictures for the report, `uint8`.
+
+    originals, samples: (up to 64, S, S[, 3]), held-out pictures and samples of the epochs' z.
+    neighbours: (8, 1 + 3, S, S[, 3]), a sample and the training pictures nearest to it.
+    interpolations: (6, 9, S, S[, 3]), along great circles between two codes.
+    """
+    seed, splits = model.config.seed, model.data.splits
+    samples = model.sample_bytes(64, seed)
+    held_out = splits["test" if "test" in splits else "val"]
+    near = nearest(samples[:ALIKE], splits["train"])
+    ends = model.draw_z(2 * LINES, seed)
+    lines = to_bytes(model.interpolate(ends[0::2], ends[1::2], STEPS).flatten(0, 1))
+    return {
+        "originals": channels_last(held_out.take(slice(64)).images.cpu().numpy()),
+        "samples": channels_last(samples),
+        "neighbours": channels_last(np.concatenate([samples[:ALIKE, None], near], axis=1)),
+        "interpolations": channels_last(lines.reshape(LINES, STEPS, *lines.shape[1:])),
+    }
+
+
+def interpolations(model: Model, n: int, seed: int) -> np.ndarray:
+    """At least n pictures (rows * 8, C, S, S) `uint8`: rows along the way between two draws."""
+    rows = -(-n // ROW)
+    ends = model.draw_z(2 * rows, seed)
+    return to_bytes(model.interpolate(ends[0::2], ends[1::2], ROW).flatten(0, 1))
+
+
+def nearest(images: np.ndarray, split: Split) -> np.ndarray:
+    """The pictures (N, 3, C, S, S) of a split nearest to images (N, C, S, S), `uint8`.
+
+    By the Euclidean distance of thumbnails of 16 x 16 pixels.
+    """
+    parts = [split.take(slice(i, i + CHUNK)) for i in range(0, len(split), CHUNK)]
+    thumbs = np.concatenate([thumbnails(part.images.cpu().numpy()) for part in parts])
+    order = squared_distances(thumbnails(images), thumbs).argsort(axis=1)[:, :NEIGHBOURS]
+    found = split.take(torch.from_numpy(order.ravel()).to(split.rows.device))
+    return found.images.cpu().numpy().reshape(*order.shape, *images.shape[1:])

@@ -1,0 +1,294 @@
+"""A model of any family as one object: in training, or trained and loaded from its run."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench import UserError
+from genbench.config import Config
+from genbench.console import first_line
+from genbench.data import Data, load_data, steps_per_epoch
+from genbench.device import pick_device
+from genbench.families import FAMILIES, Family, family_of
+from genbench.families.state import Shape, State, Steps, draw_z
+from genbench.images import to_bytes
+from genbench.prior import Prior, fit_prior
+
+BATCH = 100  # images made at once
+FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
+TORN = (EOFError, UnpicklingError)  # what half a file gives
+
+
+class Model:
+    """A family with its state, and the data that it is trained on.
+
+    Methods take and give images (N, C, H, W) in [0, 1] and codes (N, D), on the CPU, without
+    gradients, from networks in evaluation mode; the networks compute on `model.device`.
+
+    >>> import genbench
+    >>> model = genbench.load("runs/RUN")
+    >>> pictures = model.sample(64, seed=0)
+    """
+
+    def __init__(self, family: Family, state: State, shape: Shape, data: Data | None = None):
+        self.family, self.state, self.shape = family, state, shape
+        self.steps: Steps = family.steps
+        self.prior_kind = "mixture"  # what is fitted to the codes of a family without a prior
+        self._data = data
+        self._priors: dict[str, Prior] = {}
+
+    @classmethod
+    def build(cls, config: Config, data: Data, device: str) -> "Model":
+        """A new model of a configuration, to be trained on `data`."""
+        family = family_of(config)
+        per_epoch = steps_per_epoch(len(data.splits["train"]), config)
+        return cls(
+            family, family.steps.build(config, data.shape, per_epoch, device), data.shape, data
+        )
+
+    @property
+    def config(self) -> Any:
+        """Its configuration."""
+        return self.state.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks are."""
+        return self.state.device
+
+    @property
+    def data(self) -> Data:
+        """What it is trained on; of a loaded run it is read now.
+
+        Raises:
+            UserError: It is no longer there.
+        """
+        if self._data is None:
+            self._data = load_data(self.config, str(self.device))
+        return self._data
+
+    @data.setter
+    def data(self, data: Data) -> None:
+        self._data = data
+
+    @property
+    def sampler(self) -> str:
+        """What samples are drawn from: the family, and for want of a prior what is fitted."""
+        own = "generate" in self.family.can
+        return self.family.name if own else f"{self.family.name}+{self.prior_kind}"
+
+    def sample(self, n: int, seed: int = 0, truncation: float = 0.0) -> Tensor:
+        """n new images (n, C, H, W); the first ones are the same for any n.
+
+        A family without a prior (an autoencoder) is drawn from by a density that is fitted to the
+        codes of its training images (Ghosh et al. 2020, arXiv:1903.12436, section 4); its samples
+        as a whole depend on n.
+
+        Args:
+            n: How many.
+            seed: Of the codes.
+            truncation: Codes of N(0, 1) are cut off beyond plus and minus this; 0: they are not.
+
+        Raises:
+            UserError: The family has nothing to draw from, or n or truncation cannot be.
+        """
+        return torch.cat(list(self._drawn(n, seed, truncation)))
+
+    def sample_bytes(self, n: int, seed: int = 0, truncation: float = 0.0) -> np.ndarray:
+        """The same as `uint8`."""
+        parts = [to_bytes(part) for part in self._drawn(n, seed, truncation)]
+        return np.concatenate(parts)
+
+    def _drawn(self, n: int, seed: int, truncation: float) -> Iterator[Tensor]:
+        if n < 1 or truncation < 0:
+            raise UserError(f"n={n} and truncation={truncation}: at least 1 and 0")
+        if "generate" in self.family.can:
+            z = draw_z(self.state, n, seed)
+            return self._images(truncated(z, truncation) if truncation else z, "generate")
+        if truncation:
+            raise UserError(
+                f"truncation={truncation}: the codes of {self.family.title} have no prior to be "
+                "cut off; leave it at 0"
+            )
+        return self._images(torch.from_numpy(self.prior.sample(n, seed)), "decode")
+
+    @property
+    def prior(self) -> Prior:
+        """The density fitted to the codes of training images, once.
+
+        Raises:
+            UserError: The family has no codes to fit one to, or the data are no longer there.
+        """
+        if not {"encode", "decode"} <= self.family.can:
+            raise UserError(f"model {self.family.name}: has neither a prior nor codes to draw from")
+        if self.prior_kind not in self._priors:
+            codes, _ = self.codes("train", FITTED)
+            self._priors[self.prior_kind] = fit_prior(codes, self.prior_kind)
+        return self._priors[self.prior_kind]
+
+    @torch.inference_mode()
+    def encode(self, x: Tensor | np.ndarray) -> Tensor:
+        """Codes (N, D) of images x, in [0, 1] or `uint8`; of a random code its mean.
+
+        Raises:
+            UserError: The family has no encoder.
+            ValueError: The images have another shape than those it was trained on.
+        """
+        encode = self._able("encode")
+        parts = [encode(self.state, part) for part in self._batches(x)]
+        return torch.cat(parts).cpu()
+
+    @torch.inference_mode()
+    def decode(self, z: Tensor | np.ndarray) -> Tensor:
+        """Images of codes z (N, D).
+
+        Raises:
+            UserError: The family has no decoder.
+        """
+        return torch.cat(list(self._images(torch.as_tensor(z, dtype=torch.float32), "decode")))
+
+    @torch.inference_mode()
+    def generate(self, z: Tensor) -> Tensor:
+        """Images of draws z (N, *z_shape) from the prior N(0, 1).
+
+        Raises:
+            UserError: The family has no prior.
+        """
+        return torch.cat(list(self._images(z, "generate")))
+
+    def reconstruct(self, x: Tensor | np.ndarray) -> Tensor:
+        """x_hat, each image decoded from its own code."""
+        return self.decode(self.encode(x))
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int = 9) -> Tensor:
+        """Images (N, steps, C, H, W) of codes from `start` to `end`, both (N, D), ends included.
+
+        Codes of images are joined by straight lines, draws of a prior by great circles
+        (`great_circle`).
+        """
+        if "encode" in self.family.can:
+            t = torch.linspace(0, 1, steps)[:, None]
+            paths = [torch.lerp(a, b, t) for a, b in zip(start, end, strict=True)]
+            images = self.decode(torch.cat(paths))
+        else:
+            paths = [great_circle(a, b, steps) for a, b in zip(start, end, strict=True)]
+            images = self.generate(torch.cat(paths))
+        return images.unflatten(0, (len(start), steps))
+
+    def draw_z(self, n: int, seed: int) -> Tensor:
+        """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
+        return draw_z(self.state, n, seed).cpu()
+
+    def codes(self, split: str, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Codes (N, D) `float32` of a split's first images, at most so many, and labels (N,)."""
+        part = self.data.splits[split].take(slice(most))
+        chunks = [part.take(slice(i, i + BATCH)) for i in range(0, len(part), BATCH)]
+        z = torch.cat([self.encode(chunk.images) for chunk in chunks])
+        return z.numpy(), part.labels.cpu().numpy()
+
+    def eval_scalars(self, x: Tensor, seed: int) -> dict[str, float]:
+        """The evaluation scalars of one batch."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        with torch.inference_mode():
+            found = self.steps.eval_step(self.state, x, generator)
+        return {name: float(value) for name, value in found.items()}
+
+    def _able(self, capability: str) -> Any:
+        """One of the family's functions, with the networks in evaluation mode."""
+        if capability not in self.family.can:
+            raise UserError(
+                f"model {self.family.name}: cannot {capability}; it can "
+                f"{', '.join(sorted(self.family.can))}"
+            )
+        self.state.modules.eval()
+        return getattr(self.steps, capability)
+
+    def _images(self, z: Tensor, by: str) -> Iterator[Tensor]:
+        """Images of codes by the family's `decode` or `generate`, some at a time."""
+        draw = self._able(by)
+        for part in z.split(BATCH):
+            with torch.inference_mode():
+                images = draw(self.state, part.to(self.device))
+            yield images.cpu()
+
+    def _batches(self, x: Tensor | np.ndarray) -> Iterator[Tensor]:
+        x = torch.as_tensor(x)
+        if x.shape[1:] != self.shape:
+            raise ValueError(
+                f"images must be (N, {', '.join(map(str, self.shape))}), not {x.shape}"
+            )
+        for part in x.split(BATCH):
+            images = part.to(self.device)
+            yield images.float() / 255 if images.dtype == torch.uint8 else images.float()
+
+
+def load(run: str | Path, device: str = "auto") -> Model:
+    """A run's model, with the weights of its best epoch (of its last, if none is best).
+
+    Args:
+        run: The run's folder.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        UserError: The folder holds no run with checkpoints, or one that is damaged.
+    """
+    folder, place = Path(run).expanduser(), pick_device(device)
+    try:
+        about = json.loads((folder / "config.json").read_text())
+        family = FAMILIES.find(about["model"], "model")
+        config = family.config(**about["config"])
+        shape = tuple(about["shape"])
+        per_epoch = steps_per_epoch(about["images"]["train"], config)
+        state = family.steps.build(config, shape, per_epoch, place)
+        saved = best_weights(folder / "checkpoints", place)
+        state.modules.load_state_dict(saved["modules"])  # noise and optimisers stay the device's
+        state.step = saved["step"]
+    except OSError as error:
+        raise UserError(
+            f"{folder}: no run with checkpoints ({error.strerror}); `genbench runs` lists them"
+        ) from error
+    except (UserError, LookupError, TypeError, ValueError, RuntimeError, *TORN) as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
+    state.modules.eval()
+    return Model(family, state, shape)
+
+
+def best_weights(folder: Path, device: str) -> dict[str, Any]:
+    """The checkpoint of the best epoch, or of the last where no epoch was scored.
+
+    Raises:
+        OSError: There is neither.
+    """
+    name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
+    saved: dict[str, Any] = torch.load(folder / name, map_location=device, weights_only=True)
+    return saved
+
+
+def truncated(z: Tensor, limit: float) -> Tensor:
+    """Codes of N(0, 1) as codes of N(0, 1) cut off at +-limit, the order of values kept.
+
+    The truncation trick (Brock et al. 2019, arXiv:1809.11096), without drawing again: through the
+    distribution function of one normal and back through that of the other.
+    """
+    root = math.sqrt(2)
+    return root * torch.erfinv(torch.erf(z / root) * math.erf(limit / root))
+
+
+def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Codes (steps, *shape) from a to b, ends included, that stay as far out as the prior's.
+
+    Spherical interpolation (White 2016, arXiv:1609.04468); a straight line passes through codes
+    shorter than any that the generator has seen.
+    """
+    cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+    angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+    t = torch.linspace(0, 1, steps, device=a.device).view(-1, *[1] * a.dim())
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
