@@ -211,7 +211,6 @@ def test_the_bound_of_two_gaussians_is_tight_for_their_density_ratio():
 def linear(**fields):
     """A state whose discriminator is D(x) = w.x, and w (1, 768)."""
     state = make(**fields)
-    config = state.config
     layer = nn.Linear(3 * 16 * 16, 1, bias=False)
     state.modules["discriminator"] = nn.Sequential(nn.Flatten(), layer, nn.Flatten(0))
     return state, layer.weight

@@ -126,7 +126,7 @@ def test_sigma_is_learned_or_fixed(learn, moved):
 
 
 def test_the_gaussian_mean_is_the_sigmoid_of_the_logits():
-    _, state = make(AEConfig, likelihood="gaussian", sigma=0.5)
+    state = make(AEConfig, likelihood="gaussian", sigma=0.5)
     logits, x = torch.zeros(2, 1, 8, 8), torch.full((2, 1, 8, 8), 0.5)
     expected = -torch.distributions.Normal(0.5, 0.5).log_prob(torch.tensor(0.5)) * 64
     torch.testing.assert_close(reconstruction_nll(state, logits, x), expected.expand(2))
@@ -163,7 +163,7 @@ def test_samples_are_decoded_draws_of_the_prior():
 
 
 def test_the_first_codes_are_the_same_for_any_number_of_them():
-    _, state = make(VAEConfig)
+    state = make(VAEConfig)
     z = draw_z(state, 7, seed=1)
     assert torch.equal(draw_z(state, 3, seed=1), z[:3])
     assert not torch.equal(draw_z(state, 7, seed=2), z)

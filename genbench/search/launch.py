@@ -21,7 +21,7 @@ import optuna
 import yaml
 
 from genbench import UserError
-from genbench.environment import LOCAL_SWEEP
+from genbench.environment import LOCAL_SWEEP, for_program
 from genbench.evaluate.distances import check_logged
 from genbench.metrics.stability import hopeless
 from genbench.record import Record, read_run
