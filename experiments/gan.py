@@ -1,7 +1,7 @@
 """Train one GAN: python experiments/gan.py --data=folder --data_dir=PICTURES --epochs=25."""
 
 from genbench.cli import train_main
-from genbench.config import GANConfig
+from genbench.families.gan import GANConfig
 
 if __name__ == "__main__":
     train_main(GANConfig)

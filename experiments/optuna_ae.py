@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genbench.cli import search_main
-from genbench.config import AEConfig
+from genbench.families.ae import AEConfig
 
 if __name__ == "__main__":
     search_main(AEConfig, Path(__file__).parents[1] / "sweeps" / "ae.yaml")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genbench.cli import search_main
-from genbench.config import GANConfig
+from genbench.families.gan import GANConfig
 
 if __name__ == "__main__":
     search_main(GANConfig, Path(__file__).parents[1] / "sweeps" / "gan.yaml")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genbench.cli import search_main
-from genbench.config import VAEConfig
+from genbench.families.vae import VAEConfig
 
 if __name__ == "__main__":
     search_main(VAEConfig, Path(__file__).parents[1] / "sweeps" / "vae.yaml")

@@ -158,7 +158,9 @@ def evaluate(
     from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
     from genbench.evaluate.runs import load_candidates, record
     from genbench.evaluate.show import model_lines, show_table
+    from genbench.metrics.table import chosen
 
+    chosen(options.metrics)  # an unknown one is refused before anything is read
     if fakes:
         for table in evaluate_folders(Path(fakes).expanduser(), Path(reals).expanduser(), options):
             show_table(table)

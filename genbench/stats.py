@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def std(self) -> float | None:
-        """The standard deviation over repetitions; of one alone, or infinite ones, there is none."""
+        """The standard deviation over repetitions; None of one alone, or of infinite ones."""
         if self.n < 2 or not all(map(math.isfinite, self.values)):
             return None
         return statistics.stdev(self.values)

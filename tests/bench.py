@@ -22,12 +22,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from genbench.config import SCORES, SearchConfig
+from genbench.config import SearchConfig
 from genbench.data import Batches, load_data
 from genbench.data.synthetic import paint
 from genbench.evaluate.measures import measure
 from genbench.families.ae.nets import make_decoder, make_encoder
 from genbench.families.vae import VAEConfig
+from genbench.metrics import METRICS
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import BATCH, load_extractor
 from genbench.metrics.memorization import memorization
@@ -104,7 +105,7 @@ def scoring(pairs: int) -> list[str]:
     ]
     sides = extractor(images[:PICTURES]), extractor(images[PICTURES:])
     fakes, reals = sides[0].features, sides[1].features
-    for name in SCORES[:-1]:
+    for name in (*METRICS, "memorization"):
         start = time.perf_counter()
         if name == "memorization":
             memorization(fakes, reals[: PICTURES // 2], reals)

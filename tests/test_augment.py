@@ -181,7 +181,6 @@ def test_penalties_see_augmented_pictures_too(calls):
 
 def test_nothing_is_augmented_in_evaluation_nor_without_a_policy(calls):
     state = make(diffaugment=ALL)
-    config = state.config
     state.modules.eval()
     gan.eval_step(state, images() / 2 + 0.5, noise())
     state = make()
@@ -225,6 +224,6 @@ def test_p_follows_the_steps_own_r_t_and_is_used_and_saved():
         scalars = gan.train_step(state, images() / 2 + 0.5)
         p += np.sign(scalars["r_t"].item() - 0.5) * 6 / 20_000
         assert scalars["augment_p"].item() == pytest.approx(p, abs=1e-6)
-    _, other = make(diffaugment=ALL, ada_target=0.5, seed=1)
+    other = make(diffaugment=ALL, ada_target=0.5, seed=1)
     other.load_state_dict(state.state_dict())
     assert p_of(other) == p_of(state) == pytest.approx(p, abs=1e-6)

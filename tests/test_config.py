@@ -5,7 +5,8 @@ import typing
 import pytest
 
 from genbench import UserError
-from genbench.config import Config, SearchConfig
+from genbench.config import SearchConfig, roles
+from genbench.families import FAMILIES
 from genbench.families.ae import AEConfig
 from genbench.families.vae import VAEConfig
 
@@ -65,7 +66,15 @@ def test_a_home_folder_is_found(monkeypatch):
     assert VAEConfig(runs_dir="~/runs").runs_dir == "/somewhere/runs"
 
 
-def test_runtime_fields_exist():
-    names = {field.name for field in dataclasses.fields(Config)}
-    assert names >= Config.RUNTIME
-    assert typing.get_type_hints(Config)["epochs"] is int
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def test_each_fields_role_says_what_others_may_do_with_it(family):
+    found = roles(family.config)
+    assert list(found) == [field.name for field in dataclasses.fields(family.config)]
+    where_and_how = {"data_dir", "device", "wandb", "runs_dir", "group", "save", "test"}
+    where_and_how |= {"log_every"}
+    assert {name for name, role in found.items() if not role.key} == where_and_how
+    hidden = {name for name, role in found.items() if not role.shown}
+    assert hidden == where_and_how | {"seed"}
+    assert {n for n, role in found.items() if role.sweep == "own"} == {"seed", "test", "group"}
+    assert found["data"].compare
+    assert typing.get_type_hints(family.config)["epochs"] is int

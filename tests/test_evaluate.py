@@ -1,32 +1,33 @@
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
-from genbench.rulers import Row, Ruler, ranking
 from PIL import Image
 from scipy import stats
 
-from genbench import UserError, cli
+from genbench import UserError, commands
 from genbench.config import EvaluateConfig
 from genbench.evaluate import evaluation
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.reals import sides
-from genbench.evaluate.runs import load_models, record
+from genbench.evaluate.runs import load_candidates, record
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.fidelity import frechet_distance, kernel_distance
+from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.record import read_runs
 from genbench.train import train
 
-RULER = Ruler("efficientnet-lite0", "aa", "bb", "test", 32, 100)
+PROTOCOL = Protocol("efficientnet-lite0", "aa", "bb", "test", 32, 100)
 
 
-def row(title="a", ruler=RULER, kid=(0.1, 0.2, 0.3), **errors):
-    return Row(title, ruler, {"kid": list(kid)}, errors)
+def row(title="a", protocol=PROTOCOL, kid=(0.1, 0.2, 0.3), **errors):
+    return ModelScores(title, protocol, {"kid": list(kid)}, errors)
 
 
 # --- what may be ranked ---------------------------------------------------------------------------
@@ -43,10 +44,10 @@ def row(title="a", ruler=RULER, kid=(0.1, 0.2, 0.3), **errors):
         {"n": 9},
     ],
 )
-def test_scores_of_unlike_rulers_are_not_ranked(field):
-    other = row("b", dataclasses.replace(RULER, **field))
+def test_scores_of_unlike_protocols_are_not_ranked(field):
+    other = row("b", dataclasses.replace(PROTOCOL, **field))
     (name, value), *_ = field.items()
-    mine = getattr(RULER, name)
+    mine = getattr(PROTOCOL, name)
     with pytest.raises(UserError, match=f"a and b cannot be ranked: {name} {mine} and {value}; "):
         ranking([row(), other])
 
@@ -54,7 +55,7 @@ def test_scores_of_unlike_rulers_are_not_ranked(field):
 def test_the_best_comes_first():
     rows = [row("a", kid=[0.3]), row("b", kid=[0.1]), row("c", kid=[0.2])]
     assert [one.title for one in ranking(rows)] == ["b", "c", "a"]
-    precise = [Row(t, RULER, {"precision": [v]}) for t, v in (("a", 0.2), ("b", 0.9))]
+    precise = [ModelScores(t, PROTOCOL, {"precision": [v]}) for t, v in (("a", 0.2), ("b", 0.9))]
     assert [one.title for one in ranking(precise, "precision")] == ["b", "a"]
     with pytest.raises(UserError, match="b: has no kid to be ranked by"):
         ranking([rows[0], precise[1]])
@@ -65,21 +66,24 @@ def test_an_interval_is_students_over_draws_and_else_of_half_samples():
     seeds = row(kid=values)
     expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
     np.testing.assert_allclose(seeds.interval("kid"), expected)
-    assert Row("a", RULER, {"kid": values}, {"kid": 9.0}).interval("kid") == seeds.interval("kid")
-    assert seeds.basis == "4 sampling seeds"
-    one = Row("a", RULER, {"kid": [0.3]}, {"kid": 0.1})
+    with_error = ModelScores("a", PROTOCOL, {"kid": values}, {"kid": 9.0})
+    assert with_error.interval("kid") == seeds.interval("kid")
+    assert seeds.basis == "95 % interval over 4 sampling seeds"
+    low, high = expected
+    assert seeds.show("kid") == f"0.2125 [{low:.4f}, {high:.4f}]"
+    one = ModelScores("a", PROTOCOL, {"kid": [0.3]}, {"kid": 0.1})
     assert one.interval("kid") == pytest.approx((0.3 - 0.196, 0.3 + 0.196), abs=1e-3)
-    assert one.basis == "half samples"
+    assert one.basis == "95 % interval over half samples"
     assert row(kid=[0.2]).interval("kid") is None
-    two = Row("a", RULER, {"kid": [0.2, 0.4]}, over="training seeds")
+    two = ModelScores("a", PROTOCOL, {"kid": [0.2, 0.4]}, over="training seeds")
     np.testing.assert_allclose(two.interval("kid"), stats.t.interval(0.95, 1, 0.3, 0.1))
-    assert two.basis == "2 training seeds"
-    assert two.show("kid") == "0.3000 ± 1.2706"
+    assert two.basis == "± over 2 training seeds"
+    assert two.show("kid") == f"0.3000 ± {np.sqrt(0.02):.4f}"  # the standard deviation
 
 
 @pytest.mark.parametrize(("values", "shown"), [([np.inf] * 3, "inf"), ([np.nan], "nan")])
 def test_scores_without_a_bound_have_no_interval(values, shown):
-    one = Row("a", RULER, {"kl": values}, {"kl": np.nan})
+    one = ModelScores("a", PROTOCOL, {"kl": values}, {"kl": np.nan})
     assert one.interval("kl") is None
     assert one.show("kl") == shown
     assert one.show("kid") == "—"
@@ -95,7 +99,8 @@ def test_scores_without_a_bound_have_no_interval(values, shown):
     ],
 )
 def test_a_column_says_what_the_score_depends_on(extractor, metric, column):
-    assert dataclasses.replace(RULER, extractor=extractor).column(metric) == column
+    name = dataclasses.replace(PROTOCOL, extractor=extractor).score(metric)
+    assert str(name) == f"test/{column}"
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -135,8 +140,8 @@ def options(**fields):
 
 def evaluate(paths, **fields):
     chosen = options(**fields)
-    models = load_models(paths, chosen)
-    return models, list(evaluation.evaluate_models(models, chosen))
+    candidates = load_candidates(paths, chosen)
+    return candidates, list(evaluation.evaluate_models(candidates, chosen))
 
 
 @pytest.fixture(autouse=True)
@@ -145,13 +150,13 @@ def few_draws(monkeypatch):
     monkeypatch.setattr("genbench.evaluate.likelihood.PICTURES", 10)
 
 
-def test_all_families_stand_in_one_table_of_one_ruler(runs):
+def test_all_families_stand_in_one_table_of_one_protocol(runs):
     models, (test, train_) = evaluate(runs)
     for table, split in ((test, "test"), (train_, "train")):
         assert [one.title for one in table.rows] == ["ae+mixture", "vae", "gan"]
-        assert {one.ruler for one in table.rows} == {table.rows[0].ruler}
-        ruler = table.rows[0].ruler
-        assert (ruler.extractor, ruler.split, ruler.size, ruler.n) == (
+        assert {one.protocol for one in table.rows} == {table.rows[0].protocol}
+        protocol = table.rows[0].protocol
+        assert (protocol.extractor, protocol.split, protocol.size, protocol.n) == (
             "lenet-digits",
             split,
             32,
@@ -163,9 +168,9 @@ def test_all_families_stand_in_one_table_of_one_ruler(runs):
             assert set(one.values) == names
         # two training seeds of the VAE give a value each, three sampling seeds of the others too
         assert [len(one.values["kid"]) for one in table.rows] == [3, 2, 3]
-        assert table.floor["kid"] < min(one.mean("kid") for one in table.rows)
-    assert test.rows[0].ruler.reals != train_.rows[0].ruler.reals
-    assert {model.sampler.title: set(model.found) for model in models} == {
+        assert table.floor["kid"] < min(one.sample("kid").mean for one in table.rows)
+    assert test.rows[0].protocol.reals != train_.rows[0].protocol.reals
+    assert {one.model.sampler: set(one.found) for one in models} == {
         "ae+mixture": {"scores", "memorization"},
         "vae": {"scores", "memorization", "likelihood"},
         "gan": {"scores", "memorization"},
@@ -175,12 +180,12 @@ def test_all_families_stand_in_one_table_of_one_ruler(runs):
 def test_scores_are_those_of_the_samples_against_the_first_shuffled_pictures(runs):
     models, (table,) = evaluate(runs[3:], split="test", seeds=2, metrics="fd,kid")
     extractor = load_extractor("lenet-digits")
-    data = models[0].data
+    data = models[0].model.data
     index = sides(data, "test")[0][:120]
     reals = extractor(data.splits["test"].images[index]).features
     (gan,) = table.rows
     for k, seed in enumerate((1, 2)):
-        fakes = extractor(models[0].sampler.draw(120, seed)).features
+        fakes = extractor(models[0].model.sample_bytes(120, seed)).features
         assert gan.values["fd"][k] == pytest.approx(frechet_distance(fakes, reals), rel=1e-6)
         assert gan.values["kid"][k] == pytest.approx(kernel_distance(fakes, reals), rel=1e-6)
     assert gan.errors == {}  # seeds tell enough
@@ -189,7 +194,7 @@ def test_scores_are_those_of_the_samples_against_the_first_shuffled_pictures(run
 def test_an_autoencoder_is_drawn_from_what_was_fitted_to_its_codes(runs):
     models, (one,) = evaluate(runs[:1], split="test", seeds=1, metrics="kid", prior="gaussian")
     assert one.rows[0].title == "ae+gaussian"
-    draw = models[0].sampler.draw
+    draw = models[0].model.sample_bytes
     np.testing.assert_array_equal(draw(5, seed=3), draw(5, seed=3))
     assert (draw(5, seed=3) != draw(5, seed=4)).any()
     assert draw(5, seed=3).shape == (5, 1, 28, 28)
@@ -219,14 +224,14 @@ def test_what_was_found_is_in_the_records(runs):
 
 def test_a_generator_that_repeats_training_pictures_is_found(runs):
     chosen = options(seeds=1, metrics="memorization", split="test")
-    (model,) = load_models(runs[:1], chosen)
-    train_images = model.data.splits["train"].images.numpy()
+    (thief,) = load_candidates(runs[:1], chosen)
+    own, train_images = thief.model.sample_bytes, thief.model.data.splits["train"].images.numpy()
 
-    def draw(n, seed):
+    def steal(n, seed):
         half = train_images[500 : 500 + n // 2]
-        return np.concatenate([half, model.sampler.draw(n - n // 2, seed)])
+        return np.concatenate([half, own(n - n // 2, seed)])
 
-    thief = dataclasses.replace(model, sampler=dataclasses.replace(model.sampler, draw=draw))
+    thief.model.sample_bytes = steal
     list(evaluation.evaluate_models([thief], chosen))
     found = thief.found["memorization"]
     assert found["alarm"]
@@ -241,7 +246,7 @@ def change(path, name, **fields):
 def test_runs_whose_data_have_changed_are_not_scored(runs):
     change(runs[1], "config.json", data_hash="0" * 64)
     with pytest.raises(UserError, match="mnist-mini is no longer what the run was trained on"):
-        load_models(runs[1:2], options())
+        load_candidates(runs[1:2], options())
 
 
 def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path):
@@ -250,9 +255,9 @@ def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path):
     train(GANConfig(**TINY | art | small | {"runs_dir": str(tmp_path / "art")}))
     (other,) = read_runs(tmp_path / "art")
     with pytest.raises(UserError, match="trained on unlike data, so that no table holds both"):
-        load_models([runs[0], other.path], options())
+        load_candidates([runs[0], other.path], options())
     _, (table,) = evaluate([other.path], split="both", n=50, metrics="kid", seeds=1)
-    assert table.rows[0].ruler.split == "test"  # halves of 64 training pictures are too few
+    assert table.rows[0].protocol.split == "test"  # halves of 64 training pictures are too few
     with pytest.raises(UserError, match="split=train: 32 pictures a side, 50 needed"):
         evaluate([other.path], split="train", n=50, metrics="kid", seeds=1)
 
@@ -260,20 +265,20 @@ def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path):
 def test_runs_that_are_not_finished_are_not_scored(runs):
     change(runs[0], "summary.json", status="pruned")
     with pytest.raises(UserError, match="pruned; only finished runs are scored"):
-        load_models(runs[:1], options())
+        load_candidates(runs[:1], options())
 
 
 def test_of_one_configuration_and_seed_the_last_run_counts(runs, capsys):
     config = json.loads((runs[1] / "config.json").read_text())["config"]
     change(runs[2], "config.json", config=config)
-    models = load_models([*runs[1:3], runs[1]], options())
+    models = load_candidates([*runs[1:3], runs[1]], options())
     assert [model.record.path for model in models] == [runs[1]]
     assert "which counts instead" in capsys.readouterr().err
 
 
 def test_half_a_line_does_not_swallow_the_next_evaluation(runs):
     chosen = options(seeds=1, metrics="kid", split="test")
-    (model,) = load_models(runs[:1], chosen)
+    (model,) = load_candidates(runs[:1], chosen)
     list(evaluation.evaluate_models([model], chosen))
     (runs[0] / "evaluations.jsonl").write_text('{"sampler": "ae+mix')
     record(model, chosen)
@@ -311,8 +316,8 @@ def test_folders_are_scored_with_a_floor_where_there_are_reals_enough(tmp_path, 
     fakes = write(tmp_path / "fakes", noise(60, 0))
     reals = write(tmp_path / "reals", noise(130, 1) // 2)
     (table,) = folder_scores(fakes, reals, metrics="fd,kid,prc")
-    assert (table.rows[0].ruler.n, table.rows[0].ruler.size) == (60, 16)
-    assert table.floor["kid"] < table.rows[0].mean("kid")
+    assert (table.rows[0].protocol.n, table.rows[0].protocol.size) == (60, 16)
+    assert table.floor["kid"] < table.rows[0].sample("kid").mean
     assert set(table.rows[0].errors) == {"fd", "kid", "precision", "recall"}
     (few,) = folder_scores(fakes, write(tmp_path / "few", noise(70, 1) // 2), metrics="kid")
     assert few.floor == {}
@@ -324,8 +329,8 @@ def test_copies_among_samples_count(tmp_path):
     varied = write(tmp_path / "varied", noise(60, 0))
     reals = write(tmp_path / "reals", noise(60, 1))
     found = [folder_scores(fakes, reals, metrics="fd")[0] for fakes in (one, varied)]
-    assert found[0].rows[0].ruler.n == 60
-    assert found[0].rows[0].mean("fd") > 3 * found[1].rows[0].mean("fd")
+    assert found[0].rows[0].protocol.n == 60
+    assert found[0].rows[0].sample("fd").mean > 3 * found[1].rows[0].sample("fd").mean
 
 
 def test_reals_are_resized_once_to_the_samples_size(tmp_path):
@@ -374,7 +379,7 @@ def test_an_image_size_settles_mixed_sizes(tmp_path):
     Image.fromarray(noise(1, 2, side=20)[0]).save(fakes / "odd.png")
     reals = write(tmp_path / "reals", noise(60, 1))
     (table,) = folder_scores(fakes, reals, image_size=8, metrics="kid")
-    assert table.rows[0].ruler.size == 8
+    assert table.rows[0].protocol.size == 8
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -382,7 +387,7 @@ def test_an_image_size_settles_mixed_sizes(tmp_path):
 
 def genbench(monkeypatch, *args):
     monkeypatch.setattr("sys.argv", ["genbench", "evaluate", *args])
-    cli.main()
+    commands.main()
 
 
 def test_the_command_prints_the_table_twice_alike(runs, monkeypatch, capsys):
@@ -394,12 +399,17 @@ def test_the_command_prints_the_table_twice_alike(runs, monkeypatch, capsys):
     assert capsys.readouterr().out == first
     assert "100 samples against 100 held-out pictures of 32 px, by lenet-digits" in first
     heads, basis, fd, kid = (line.split() for line in first.splitlines()[2:6])
-    assert sorted(basis[4:]) == sorted(2 * ["2", "sampling", "seeds"] + ["2", "training", "seeds"])
+    over = ["±", "over", "2", "training", "seeds"]
+    over += 2 * ["95", "%", "interval", "over", "2", "sampling", "seeds"]
+    assert sorted(basis[:-2]) == sorted(over)
     assert sorted(heads[:3]) == ["ae+mixture", "gan", "vae"]
     assert heads[3:] == ["real", "pictures"]
     assert (fd[0], kid[0]) == ("fd_lenet_n100", "kid_lenet_n100")
-    assert [float(mean) for mean in kid[2:9:3]] == sorted(float(mean) for mean in kid[2:9:3])
-    assert float(kid[-1]) < float(kid[2])
+    means = [float(part) for part in kid[2:-1] if re.fullmatch(r"-?\d\.\d{4}", part)]
+    del means[means.index(float(kid[kid.index("±") + 1]))]  # the deviation of the VAE's two seeds
+    assert len(means) == 3
+    assert means == sorted(means)
+    assert float(kid[-1]) < means[0]
     assert "-log p(x) " in first
     assert first.count("% of samples are nearer to a training picture") == 4
     assert all(len(run.evaluations()) == 2 for run in read_runs(runs[0].parent))

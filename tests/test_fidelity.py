@@ -1,16 +1,23 @@
 import numpy as np
 import pytest
 import torch
-from genbench.evaluate.samples import great_circle, nearest, sample_scores
-from genbench.models import MODELS, draw_z, gan
 from scipy.linalg import sqrtm
 
 from genbench.data import Data, Split
+from genbench.evaluate import distances as module
+from genbench.evaluate.distances import (
+    real_features,
+    sample_features,
+    sample_scores,
+    val_distances,
+)
+from genbench.evaluate.gallery import nearest
+from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
-from genbench.handlers import attach_scores, real_features, render, sample_features
-from genbench.handlers import scores as handler
+from genbench.handlers import attach_scores
 from genbench.metrics import extractors, fidelity
 from genbench.metrics.extractors import load_extractor
+from genbench.model import Model, great_circle
 
 
 def rng(seed=0):
@@ -208,18 +215,18 @@ def test_half_samples_give_the_spread_of_kid_between_draws():
 
 
 def test_kids_interval_of_one_distribution_holds_zero():
-    from genbench.rulers import Row, Ruler
-
     from genbench.evaluate.measures import errors, measure
     from genbench.metrics.cache import Cache
-    from genbench.metrics.extractors import Features
+    from genbench.metrics.features import Features
+    from genbench.metrics.protocol import ModelScores, Protocol
 
-    ruler = Ruler("toy", "", "", "folder", 8, 200)
+    protocol = Protocol("toy", "", "", "folder", 8, 200)
     inside = 0
     for i in range(20):
-        sides = [Features(normal(200, seed=2 * i + k), np.zeros((200, 0))) for k in (0, 1)]
-        found = measure(*sides, ("kid",), Cache(None))
-        row = Row("x", ruler, {"kid": [found["kid"]]}, errors(*sides, ("kid",), Cache(None)))
+        a, b = (Features(normal(200, seed=2 * i + k), np.zeros((200, 0))) for k in (0, 1))
+        kid = measure(a, b, ("kid",), Cache(None))["kid"]
+        spread = errors(a, b, ("kid",), Cache(None))
+        row = ModelScores("x", protocol, {"kid": [kid]}, spread)
         low, high = row.interval("kid")
         inside += low < 0 < high
     assert inside >= 18
@@ -245,39 +252,37 @@ def toy(monkeypatch):
         return found, found[:, :0]
 
     toy = extractors.Extractor("toy", "toy", look, "cpu")
-    monkeypatch.setattr(handler, "load_extractor", lambda device: toy)
+    monkeypatch.setattr(module, "load_extractor", lambda device: toy)
     config = GANConfig(image_size=16, width=4, latent_dim=5, eval_images=60, eval_every=2)
-    state = gan.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(300, side=16))
     parts = {"train": slice(0, 160), "val": slice(160, 230), "test": slice(230, 300)}
     rows = torch.arange(300)
     splits = {name: Split(pool, rows[part], rows[part] // 2) for name, part in parts.items()}
-    return config, MODELS["gan"], state, Data(splits, "toy", sourced=True), counted
+    return Model.build(config, Data(splits, "toy", sourced=True), "cpu"), counted
 
 
 def test_features_of_reals_are_computed_once(toy):
-    _, _, _, data, counted = toy
-    index = torch.tensor([7, 3])
-    first = real_features(data, "val", index)
+    model, counted = toy
+    data, index = model.data, torch.tensor([7, 3])
+    first = real_features(data, "val", index).features
     np.testing.assert_allclose(first, levels(data.splits["val"].images[index]))
-    np.testing.assert_array_equal(real_features(data, "val", index), first)
+    np.testing.assert_array_equal(real_features(data, "val", index).features, first)
     real_features(data, "train", index)
     real_features(data, "val", index.flip(0))
     assert counted == [2, 2, 2]  # what was seen before is read from the cache
 
 
 def test_features_of_samples_are_those_of_their_codes(toy):
-    config, recipe, state, _, _ = toy
-    found = sample_features(recipe, state, 7, seed=3)
-    expected = levels(render(recipe, state, draw_z(state, 7, 3)))
-    np.testing.assert_allclose(found, expected)
+    model, _ = toy
+    expected = levels(model.sample_bytes(7, 3))
+    np.testing.assert_allclose(sample_features(model, 7, seed=3).features, expected)
 
 
 def test_scores_are_of_pictures_from_all_over_the_val_split(toy):
-    config, recipe, state, data, _ = toy
-    found = handler.val_distances(recipe, state, data)
-    reals = levels(data.splits["val"].images[[70 * i // 60 for i in range(60)]])
-    fakes = levels(render(recipe, state, draw_z(state, 60, 0)))
+    model, _ = toy
+    found = val_distances(model)
+    reals = levels(model.data.splits["val"].images[[70 * i // 60 for i in range(60)]])
+    fakes = levels(model.sample_bytes(60, 0))
     assert found == {
         "fd_lite0_n60": fidelity.frechet_distance(fakes, reals),
         "kid_lite0_n60": fidelity.kernel_distance(fakes, reals),
@@ -285,28 +290,29 @@ def test_scores_are_of_pictures_from_all_over_the_val_split(toy):
 
 
 def test_scores_are_of_the_networks_features(monkeypatch):
-    monkeypatch.setattr(handler, "frechet_distance", lambda *_: 0.0)  # takes seconds at 1280
+    monkeypatch.setattr(fidelity, "frechet_distance", lambda *_: 0.0)  # takes seconds at 1280
     config = GANConfig(image_size=16, width=4, latent_dim=5, eval_images=50)
-    state = gan.build(config, (3, 16, 16), 10, "cpu")
+    state = FAMILIES["gan"].steps.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(50, side=16))
     data = Data({"val": Split(pool, torch.arange(50), torch.arange(50))}, "fifty")
-    found = handler.val_distances(MODELS["gan"], state, data)
-    fakes = render(MODELS["gan"], state, draw_z(state, 50, 0))
+    model = Model(FAMILIES["gan"], state, (3, 16, 16), data)
+    found = val_distances(model)
+    fakes = model.sample_bytes(50, 0)
     sides = [load_extractor()(images).features for images in (fakes, pool)]
     assert found["kid_lite0_n50"] == pytest.approx(fidelity.kernel_distance(*sides), rel=1e-6)
     assert found["kid_lite0_n50"] > 0.01
 
 
 def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy, monkeypatch):
-    config, recipe, state, data, _ = toy
+    model, _ = toy
     asked = []
 
     def spy(data, split, index):
         asked.append((split, data.splits[split].labels[index].tolist()))
         return real_features(data, split, index)
 
-    monkeypatch.setattr("genbench.evaluate.samples.real_features", spy)
-    scores = sample_scores(recipe, state, data)
+    monkeypatch.setattr(module, "real_features", spy)
+    scores = sample_scores(model)
     assert [split for split, _ in asked] == ["train", "train", "test", "train"]
     assert [len(sources) for _, sources in asked] == [80, 80, 70, 70]
     one, other = (set(sources) for _, sources in asked[:2])
@@ -320,29 +326,32 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
         for kind in ("fd", "kid")
     }
     assert scores["train/fd_lite0_n80"] > 10 * scores["train/floor_fd_lite0_n80"]
-    assert scores == sample_scores(recipe, state, data)
+    assert scores == sample_scores(model)
 
 
 def test_digits_are_scored_against_all_classes(toy, monkeypatch):
-    config, recipe, state, data, _ = toy
-    digits = {name: Split(s.pool, s.rows, s.rows % 10) for name, s in data.splits.items()}
+    model, _ = toy
+    splits = model.data.splits
+    digits = {name: Split(s.pool, s.rows, s.rows % 10) for name, s in splits.items()}
+    model.data = Data(digits, "digits")
     asked = []
     monkeypatch.setattr(
-        "genbench.evaluate.samples.real_features",
+        module,
+        "real_features",
         lambda data, split, index: (
             asked.append(data.splits[split].labels[index]) or real_features(data, split, index)
         ),
     )
-    sample_scores(recipe, state, Data(digits, "digits"))
+    sample_scores(model)
     assert all(len(labels.unique()) == 10 for labels in asked)
 
 
 def test_scores_come_every_few_epochs_and_at_the_last(toy):
     from ignite.engine import Engine
 
-    config, recipe, state, data, _ = toy
+    model, _ = toy
     trainer, evaluator = Engine(lambda *_: None), Engine(lambda *_: None)
-    attach_scores(trainer, evaluator, recipe, state, data)
+    attach_scores(trainer, evaluator, model)
     found = []
     for epoch in (1, 2, 3, 4, 5, 3):
         trainer.state.epoch, trainer.state.max_epochs = epoch, 5
@@ -357,9 +366,9 @@ def test_scores_come_every_few_epochs_and_at_the_last(toy):
 
 
 def test_the_nearest_pictures_are_found_in_all_parts_of_a_split(toy, monkeypatch):
-    *_, data, _ = toy
-    monkeypatch.setattr("genbench.evaluate.samples.CHUNK", 50)
-    train = data.splits["train"]
+    model, _ = toy
+    monkeypatch.setattr("genbench.evaluate.gallery.CHUNK", 50)
+    train = model.data.splits["train"]
     images = train.images[[3, 77, 159]].numpy()
     found = nearest((images // 4) * 4, train)
     assert found.shape == (3, 3, 3, 16, 16)

@@ -1,11 +1,9 @@
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from genbench.models import MODELS, draw_z, gan
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
@@ -14,8 +12,9 @@ from torch import nn
 from genbench import UserError, losses
 from genbench.data import Data, Split
 from genbench.engines import Means
-from genbench.evaluate import load_run
+from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
+from genbench.families.gan import steps as gan
 from genbench.families.gan.nets import make_discriminator, make_generator
 from genbench.families.gan.palette import (
     CONES,
@@ -29,9 +28,10 @@ from genbench.families.gan.palette import (
     Plane,
     double,
 )
-from genbench.handlers import render
+from genbench.families.state import draw_z
 from genbench.metrics.extractors import Extractor
 from genbench.metrics.stability import collapsed, diversity
+from genbench.model import Model, load
 from genbench.record import read_runs
 from genbench.train import train
 
@@ -431,7 +431,6 @@ def test_evaluation_is_that_of_the_live_generator_and_leaves_all_as_it_was():
 )
 def test_a_saved_gan_goes_on_as_if_nothing_had_happened(fields, tmp_path):
     state = make(**fields)
-    config = state.config
     x = images()
     for _ in range(3):
         gan.train_step(state, x)
@@ -440,7 +439,7 @@ def test_a_saved_gan_goes_on_as_if_nothing_had_happened(fields, tmp_path):
     other = make(**fields | {"seed": 9})
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert other.step == 3
-    assert [gan.train_step(other, config, x) for _ in range(3)] == expected
+    assert [gan.train_step(other, x) for _ in range(3)] == expected
     for mine, theirs in zip(state.modules.values(), other.modules.values(), strict=True):
         assert same(mine.state_dict().values(), theirs.state_dict().values())
 
@@ -674,13 +673,14 @@ def test_a_palette_is_drawn_in_full_precision_whatever_is_asked_for():
 def test_pictures_are_rendered_as_bytes_the_same_for_any_number_of_them():
     state = make(arch="dcgan")
     gan.train_step(state, images())
+    model = Model(FAMILIES["gan"], state, (3, 16, 16))
     z = draw_z(state, 130, seed=2)  # more than are drawn at once
     assert torch.equal(draw_z(state, 3, seed=2), z[:3])
-    pictures = render(MODELS["gan"], state, z)
+    pictures = model.sample_bytes(130, seed=2)
     assert (pictures.shape, pictures.dtype) == ((130, 3, 16, 16), np.uint8)
     expected = (gan.generate(state, z) * 255).round().detach().numpy()
     np.testing.assert_allclose(pictures, expected, atol=1)
-    np.testing.assert_allclose(render(MODELS["gan"], state, z[:3]).astype(int), pictures[:3], 0, 1)
+    np.testing.assert_allclose(model.sample_bytes(3, seed=2).astype(int), pictures[:3], 0, 1)
 
 
 # --- configurations that cannot be ----------------------------------------------------------------
@@ -731,7 +731,7 @@ def cheap_features(monkeypatch):
         return x, x[:, :0]
 
     cheap = Extractor("cheap", "cheap", look, "cpu")
-    monkeypatch.setattr("genbench.handlers.scores.load_extractor", lambda device: cheap)
+    monkeypatch.setattr("genbench.evaluate.distances.load_extractor", lambda device: cheap)
 
 
 def toy(tmp_path, **fields):
@@ -767,10 +767,10 @@ def test_a_gan_is_trained_scored_recorded_and_loaded(tmp_path, cheap_features):
     assert run.summary["stability"]["diverged"] is False
     assert set(run.summary["events"]) <= {"the discriminator is saturated"}
 
-    recipe, config, state = load_run(run.path)
+    model = load(run.path)
     with np.load(run.path / "pictures.npz") as pictures:
         shapes = {name: pictures[name].shape for name in pictures}
-        drawn = render(recipe, state, draw_z(state, 64, config.seed))
+        drawn = model.sample_bytes(64, model.config.seed)
         np.testing.assert_array_equal(np.moveaxis(drawn, 1, -1), pictures["samples"])
         np.testing.assert_array_equal(pictures["neighbours"][:, 0], pictures["samples"][:8])
         ends = pictures["interpolations"][:, [0, -1]].reshape(12, 32, 32, 3)
@@ -850,7 +850,7 @@ def test_the_default_gan_covers_both_modes_of_a_toy_distribution():
     for _ in range(500):
         x = pool[torch.randint(512, (config.batch_size,), generator=noise)].float() / 255
         gan.train_step(state, x)
-    fakes = render(MODELS["gan"], state, draw_z(state, 200, 0))
+    fakes = Model(FAMILIES["gan"], state, data.shape).sample_bytes(200, 0)
     bright = fakes.mean((1, 2, 3)) > 125
     assert 0.2 < bright.mean() < 0.8
     assert abs(fakes[bright].mean() - 190) < 30
@@ -858,10 +858,10 @@ def test_the_default_gan_covers_both_modes_of_a_toy_distribution():
     assert not collapsed(**diversity(fakes, two_modes(200, 1)))
 
 
-def test_the_recipe_is_the_gans():
-    recipe = MODELS["gan"]
-    assert (recipe.config, recipe.encode, recipe.decode) == (GANConfig, None, None)
-    assert dataclasses.is_dataclass(recipe.config)
-    assert recipe.config.whole_batches
+def test_the_family_is_the_gans():
+    family = FAMILIES["gan"]
+    assert (family.config, family.steps.encode, family.steps.decode) == (GANConfig, None, None)
+    assert family.config.whole_batches
+    assert family.judged_by_samples
     assert GANConfig(eval_images=500).objective(80) == ("kid_lite0_n80", "minimize")
     assert GANConfig(eval_images=100).objective(800) == ("kid_lite0_n100", "minimize")

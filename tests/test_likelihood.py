@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from genbench.models import MODELS, State, vae
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
@@ -11,8 +10,11 @@ from genbench import UserError, losses
 from genbench.data import Data, Split
 from genbench.evaluate import likelihood as module
 from genbench.evaluate.likelihood import likelihood
+from genbench.families import FAMILIES
 from genbench.families.vae import VAEConfig
+from genbench.families.vae import steps as vae
 from genbench.metrics.cache import Cache
+from genbench.model import Model
 
 SIGMA, SIDE = 0.1, 4
 
@@ -56,13 +58,15 @@ def linear():
     images = (marginal.sample((40,)).clamp(0, 1) * 255).round().to(torch.uint8)
     images = images.unflatten(1, (1, SIDE, SIDE))
     split = Split(images, torch.arange(40), torch.zeros(40, dtype=torch.int64))
-    return config, state, Data({"test": split}, "linear"), marginal
+    data = Data({"test": split}, "linear")
+    return Model(FAMILIES["vae"], state, (1, SIDE, SIDE), data), marginal
 
 
 def test_nll_of_a_linear_gaussian_vae_is_its_exact_marginal_likelihood(linear, tmp_path):
-    config, state, data, marginal = linear
-    found = likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path))
-    x = data.splits["test"].images.flatten(1) / 255
+    model, marginal = linear
+    state = model.state
+    found = likelihood(model, "test", Cache(tmp_path))
+    x = model.data.splits["test"].images.flatten(1) / 255
     exact = -marginal.log_prob(x)
     assert found["nll"] == pytest.approx(exact.mean().item(), abs=0.05)
     assert found["nll_error"] == pytest.approx(exact.std().item() / math.sqrt(40), rel=0.02)
@@ -82,24 +86,26 @@ def test_nll_of_a_linear_gaussian_vae_is_its_exact_marginal_likelihood(linear, t
 def test_likelihoods_are_computed_once_of_the_same_weights_and_pictures(
     linear, tmp_path, monkeypatch
 ):
-    config, state, data, _ = linear
+    model, _ = linear
+    state = model.state
     computed = []
     original = module._by_picture
     monkeypatch.setattr(module, "_by_picture", lambda *a: computed.append(1) or original(*a))
-    first = likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path))
-    assert likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path)) == first
+    first = likelihood(model, "test", Cache(tmp_path))
+    assert likelihood(model, "test", Cache(tmp_path)) == first
     assert len(computed) == 1
     with torch.no_grad():
         state.modules["decoder"].weight.mul_(0.9)
-    assert likelihood(vae.RECIPE, state, data, "test", Cache(tmp_path)) != first
+    assert likelihood(model, "test", Cache(tmp_path)) != first
     assert len(computed) == 2
 
 
 def test_a_code_that_says_nothing_is_an_alarm(linear, monkeypatch):
-    config, state, data, _ = linear
+    model, _ = linear
+    state = model.state
     monkeypatch.setattr(module, "DRAWS", 50)
     state.modules["encoder"] = Posterior(torch.zeros(SIDE**2, 2), 1.0)
-    found = likelihood(vae.RECIPE, state, data, "test", Cache(None))
+    found = likelihood(model, "test", Cache(None))
     assert found["rate"] == pytest.approx(0, abs=0.01)  # logvar's soft limit leaves a little
     assert (found["active_units"], found["posterior_collapse"]) == (0, 1)
 
@@ -146,13 +152,13 @@ def test_log_weights_are_those_of_the_vaes_own_distributions():
 def test_training_on_the_importance_bound_minimises_it():
     state = make(importance_samples=5, lr=0.01)
     x = images(4).round().repeat(8, 1, 1, 1)
-    scalars = MODELS["vae"].train_step(state, x)
+    scalars = vae.train_step(state, x)
     assert scalars["loss"] == -scalars["iwae"]
     assert scalars["iwae"] > scalars["elbo"]  # in expectation; by far with fresh weights
     for _ in range(200):
-        last = MODELS["vae"].train_step(state, x)
+        last = vae.train_step(state, x)
     assert last["iwae"] > scalars["iwae"] + 15
-    seen = MODELS["vae"].eval_step(state, x, torch.Generator().manual_seed(0))
+    seen = vae.eval_step(state, x, torch.Generator().manual_seed(0))
     assert seen["loss"] == -seen["iwae"]
 
 
@@ -171,4 +177,4 @@ def test_more_draws_give_a_tighter_bound():
 def test_the_importance_bound_has_no_separate_kl(field):
     with pytest.raises(UserError, match="importance_samples=2: the bound has no separate KL"):
         VAEConfig(importance_samples=2, **field)
-    assert isinstance(make(importance_samples=1, **field)[1], State)
+    assert make(importance_samples=1, **field).config.importance_samples == 1

@@ -1,16 +1,19 @@
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
-from genbench.families import FAMILIES
-from genbench.families.state import draw_z
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbench import losses
+from genbench.families import FAMILIES
 from genbench.families.ae import AEConfig
 from genbench.families.ae.nets import ACTIVATIONS, make_decoder, make_encoder
-from genbench.families.ae.steps import reconstruction_nll
+from genbench.families.ae.steps import decode_logits, reconstruction_nll
+from genbench.families.family import CAPABILITIES
+from genbench.families.state import draw_z
 from genbench.families.vae import VAEConfig
 from genbench.families.vae.steps import beta_at, posterior
 
@@ -59,15 +62,14 @@ def test_training_on_one_batch_learns_it(kind, arch, likelihood):
 @pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
 def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, tmp_path):
     steps, state = make(kind)
-    config = state.config
     x = images()
     steps.train_step(state, x)
     torch.save(state.state_dict(), tmp_path / "state.pt")
     expected = [steps.train_step(state, x)["loss"].item() for _ in range(3)]
-    _, _, other = make(kind, seed=9)
+    _, other = make(kind, seed=9)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert other.step == 1
-    assert [steps.train_step(other, config, x)["loss"].item() for _ in range(3)] == expected
+    assert [steps.train_step(other, x)["loss"].item() for _ in range(3)] == expected
 
 
 def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
@@ -80,7 +82,7 @@ def test_the_vaes_scalars_are_the_losses_of_its_own_distributions():
     got = steps.eval_step(state, x, torch.Generator().manual_seed(2))
     torch.testing.assert_close(got["elbo"], -(nll + kl.mean()))
     torch.testing.assert_close(got["loss"], nll + 3 * kl.mean())
-    torch.testing.assert_close(got["bce"], losses.bernoulli_nll(steps.decode(state, mu), x).mean())
+    torch.testing.assert_close(got["bce"], losses.bernoulli_nll(decode_logits(state, mu), x).mean())
 
 
 def test_an_outlying_image_cannot_overflow_the_posterior():
@@ -126,7 +128,7 @@ def test_sigma_is_learned_or_fixed(learn, moved):
 
 
 def test_the_gaussian_mean_is_the_sigmoid_of_the_logits():
-    state = make(AEConfig, likelihood="gaussian", sigma=0.5)
+    _, state = make(AEConfig, likelihood="gaussian", sigma=0.5)
     logits, x = torch.zeros(2, 1, 8, 8), torch.full((2, 1, 8, 8), 0.5)
     expected = -torch.distributions.Normal(0.5, 0.5).log_prob(torch.tensor(0.5)) * 64
     torch.testing.assert_close(reconstruction_nll(state, logits, x), expected.expand(2))
@@ -158,12 +160,12 @@ def test_samples_are_decoded_draws_of_the_prior():
     assert z.mean(0).abs().max() < 0.06
     assert (z.T.cov() - torch.eye(3)).abs().max() < 0.08
     drawn = steps.generate(state, z[:7])
-    torch.testing.assert_close(drawn, torch.sigmoid(steps.decode(state, z[:7])))
-    assert MODELS["ae"].generate is None  # it has no prior
+    torch.testing.assert_close(drawn, torch.sigmoid(decode_logits(state, z[:7])))
+    assert FAMILIES["ae"].steps.generate is None  # it has no prior
 
 
 def test_the_first_codes_are_the_same_for_any_number_of_them():
-    state = make(VAEConfig)
+    _, state = make(VAEConfig)
     z = draw_z(state, 7, seed=1)
     assert torch.equal(draw_z(state, 3, seed=1), z[:3])
     assert not torch.equal(draw_z(state, 7, seed=2), z)
@@ -171,7 +173,7 @@ def test_the_first_codes_are_the_same_for_any_number_of_them():
 
 def test_the_seed_gives_the_weights():
     weights = [
-        torch.nn.utils.parameters_to_vector(make(VAEConfig, seed=seed)[2].modules.parameters())
+        torch.nn.utils.parameters_to_vector(make(VAEConfig, seed=seed)[1].modules.parameters())
         for seed in (0, 0, 1)
     ]
     assert torch.equal(weights[0], weights[1])
@@ -179,6 +181,25 @@ def test_the_seed_gives_the_weights():
 
 
 def test_every_model_is_listed_under_its_configs_name():
-    for name, recipe in MODELS.items():
-        assert steps.config.model == name
-        assert dataclasses.is_dataclass(steps.config)
+    assert {"ae", "vae", "gan"} <= set(FAMILIES)
+    for name, family in FAMILIES.items():
+        assert family.config.model == family.name == name
+        assert dataclasses.is_dataclass(family.config)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_a_family_can_do_what_it_says_and_nothing_else(name):
+    family = FAMILIES[name]
+    functions = {what for what in CAPABILITIES if getattr(family.steps, what)}
+    assert functions == family.can
+    if "log_weights" in family.can:
+        assert family.steps.rate
+        assert family.steps.observe
+
+
+def test_what_families_say_of_themselves_needs_no_torch():
+    code = (
+        "import sys; from genbench.families import FAMILIES; from genbench.metrics import METRICS;"
+        "assert len(FAMILIES) > 2 and len(METRICS) > 6; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

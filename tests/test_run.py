@@ -218,7 +218,7 @@ def test_wandb_failing_in_the_middle_ends_its_record_only(tmp_path, capsys):
 
     with Run(str(tmp_path), "toy", wandb="disabled") as run:
         run.begin({})
-        run._wandb = Broken()
+        run._sink.run = Broken()
         run.log("train", {"loss": 1.0}, 1, 1.0)
         run.log("train", {"loss": 2.0}, 2, 1.0)
     assert capsys.readouterr().err.count("goes on without it") == 1

@@ -1,15 +1,17 @@
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from genbench.models import MODELS, State, gan
 from ignite.engine import Engine, Events
 from scipy.stats import entropy
 
 from genbench.data import Data, Split
 from genbench.families.gan import GANConfig
+from genbench.families.gan import steps as gan
+from genbench.families.state import State
 from genbench.handlers import Diverged, attach_lr_decay, attach_time_limit, training
 from genbench.metrics import stability
 from genbench.record import read_runs
@@ -253,7 +255,8 @@ def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, 
         "a": torch.optim.Adam(weights[:1], lr=0.1),
         "b": torch.optim.Adam(weights[1:], lr=2),
     }
-    state = State(torch.nn.ModuleDict(), optimizers, torch.Generator(), 5)
+    modules = torch.nn.ModuleDict()
+    state = State(GANConfig(), modules, optimizers, torch.Generator(), (1,), 5)
     found = []
 
     def step(engine, batch):
@@ -304,7 +307,7 @@ def start_from(monkeypatch, change):
             change(state)
         return state
 
-    monkeypatch.setitem(MODELS, "gan", gan.Recipe(**vars(MODELS["gan"]) | {"build": changed}))
+    monkeypatch.setattr(gan, "STEPS", dataclasses.replace(gan.STEPS, build=changed))
 
 
 def last_run(tmp_path):

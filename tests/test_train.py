@@ -5,17 +5,19 @@ import signal
 import numpy as np
 import pytest
 import torch
-from genbench.models import MODELS, vae
 
 from genbench import UserError
-from genbench.data import DIGITS, load_data
-from genbench.engines import make_evaluator
-from genbench.evaluate import load_run, split_scores
+from genbench.data import DIGITS
+from genbench.device import pick_device
+from genbench.engines import make_evaluator, split_scores
 from genbench.families.ae import AEConfig
 from genbench.families.vae import VAEConfig
-from genbench.handlers import Diverged, to_grid, to_uint8
+from genbench.families.vae import steps as vae
+from genbench.handlers import Diverged
+from genbench.images import to_grid, to_uint8
+from genbench.model import load
 from genbench.record import read_runs
-from genbench.train import pick_device, train
+from genbench.train import train
 
 TOY = {"width": 16, "latent_dim": 3, "batch_size": 20, "epochs": 2, "wandb": "disabled"}
 
@@ -140,8 +142,8 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch, during):
         monkeypatch.setattr(torch, "save", interrupted(torch.save))
     else:
         name = {"train": "train_step", "val": "eval_step"}[during]
-        recipe = dataclasses.replace(MODELS["vae"], **{name: interrupted(getattr(vae, name))})
-        monkeypatch.setitem(MODELS, "vae", recipe)
+        steps = dataclasses.replace(vae.STEPS, **{name: interrupted(getattr(vae, name))})
+        monkeypatch.setattr(vae, "STEPS", steps)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train(toy(tmp_path))
@@ -162,12 +164,13 @@ def test_patience_stops_early(tmp_path):
 def test_a_run_is_loaded_with_the_weights_of_its_best_epoch(tmp_path):
     scores = train(toy(tmp_path, lr=0.05, epochs=3))
     run = record(tmp_path)
-    recipe, config, state = load_run(run.path)
-    assert config.latent_dim == 3
-    evaluator = make_evaluator(recipe, state, config)
-    assert split_scores(evaluator, load_data(config), "val")["val/elbo"] == scores["val/elbo"]
+    model = load(run.path)
+    assert model.config.latent_dim == 3
+    assert model.state.epoch == run.summary["best_epoch"]
+    evaluator = make_evaluator(model)
+    assert split_scores(evaluator, model, "val")["val/elbo"] == scores["val/elbo"]
     with pytest.raises(UserError, match="none: no run with checkpoints"):
-        load_run(tmp_path / "none")
+        load(tmp_path / "none")
 
 
 @pytest.mark.parametrize(("kind", "has"), [(AEConfig, False), (VAEConfig, True)])

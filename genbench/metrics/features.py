@@ -18,6 +18,6 @@ class Features:
     def __len__(self) -> int:
         return len(self.features)
 
-    def take(self, index: np.ndarray | slice) -> "Features":
+    def __getitem__(self, index: np.ndarray | slice) -> "Features":
         """Those of the pictures at `index`."""
         return Features(self.features[index], self.logits[index])

@@ -157,7 +157,7 @@ def frechet_at_infinity(features: np.ndarray, reference: np.ndarray) -> float:
     return float(np.polyfit(1 / sizes, values, 1)[1])
 
 
-def half_sample_error(measure: Callable[..., float], *sides: Features) -> float:
+def half_sample_error(measure: Callable[..., float], *sides: np.ndarray | Features) -> float:
     """Standard error of measure(*sides) from half samples: its spread over random halves of all.
 
     The halves of a sample vary about as much as samples do (McCarthy 1969, "Pseudo-replication");
@@ -165,12 +165,12 @@ def half_sample_error(measure: Callable[..., float], *sides: Features) -> float:
     lower the rank of a covariance. Too large rather than too small where both sides are alike.
 
     Args:
-        measure: A function of as many sets of features.
-        sides: The whole sets.
+        measure: A function of as many sets of pictures.
+        sides: The whole sets, as features or arrays with a row a picture.
     """
     rng = np.random.default_rng(SEED)
     values = [
-        measure(*(side.take(rng.permutation(len(side))[: len(side) // 2]) for side in sides))
+        measure(*(side[rng.permutation(len(side))[: len(side) // 2]] for side in sides))
         for _ in range(HALVES)
     ]
     return float(np.std(values, ddof=1))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from genbench.families.ema import update_ema
 from genbench.families.gan import GANConfig
 from genbench.families.gan.augment import augment
 from genbench.families.gan.nets import make_discriminator, make_generator
@@ -26,7 +27,6 @@ from genbench.losses import (
 
 ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
 EVAL_PIXELS = 2**21  # drawn at once without a gradient: 512 pictures of 64 px
-EMA_WARMUP = 10  # steps; a young average forgets its random start
 
 
 class Augment(nn.Module):
@@ -77,7 +77,10 @@ def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
     state.step += 1
     if state.step % state.config.d_steps == 0:
         scalars |= generator_step(state, reals, fakes)
-        update_ema(state)
+        if "ema" in state.modules:
+            updates = state.step // state.config.d_steps - 1
+            average, live = state.modules["ema"], state.modules["generator"]
+            update_ema(average, live, state.config.ema, updates)
     return {name: value.detach() for name, value in scalars.items()}
 
 
@@ -190,19 +193,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
 def precision(config: GANConfig, device: torch.device) -> torch.autocast:
     """bfloat16 where `amp` asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.amp)
-
-
-@torch.no_grad()
-def update_ema(state: State[GANConfig]) -> None:
-    """ema <- d ema + (1 - d) generator, d = min(ema, (1 + k) / (10 + k)) after k updates."""
-    if not state.config.ema:
-        return
-    k = state.step // state.config.d_steps - 1
-    decay = min(state.config.ema, (1 + k) / (EMA_WARMUP + k))
-    average, live = state.modules["ema"], state.modules["generator"]
-    torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
-    for mine, theirs in zip(average.buffers(), live.buffers(), strict=True):
-        mine.copy_(theirs)
 
 
 def eval_step(state: State[GANConfig], x: Tensor, generator: torch.Generator) -> Scalars:
