@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -239,7 +240,7 @@ def main() -> None:
     """Entry point of `genbench`: a subcommand for each function above."""
     import tyro
 
-    commands = [report, runs, sample, evaluate, sweep, data]
+    commands: list[Callable[..., None]] = [report, runs, sample, evaluate, sweep, data]
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(

@@ -119,8 +119,7 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     return value
 
 
-@functools.cache
-def roles(kind: type[Checked]) -> dict[str, Role]:
+def roles(kind: type) -> dict[str, Role]:
     """The role of each field of a configuration."""
     found = {}
     for field in dataclasses.fields(kind):

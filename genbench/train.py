@@ -94,7 +94,7 @@ def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
     state.load_state_dict(best)
     evaluator = make_evaluator(model)
     scores: dict[str, float] = {}
-    splits = [name for name in ("val", "test") if name in model.data.splits]
+    splits: list[str] = [name for name in ("val", "test") if name in model.data.splits]
     for split in splits:
         scores |= split_scores(evaluator, model, split)
     scores |= {f"val/{name}": value for name, value in val_distances(model).items()}

@@ -8,7 +8,7 @@ from inspect import getsourcefile
 import numpy as np
 
 from genbench.metrics import METRICS, Features, Metric, fidelity
-from genbench.metrics.cache import Cache, source_hash
+from genbench.metrics.cache import Cache, Part, source_hash
 
 
 def measure(
@@ -56,7 +56,7 @@ def _once(
     """A score, read back if it was computed before of these features by the same code."""
     sources = [__file__, fidelity.__file__, getsourcefile(metric.compute) or ""]
     arrays = [samples.features, samples.logits, reals.features, reals.logits]
-    key = [source_hash(*filter(None, sources)), version("torch-fidelity"), *arrays]
+    key: list[Part] = [source_hash(*filter(None, sources)), version("torch-fidelity"), *arrays]
     value = cache.get(
         f"{kind}-{metric.name}", key, lambda: {"value": np.array(compute(samples, reals))}
     )

@@ -20,7 +20,7 @@ class Family:
 
     config: Its configuration; `config.model` is its name, on disk too.
     title: Its name in text.
-    module: Dotted path of the module whose `STEPS` has its functions; that module may import torch.
+    implementation: Where its `Steps` are, as `module:ATTRIBUTE`; that module may import torch.
     can: Which of `CAPABILITIES` those functions have: what is measured, drawn and reported of a
         model follows from them.
     scalars: What is logged of the validation split after every epoch, by name.
@@ -30,7 +30,7 @@ class Family:
 
     config: type[Config]
     title: str
-    module: str
+    implementation: str
     can: frozenset[str]
     scalars: Mapping[str, Scalar]
     small: str = "seconds"
@@ -49,7 +49,8 @@ class Family:
     @property
     def steps(self) -> "Steps":
         """Its functions; imports torch."""
-        steps: Steps = import_module(self.module).STEPS
+        module, attribute = self.implementation.split(":")
+        steps: Steps = getattr(import_module(module), attribute)
         return steps
 
     @property

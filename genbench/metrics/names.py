@@ -41,8 +41,7 @@ class ScoreName:
     draws: int = 0
 
     def __str__(self) -> str:
-        by_inception = self.extractor == "inception"  # whose Fréchet distance alone is the FID
-        name = re.sub("^fd", "fid", self.metric) if by_inception else self.metric
+        name = _by_inception(self.metric) if self.extractor == "inception" else self.metric
         parts = [name, self.draws and f"is{self.draws}", self.extractor, self.n and f"n{self.n}"]
         text = "_".join(str(part) for part in parts if part)
         return f"{self.split}/" * bool(self.split) + "floor_" * self.floor + text
@@ -57,12 +56,11 @@ class ScoreName:
         rest = name.removeprefix("floor_")
         if match := COUNTED.fullmatch(rest):
             for metric in sorted(METRICS, key=len, reverse=True):
-                for written in dict.fromkeys((metric, re.sub("^fd", "fid", metric))):
-                    extractor = match["stem"].removeprefix(f"{written}_")
-                    if extractor == match["stem"] or not extractor:
-                        continue
-                    if (written != metric) == (extractor == "inception"):
-                        return cls(metric, split, floor, extractor, int(match["n"]))
+                for prefix in {metric, _by_inception(metric)}:
+                    extractor = match["stem"].removeprefix(f"{prefix}_")
+                    score = cls(metric, split, floor, extractor, int(match["n"]))
+                    if extractor and str(score) == text:
+                        return score
         if match := DRAWN.fullmatch(rest):
             return cls(match["metric"], split, floor, "", int(match["n"] or 0), int(match["draws"]))
         return cls(name, split)
@@ -95,3 +93,8 @@ class ScoreName:
             return self.metric
         name = "FID" if (self.metric, self.extractor) == ("fd", "inception") else metric.title
         return f"{name} ({self.extractor}, N = {self.n})"
+
+
+def _by_inception(metric: str) -> str:
+    """What a metric is called if it is by Inception, whose Fréchet distance alone is the FID."""
+    return re.sub("^fd", "fid", metric)

@@ -45,7 +45,7 @@ LOSS = replace(RECONSTRUCTION_SCALARS["loss"], depends=("beta", "free_bits", "im
 FAMILY = Family(
     config=VAEConfig,
     title="VAE",
-    module="genbench.families.vae.steps",
+    implementation="genbench.families.vae.steps:STEPS",
     can=frozenset({"encode", "decode", "generate", "log_weights"}),
     scalars=RECONSTRUCTION_SCALARS
     | {

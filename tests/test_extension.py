@@ -1,0 +1,153 @@
+"""A family and a metric of somebody else's: registered by one line, they go through everything."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+import yaml
+from PIL import Image
+
+from genbench import UserError, commands, load
+from genbench.config import SearchConfig
+from genbench.data import DIGITS
+from genbench.families import FAMILIES
+from genbench.metrics import METRICS
+from genbench.record import read_runs
+from genbench.registry import Registry
+from genbench.search.search import Search
+from genbench.sweep import read_sweep
+from genbench.train import train
+
+TOYS = {"toy": toys.TOY, "noise": toys.NOISE}
+
+
+@pytest.fixture(params=TOYS)
+def family(request, monkeypatch, tmp_path):
+    """One of the toys, registered; three hundred digits in place of ten thousand."""
+    read = DIGITS["mnist-mini"]
+
+    def few(root, split):
+        images, labels = read(root, split)
+        return images[:600], labels[:600]
+
+    monkeypatch.setitem(DIGITS, "mnist-mini", few)
+    monkeypatch.chdir(tmp_path)
+    yield FAMILIES.add(TOYS[request.param])
+    FAMILIES.remove(request.param)
+
+
+@pytest.fixture
+def metric():
+    yield METRICS.add(toys.GAP)
+    METRICS.remove("gap")
+
+
+def genbench(monkeypatch, capsys, *args):
+    """What the command prints."""
+    monkeypatch.setattr(sys, "argv", ["genbench", *map(str, args)])
+    commands.main()
+    return capsys.readouterr().out
+
+
+def sweep_file(family):
+    Path("experiments").mkdir()
+    Path(f"experiments/{family.name}.py").write_text("")  # the checker looks whether it is there
+    content = {
+        "program": f"experiments/{family.name}.py",
+        "method": "random",
+        "metric": {"name": "val/error", "goal": "minimize"},
+        "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
+        "parameters": {"shrink": {"values": [0.0, 0.5]}, "epochs": {"value": 2}},
+    }
+    path = Path("sweep.yaml")
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_family_that_genbench_does_not_know_goes_through_everything(
+    family, metric, monkeypatch, capsys
+):
+    scores = train(family.config(epochs=2, wandb="offline", test=True, eval_every=1))
+    (run,) = read_runs("runs")
+    assert (run.status, run.about["model"]) == ("finished", family.name)
+    assert {"val/error", "test/error", "val/kid_lite0_n60"} <= set(scores)
+    assert ("test/knn_accuracy" in scores) is (family.name == "toy")
+    assert ("test/kid_lite0_n540" in scores) is (family.name == "noise")
+    capsys.readouterr()
+
+    listed = genbench(monkeypatch, capsys, "runs")
+    assert run.path.name in listed
+    assert f"val/error {scores['val/error']:.3f}" in listed
+
+    genbench(monkeypatch, capsys, "sample", run.path.name, "--n=16", "--out=grid.png")
+    with Image.open("grid.png") as grid:
+        assert grid.size == (8 * 30, 2 * 30)
+
+    flags = ("--extractor=lenet-digits", "--n=60", "--seeds=2", "--wandb=offline")
+    table = genbench(monkeypatch, capsys, "evaluate", run.path.name, *flags)
+    (evaluation,) = read_runs("runs")[0].evaluations()
+    values = evaluation["scores"][0]["values"]["gap"]
+    assert len(values) == 2
+    row = next(line.split() for line in table.splitlines() if line.startswith("gap_lenet_n60"))
+    assert row[:3] == ["gap_lenet_n60", "↓", f"{np.mean(values):.2f}"]
+
+    checked = genbench(monkeypatch, capsys, "sweep", "check", sweep_file(family))
+    assert "1 parameters to search, nothing wrong" in checked
+    options = SearchConfig(trials=2, wandb="disabled", device="cpu")
+    search = Search(read_sweep(Path("sweep.yaml"), family), options)
+    search.run()
+    trials = [r for r in read_runs("runs") if r.path != run.path]
+    assert len(trials) == 2
+    assert search.best().values[0] == min(
+        r.scores["val/error"] for r in trials if r.status == "finished"
+    )
+
+    genbench(monkeypatch, capsys, "report", "--out=reports")
+    text = Path("reports/summary.md").read_text()
+    assert family.title in text
+    assert f"{scores['test/error']:.1f}" in text
+    assert "Gap of means ↓" in text
+    assert list(Path("reports/figures").glob("*loss*.png"))
+
+
+def test_a_loss_that_depends_on_what_is_searched_is_no_metric(family, tmp_path):
+    path = sweep_file(family)
+    path.write_text(path.read_text().replace("val/error", "val/loss"))
+    with pytest.raises(UserError, match="val/loss changes its meaning with shrink"):
+        read_sweep(path, family)
+
+
+def test_a_metrics_word_is_known_once_it_is_registered(metric, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        genbench(monkeypatch, capsys, "evaluate", "nothing", "--metrics=gapp")
+    assert "any of fd, kid, isc, prc, kl, fd_infinity, gap, memorization, nll" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_family_that_is_not_registered_any_more_is_named(tmp_path, monkeypatch):
+    FAMILIES.add(toys.TOY)
+    train(toys.ToyConfig(epochs=1, wandb="disabled", runs_dir=str(tmp_path / "runs"), save=True))
+    FAMILIES.remove("toy")
+    (run,) = read_runs(tmp_path / "runs")
+    with pytest.raises(UserError, match="model='toy': unknown; choose one of ae, vae, gan"):
+        load(run.path)
+
+
+def test_installed_packages_add_to_a_registry_and_a_broken_one_is_passed_over(monkeypatch, capsys):
+    class Point:
+        def __init__(self, value, item=None):
+            self.value, self.item = value, item
+
+        def load(self):
+            if not self.item:
+                raise ImportError("no module")
+            return self.item
+
+    points = [Point("toys:TOY", toys.TOY), Point("broken:FAMILY")]
+    monkeypatch.setattr("genbench.registry.entry_points", lambda group: points)
+    registry = Registry("some.group")
+    assert dict(registry) == {"toy": toys.TOY}
+    assert "some.group: broken:FAMILY cannot be loaded (no module)" in capsys.readouterr().err
