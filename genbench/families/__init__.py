@@ -4,14 +4,12 @@ from genbench.config import Config
 from genbench.families.family import Family
 from genbench.registry import Registry
 
-FAMILIES: Registry[Family] = Registry(
-    "genbench.families",
-    (
-        "genbench.families.ae:FAMILY",
-        "genbench.families.vae:FAMILY",
-        "genbench.families.gan:FAMILY",
-    ),
+BUILT_IN = (
+    "genbench.families.ae:FAMILY",
+    "genbench.families.vae:FAMILY",
+    "genbench.families.gan:FAMILY",
 )
+FAMILIES: Registry[Family] = Registry("genbench.families", BUILT_IN)
 
 
 def family_of(config: Config) -> Family:
@@ -23,4 +21,4 @@ def family_of(config: Config) -> Family:
     return FAMILIES.find(config.model, "model")
 
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["BUILT_IN", "FAMILIES", "Family", "family_of"]

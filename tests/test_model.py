@@ -1,0 +1,134 @@
+"""A trained model as an object, and README's snippet of it."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+import genbench
+from genbench import UserError
+from genbench.data import DIGITS
+from genbench.families.ae import AEConfig
+from genbench.families.gan import GANConfig
+from genbench.families.vae import VAEConfig
+from genbench.record import read_runs
+from genbench.train import train
+
+TOY = {"epochs": 1, "wandb": "disabled", "width": 16, "latent_dim": 3, "data": "mnist-mini"}
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    """Three hundred digits in place of ten thousand."""
+    read = DIGITS["mnist-mini"]
+
+    def reader(root, split):
+        images, labels = read(root, split)
+        return images[:300], labels[:300]
+
+    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
+
+
+def trained(tmp_path, config, **fields):
+    train(config(**TOY | {"runs_dir": str(tmp_path / "runs")} | fields))
+    return genbench.load(read_runs(tmp_path / "runs")[-1].path)
+
+
+def digits(n):
+    images, _ = DIGITS["mnist-mini"](None, "test")
+    return images[:n]
+
+
+def test_the_readmes_snippet_runs(tmp_path, monkeypatch):
+    trained(tmp_path, VAEConfig)
+    (run,) = read_runs(tmp_path / "runs")
+    run.path.rename(run.path.with_name("RUN"))
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(
+        r"```python\n(import genbench.*?)```", (ROOT / "README.md").read_text(), re.S
+    )
+    names: dict = {}
+    exec(snippet, names)
+    assert names["pictures"].shape == names["x_hat"].shape == (64, 1, 28, 28)
+    assert names["z"].shape == (64, 3)
+    assert names["between"].shape == (2, 9, 1, 28, 28)
+    for name in ("pictures", "x_hat", "between"):
+        found = names[name]
+        assert found.numpy().min() >= 0  # which has no gradient, and is on the CPU
+        assert found.max() <= 1
+    torch.testing.assert_close(names["between"][:, 0], names["x_hat"][:2], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(names["between"][:, -1], names["x_hat"][2:4], atol=1e-5, rtol=1e-5)
+
+
+def test_bytes_are_taken_for_what_they_are(tmp_path):
+    model = trained(tmp_path, VAEConfig)
+    images = digits(5)
+    expected = model.encode(torch.from_numpy(images) / 255)
+    torch.testing.assert_close(model.encode(images), expected)
+    torch.testing.assert_close(model.reconstruct(images), model.decode(expected))
+    with pytest.raises(ValueError, match=r"images must be \(N, 1, 28, 28\), not"):
+        model.encode(np.zeros((2, 1, 32, 32), np.uint8))
+
+
+def test_samples_are_the_seeds_and_the_first_ones_the_same_for_any_number(tmp_path):
+    model = trained(tmp_path, VAEConfig)
+    torch.testing.assert_close(model.sample(150, seed=3)[:7], model.sample(7, seed=3))
+    assert not torch.equal(model.sample(7, seed=3), model.sample(7, seed=4))
+    assert (model.sample_bytes(7, 3) == np.round(255 * model.sample(7, 3).numpy())).all()
+    with pytest.raises(UserError, match=r"n=0 and truncation=0.0: at least 1 and 0"):
+        model.sample(0)
+
+
+def test_truncated_samples_are_of_truncated_codes(tmp_path):
+    model = trained(tmp_path, VAEConfig)
+    z = model.draw_z(40, seed=1)
+    half = torch.distributions.Normal(0, 1).cdf(torch.tensor(0.5))
+    u = (1 - half) + torch.distributions.Normal(0, 1).cdf(z) * (2 * half - 1)
+    expected = model.generate(torch.distributions.Normal(0, 1).icdf(u))
+    found = model.sample(40, seed=1, truncation=0.5)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_autoencoder_samples_through_the_density_of_its_codes(tmp_path):
+    model = trained(tmp_path, AEConfig)
+    assert model.sampler == "ae+mixture"
+    drawn = model.sample(16, seed=0)
+    assert drawn.shape == (16, 1, 28, 28)
+    torch.testing.assert_close(model.sample(16, seed=0), drawn)
+    codes, labels = model.codes("train")
+    assert codes.shape == (270, 3)
+    assert labels.shape == (270,)
+    drawn_codes = model.prior.sample(4000, seed=1)
+    np.testing.assert_allclose(drawn_codes.mean(0), codes.mean(0), atol=0.2 * codes.std())
+    np.testing.assert_allclose(np.cov(drawn_codes.T), np.cov(codes.T), atol=0.2 * codes.var())
+    with pytest.raises(UserError, match=r"truncation=0.5: the codes of AE have no prior"):
+        model.sample(4, truncation=0.5)
+
+
+def test_what_a_family_cannot_do_is_refused_by_name(tmp_path):
+    fields = {"arch": "dcgan", "width": 4, "image_size": 32, "eval_every": 0}
+    model = trained(tmp_path, GANConfig, **fields)
+    assert model.sample(2).shape == (2, 1, 32, 32)
+    with pytest.raises(UserError, match="model gan: cannot encode; it can discriminate, generate"):
+        model.encode(np.zeros((1, 1, 32, 32), np.uint8))
+    with pytest.raises(UserError, match="model gan: cannot decode"):
+        model.decode(torch.zeros(1, 3))
+    assert model.interpolate(model.draw_z(2, 0), model.draw_z(2, 1), 3).shape == (2, 3, 1, 32, 32)
+
+
+def test_a_loaded_model_knows_where_it_stands_and_draws_as_it_did(tmp_path):
+    model = trained(tmp_path, VAEConfig, epochs=2)
+    run = read_runs(tmp_path / "runs")[-1]
+    assert model.state.epoch == run.summary["best_epoch"]
+    assert not model.state.modules.training
+    with np.load(run.path / "pictures.npz") as pictures:
+        np.testing.assert_array_equal(pictures["samples"], model.sample_bytes(64, 0)[:, 0])
+
+
+def test_the_package_offers_what_it_says_and_nothing_else():
+    assert genbench.load
+    assert genbench.Model
+    with pytest.raises(AttributeError, match="has no attribute 'lod'"):
+        genbench.lod  # noqa: B018
