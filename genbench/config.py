@@ -45,7 +45,8 @@ FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 class Role:
     """What other parts of genbench may do with a field; it stands in the field's `Annotated`.
 
-    key: It changes the weights, so that it tells experiments apart (`Config.key`).
+    key: It changes the weights and is no repetition, so that it tells experiments apart
+        (`Config.key`).
     shown: Tables of hyper-parameters have it.
     sweep: A sweep file may `search` it, or only `fix` it; others its parameters may not name: a
         `flag` of its command may set them, or it is the search's `own` alone.
@@ -62,7 +63,7 @@ HYPER_PARAMETER = Role()  # of a field that says nothing else
 RUNTIME = Role(key=False, shown=False, sweep="flag")  # where and how a run is kept
 PLACE = Role(key=False, shown=False, sweep="fix")  # where the data lie
 LOGGING = Role(key=False, shown=False)
-REPETITION = Role(shown=False, sweep="own")  # the seed
+REPETITION = Role(key=False, shown=False, sweep="own")  # the seed
 SEARCHS_OWN = Role(key=False, shown=False, sweep="own")
 BUDGET = Role(sweep="fix")
 PICTURES = Role(compare=True)  # which pictures there are, and how they are cut
@@ -168,21 +169,20 @@ class Config(Checked):
             raise UserError(f"data={value!r}: unknown to {cls.model}; choose one of {known}")
         return super().check(name, value)
 
-    def key(self, ignore: frozenset[str] = frozenset()) -> str:
-        """Eight hex digits of the model, genbench's version and each field that changes weights."""
-        keyed = {name for name, role in roles(type(self)).items() if role.key} - ignore
-        fields = {k: v for k, v in dataclasses.asdict(self).items() if k in keyed}
+    @property
+    def key(self) -> str:
+        """Eight hex digits of all that repetitions of one experiment share.
+
+        These are the model, genbench's version and each field that changes weights but the seed.
+        """
+        keyed = {name for name, role in roles(type(self)).items() if role.key}
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name in keyed}
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def objective(self, n_val: int) -> tuple[str, str]:
         """The validation scalar that picks the best epoch of n_val pictures, and its direction."""
         raise NotImplementedError
-
-    @property
-    def experiment(self) -> str:
-        """The key without the seed: what repetitions of one experiment share."""
-        return self.key(frozenset({"seed"}))
 
 
 LARGEST_IMAGE = 512

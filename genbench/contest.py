@@ -89,9 +89,7 @@ def _run(config: GANConfig, title: str) -> Record:
 
 def _ended(config: GANConfig) -> Record | None:
     commit = git("rev-parse", "HEAD")
-    return finished(
-        config.runs_dir, config.experiment, config.seed, commit, config.test, or_diverged=True
-    )
+    return finished(config.runs_dir, config.key, config.seed, commit, config.test, or_diverged=True)
 
 
 def _kid(run: Record) -> float:

@@ -58,12 +58,12 @@ def make_trainer(model: Model) -> Engine:
 
 def make_evaluator(model: Model) -> Engine:
     """An engine that leaves the means of the evaluation scalars in `engine.state.metrics`."""
-    generator = torch.Generator(model.device)
+    rng = torch.Generator(model.device)
     means = Means()
 
     @torch.inference_mode()
     def step(engine: Engine, batch: tuple[Tensor, Tensor]) -> Scalars:
-        scalars = model.steps.eval_step(model.state, batch[0], generator)
+        scalars = model.steps.eval_step(model.state, batch[0], rng)
         means.add(scalars, len(batch[0]))
         return scalars
 
@@ -74,7 +74,7 @@ def make_evaluator(model: Model) -> Engine:
     def start() -> None:
         model.state.modules.eval()
         means.take()
-        generator.manual_seed(EVAL_SEED)
+        rng.manual_seed(EVAL_SEED)
 
     @evaluator.on(Events.EPOCH_COMPLETED)
     def finish() -> None:

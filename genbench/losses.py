@@ -58,9 +58,9 @@ def kl_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
 
 
-def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
+def reparameterize(mu: Tensor, logvar: Tensor, rng: torch.Generator) -> Tensor:
     """One draw z = mu + sigma * eps, eps ~ N(0, 1), differentiable in mu and logvar; (B, D)."""
-    noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    noise = torch.randn(mu.shape, generator=rng, device=mu.device, dtype=mu.dtype)
     return mu + torch.exp(0.5 * logvar) * noise
 
 

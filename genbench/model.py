@@ -195,9 +195,9 @@ class Model:
 
     def eval_scalars(self, x: Tensor, seed: int) -> dict[str, float]:
         """The evaluation scalars of one batch."""
-        generator = torch.Generator(self.device).manual_seed(seed)
+        rng = torch.Generator(self.device).manual_seed(seed)
         with torch.inference_mode():
-            found = self.steps.eval_step(self.state, x, generator)
+            found = self.steps.eval_step(self.state, x, rng)
         return {name: float(value) for name, value in found.items()}
 
     def _able(self, capability: str) -> Any:

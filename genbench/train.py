@@ -134,7 +134,7 @@ def facts(model: Model) -> dict[str, Any]:
     trained = [p for p in model.state.modules.parameters() if p.requires_grad]
     return {
         "model": config.model,
-        "key": config.experiment,
+        "key": config.key,
         "objective": f"val/{objective}",
         "direction": direction,
         "data_hash": data.content_hash,

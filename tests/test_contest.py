@@ -33,7 +33,7 @@ def trained(monkeypatch):
         configs.append(config)
         ours = config.arch == "palette"
         with Run(config.runs_dir, "toy", "disabled") as run:
-            run.begin(dataclasses.asdict(config), key=config.experiment)
+            run.begin(dataclasses.asdict(config), key=config.key)
             run.summary["stability"] = {
                 "oscillation_d": math.nan if lost(config) else 0.1 * config.seed,
                 "oscillation_g": 0.5,

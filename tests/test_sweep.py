@@ -491,7 +491,7 @@ def test_a_pair_that_contradicts_itself_is_foretold_not_refused(tmp_path, script
     pair = {"loss": {"values": ["bce", "hinge"]}, "label_smoothing": {"values": [0.0, 0.1]}}
     path = write(tmp_path, gan(pair))
     sweep = read_sweep(path)
-    refused, why = contradictions(sweep.kind, sweep.space, sweep.held)
+    refused, why = contradictions(sweep.family.config, sweep.space, sweep.held)
     assert 10 < refused < 40  # a quarter of all draws
     assert why == "label_smoothing=0.1 needs loss=bce"
     done = script("genbench", "sweep", "check", str(path))

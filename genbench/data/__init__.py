@@ -182,8 +182,8 @@ class Batches:
         if self.seed is None:
             order = torch.arange(len(self.split))
         else:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(len(self.split), generator=generator)
+            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(len(self.split), generator=rng)
             self.epoch += 1
         parts = order.to(self.split.pool.device).split(self.batch_size)[: len(self)]
         return self._ahead(parts) if self.split.streamed else map(self._read, parts)

@@ -74,13 +74,13 @@ def _by_picture(model: Model, part: Split) -> dict[str, np.ndarray]:
     assert steps.rate
     assert steps.observe
     state.modules.eval()
-    generator = torch.Generator(state.device).manual_seed(EVAL_SEED)
+    rng = torch.Generator(state.device).manual_seed(EVAL_SEED)
     rows: list[Tensor] = []
     images = part.images.float() / 255
     for picture in tqdm(images, "likelihood", unit="picture", leave=False, disable=None):
-        x = steps.observe(state, picture[None], generator)
+        x = steps.observe(state, picture[None], rng)
         chunks = [
-            steps.log_weights(state, x, min(ROWS, DRAWS - first), generator)
+            steps.log_weights(state, x, min(ROWS, DRAWS - first), rng)
             for first in range(0, DRAWS, ROWS)
         ]
         log_w = torch.cat(chunks).cpu().double()

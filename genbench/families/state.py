@@ -21,7 +21,7 @@ class State(Generic[C]):
     config: C
     modules: nn.ModuleDict
     optimizers: dict[str, torch.optim.Optimizer]
-    generator: torch.Generator  # the training noise, apart from torch's global one
+    rng: torch.Generator  # the training noise, apart from torch's global one
     z_shape: tuple[int, ...]  # of one draw from the prior N(0, 1), without the batch
     steps_per_epoch: int
     step: int = 0
@@ -41,7 +41,7 @@ class State(Generic[C]):
         return {
             "modules": self.modules.state_dict(),
             "optimizers": {k: v.state_dict() for k, v in self.optimizers.items()},
-            "generator": self.generator.get_state(),
+            "generator": self.rng.get_state(),
             "step": self.step,
         }
 
@@ -50,7 +50,7 @@ class State(Generic[C]):
         self.modules.load_state_dict(saved["modules"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(saved["optimizers"][name])
-        self.generator.set_state(saved["generator"].cpu())
+        self.rng.set_state(saved["generator"].cpu())
         self.step = saved["step"]
 
 
@@ -78,8 +78,6 @@ class Steps:
 
 def draw_z(state: State, n: int, seed: int) -> Tensor:
     """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
-    generator = torch.Generator(state.device).manual_seed(seed)
-    rows = [
-        torch.randn(1, *state.z_shape, generator=generator, device=state.device) for _ in range(n)
-    ]
+    rng = torch.Generator(state.device).manual_seed(seed)
+    rows = [torch.randn(1, *state.z_shape, generator=rng, device=state.device) for _ in range(n)]
     return torch.cat(rows)

@@ -74,15 +74,15 @@ def train_lenet(
 ) -> LeNet:
     """Train on pictures (N, 1, 28, 28) `uint8` and labels (N,); `show` gets epoch and mean loss."""
     torch.manual_seed(seed)
-    net, generator = LeNet(), torch.Generator().manual_seed(seed)
+    net, rng = LeNet(), torch.Generator().manual_seed(seed)
     steps = EPOCHS * -(-len(images) // BATCH)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LARGEST_LR, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LARGEST_LR, steps)
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     for epoch in range(1, EPOCHS + 1):
         losses = []
-        for index in torch.randperm(len(x), generator=generator).split(BATCH):
-            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+        for index in torch.randperm(len(x), generator=rng).split(BATCH):
+            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=rng).tolist()
             moved = torch.roll(x[index], (down, right), (2, 3))  # digits have a black margin
             loss = F.cross_entropy(net(moved)[1], y[index])
             optimizer.zero_grad()

@@ -126,7 +126,7 @@ def finished(
     tested: bool = True,
     or_diverged: bool = False,
 ) -> Record | None:
-    """The finished run with this key (`Config.experiment`), seed and commit, tested or not.
+    """The finished run with this key (`Config.key`), seed and commit, tested or not.
 
     A run that diverged would diverge again; `or_diverged` takes it for done.
     """

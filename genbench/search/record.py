@@ -20,7 +20,7 @@ def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
     """The study's name, with a hash of all that its scores depend on: space, data, budget."""
     space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
     flags = [part for part in sweep.command if part.startswith("--")]
-    parts = [base.key(), space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
+    parts = [base.key, base.seed, space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
     return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
 
@@ -30,7 +30,7 @@ def to_record(search: "Search") -> dict[str, Any]:
     trials = search.study.get_trials(deepcopy=False)
     best: dict[str, Any] = {"best": None, "final_key": None}
     if search.completed():
-        best = {"best": search.best().number, "final_key": search.final_config(0).experiment}
+        best = {"best": search.best().number, "final_key": search.final_config(0).key}
     return {
         "name": search.name,
         "model": search.family.name,

@@ -342,7 +342,7 @@ class Search:
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
             commit = git("rev-parse", "HEAD")
-            there = finished(config.runs_dir, config.experiment, config.seed, commit)
+            there = finished(config.runs_dir, config.key, config.seed, commit)
             title = f"{self.family.name} best, seed {i}/{FINAL_SEEDS}"
             scores.append(there.scores if there else train(config, title=title))
         return scores

@@ -11,7 +11,7 @@ from genbench import UserError
 from genbench.config import Config
 from genbench.families import FAMILIES, Family
 from genbench.sweep.command import check_command, constant_flags, find_program
-from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, known
+from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, refuse_unknown
 from genbench.sweep.lines import Sheet, read_sheet
 from genbench.sweep.metric import read_metric
 from genbench.sweep.parameters import contradictions, read_parameters, refuse_contradictions
@@ -110,7 +110,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         return None
     for key in content:
         with sheet.noting(key):
-            known({key: 0}, TOP_KEYS, "key")
+            refuse_unknown({key: 0}, TOP_KEYS, "key")
     program = content.get("program") or (wanted and f"{wanted.name}.py")
     model = Path(str(program)).stem
     if model not in FAMILIES or (wanted and model != wanted.name):
@@ -184,7 +184,7 @@ def _stopping(entry: Any) -> Stopping | None:
     keys = {"min_iter"} if entry["type"] == "median" else {"min_iter", "max_iter", "s", "eta"}
     with_strict = keys | {"type", "strict"}
     try:
-        known(entry, with_strict, "key")
+        refuse_unknown(entry, with_strict, "key")
     except UserError as error:
         raise UserError(f"early_terminate: {error}") from error
     numbers = {key: entry[key] for key in keys & set(entry)}

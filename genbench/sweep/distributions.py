@@ -30,7 +30,7 @@ FOREIGN = {
 }
 
 
-def known(found: Any, allowed: Iterable[str], what: str) -> None:
+def refuse_unknown(found: Any, allowed: Iterable[str], what: str) -> None:
     """Refuse keys that are not allowed, with the nearest that is."""
     if not isinstance(found, dict):
         raise UserError(f"{what}s: must be a mapping")
@@ -75,7 +75,7 @@ def to_distribution(entry: Any, grid: bool = False) -> Any:
     Raises:
         UserError: W&B does not know it, or Optuna cannot express it.
     """
-    known(entry, PARAMETER_KEYS, "key")
+    refuse_unknown(entry, PARAMETER_KEYS, "key")
     if "parameters" in entry:
         raise UserError("nested parameters are not supported; write flat names")
     kind = entry.get("distribution") or _default_distribution(entry)

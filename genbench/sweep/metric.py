@@ -8,7 +8,7 @@ from genbench import UserError
 from genbench.families import Family
 from genbench.metrics import METRICS, ScoreName
 from genbench.scalars import Scalar
-from genbench.sweep.distributions import known
+from genbench.sweep.distributions import refuse_unknown
 from genbench.sweep.lines import Sheet
 
 FOLDERS = ("folder", "abstract-art", "propaganda-debian")  # how many pictures is not known here
@@ -27,7 +27,7 @@ def read_metric(
         )
         return {}
     with sheet.noting("metric"):
-        known(metric, ("name", "goal", "target"), "key")
+        refuse_unknown(metric, ("name", "goal", "target"), "key")
     goal, target = metric.get("goal", "minimize"), metric.get("target")
     if goal not in ("minimize", "maximize"):
         sheet.problem(("metric", "goal"), f"metric: goal: {goal}; write minimize or maximize")

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from genbench import UserError
 from genbench.config import Config, roles
-from genbench.sweep.distributions import extremes, known, to_distribution
+from genbench.sweep.distributions import extremes, refuse_unknown, to_distribution
 from genbench.sweep.lines import Sheet
 
 DRAWS = 100  # points of the space that are tried against the configuration
@@ -25,7 +25,7 @@ def read_parameters(
     fields = {f.name: f.type for f in dataclasses.fields(kind)}
     for name, entry in sheet.content["parameters"].items():
         with sheet.noting("parameters", name):
-            known({name: 0}, fields, "parameter")
+            refuse_unknown({name: 0}, fields, "parameter")
             use = roles(kind)[name].sweep
             if use in ("flag", "own"):
                 raise UserError(f"{name}: is set on the command line, --{name}; delete it here")

@@ -36,9 +36,9 @@ def build_autoencoder(
         modules["sigma"] = Sigma(config.sigma, config.learn_sigma)
     modules.to(device)
     optimizer = torch.optim.Adam(modules.parameters(), lr=config.lr, fused=device != "mps")
-    generator = torch.Generator(device).manual_seed(config.seed)
+    rng = torch.Generator(device).manual_seed(config.seed)
     z_shape = (config.latent_dim,)
-    return State(config, modules, {"adam": optimizer}, generator, z_shape, steps_per_epoch)
+    return State(config, modules, {"adam": optimizer}, rng, z_shape, steps_per_epoch)
 
 
 def reconstruction_nll(state: State[Any], logits: Tensor, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def train_step(state: State[AEConfig], x: Tensor) -> Scalars:
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def eval_step(state: State[AEConfig], x: Tensor, generator: torch.Generator) -> Scalars:
+def eval_step(state: State[AEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
     """The training scalars and the image errors of x (B, C, H, W)."""
     logits = decode_logits(state, encode(state, x))
     return ae_loss(reconstruction_nll(state, logits, x)) | image_errors(logits, x)

@@ -58,9 +58,22 @@ class GANConfig(PictureConfig):
 # Radford et al. 2015, section 4, with the loss of Goodfellow et al. 2014. Width and batch are free:
 # the published 64 to 512 channels are hopeless in minutes on a CPU.
 DCGAN: dict[str, Any] = {
-    **{"arch": "dcgan", "loss": "bce", "latent_dim": 100, "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
-    **{"r1": 0.0, "r2": 0.0, "ema": 0.0, "diffaugment": "", "lr_ratio": 1.0, "lr_decay": 0.0},
-    **{"spectral_norm": False, "label_smoothing": 0.0, "ada_target": 0.0, "d_steps": 1},
+    "arch": "dcgan",
+    "loss": "bce",
+    "latent_dim": 100,
+    "lr": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "lr_ratio": 1.0,
+    "lr_decay": 0.0,
+    "d_steps": 1,
+    "r1": 0.0,
+    "r2": 0.0,
+    "ema": 0.0,
+    "spectral_norm": False,
+    "label_smoothing": 0.0,
+    "diffaugment": "",
+    "ada_target": 0.0,
 }
 SCALARS = {
     "loss_d": Scalar(title="Discriminator's loss", depends=("loss", "label_smoothing")),

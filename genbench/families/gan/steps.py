@@ -70,7 +70,7 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
 def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
     """One update of the discriminator and, every `d_steps` steps, of generator and average."""
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    z = torch.randn(len(x), state.config.latent_dim, generator=state.generator, device=x.device)
+    z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
     with precision(state.config, x.device):
         fakes = state.modules["generator"](z)
     scalars = discriminator_step(state, reals, fakes.detach().float())
@@ -114,7 +114,7 @@ def discriminate(state: State[GANConfig], images: Tensor) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
     if state.config.diffaugment and state.modules.training:
         p = float(state.modules["augment"].get_buffer("p")) if state.config.ada_target else 1.0
-        images = augment(images, state.config.diffaugment, p, state.generator)
+        images = augment(images, state.config.diffaugment, p, state.rng)
     with precision(state.config, images.device):
         return state.modules["discriminator"](images).float()
 
@@ -136,7 +136,7 @@ def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) ->
     if state.config.r2:
         penalties["r2_penalty"] = state.config.r2 / 2 * norms(fakes).square().mean()
     if state.config.loss == "wgan-gp":
-        mix = torch.rand(len(reals), 1, 1, 1, generator=state.generator, device=reals.device)
+        mix = torch.rand(len(reals), 1, 1, 1, generator=state.rng, device=reals.device)
         between = norms(torch.lerp(reals, fakes, mix))
         penalties["gradient_penalty"] = state.config.gp * (between - 1).square().mean()
     return penalties
@@ -195,12 +195,12 @@ def precision(config: GANConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.amp)
 
 
-def eval_step(state: State[GANConfig], x: Tensor, generator: torch.Generator) -> Scalars:
+def eval_step(state: State[GANConfig], x: Tensor, rng: torch.Generator) -> Scalars:
     """Losses and scores of held-out x (B, C, H, W) in [0, 1] against as many new fakes.
 
     The fakes are the live generator's: it is what the discriminator knows.
     """
-    z = torch.randn(len(x), state.config.latent_dim, generator=generator, device=x.device)
+    z = torch.randn(len(x), state.config.latent_dim, generator=rng, device=x.device)
     d_real = discriminate(state, 2 * x - 1)
     parts = z.split(max(1, EVAL_PIXELS // x[0, 0].numel()))
     fakes = torch.cat([state.modules["generator"](part) for part in parts])

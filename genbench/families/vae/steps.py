@@ -52,21 +52,19 @@ def posterior(state: State[VAEConfig], x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bound(
-    state: State[VAEConfig], x: Tensor, beta: float, generator: torch.Generator
+    state: State[VAEConfig], x: Tensor, beta: float, rng: torch.Generator
 ) -> tuple[Scalars, Tensor]:
     """The scalars of x from one draw of z an image, and mu (B, D)."""
     mu, logvar = posterior(state, x)
-    logits = decode_logits(state, reparameterize(mu, logvar, generator))
+    logits = decode_logits(state, reparameterize(mu, logvar, rng))
     nll = reconstruction_nll(state, logits, x)
     return vae_loss(nll, kl_standard_normal(mu, logvar), beta, state.config.free_bits), mu
 
 
-def log_weights(
-    state: State[VAEConfig], x: Tensor, draws: int, generator: torch.Generator
-) -> Tensor:
+def log_weights(state: State[VAEConfig], x: Tensor, draws: int, rng: torch.Generator) -> Tensor:
     """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of K draws z_k from q(z|x), x (B, C, H, W)."""
     mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x))
-    z = reparameterize(mu, logvar, generator)
+    z = reparameterize(mu, logvar, rng)
     prior = torch.zeros_like(mu[:1])
     logits = decode_logits(state, z.flatten(0, 1))
     repeated = x.expand(draws, *x.shape).flatten(0, 1)
@@ -74,36 +72,36 @@ def log_weights(
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
 
-def importance_loss(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Scalars:
+def importance_loss(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
     """What replaces `loss` when importance_samples are more than one: minus their bound, `iwae`."""
     draws = state.config.importance_samples
     if draws == 1:
         return {}
-    log_w = log_weights(state, x, draws, generator)
+    log_w = log_weights(state, x, draws, rng)
     iwae = importance_bound(log_w).mean()
     return {"loss": -iwae, "iwae": iwae}
 
 
-def observe(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Tensor:
+def observe(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Tensor:
     """x itself, or pixels drawn as 0 or 1 with the grey values as probabilities."""
-    return torch.bernoulli(x, generator=generator) if state.config.binarize == "dynamic" else x
+    return torch.bernoulli(x, generator=rng) if state.config.binarize == "dynamic" else x
 
 
 def train_step(state: State[VAEConfig], x: Tensor) -> Scalars:
     """One update on x (B, C, H, W)."""
-    x = observe(state, x, state.generator)
+    x = observe(state, x, state.rng)
     beta = beta_at(state.config, state.epoch)
-    scalars, _ = bound(state, x, beta, state.generator)
-    scalars |= importance_loss(state, x, state.generator)
+    scalars, _ = bound(state, x, beta, state.rng)
+    scalars |= importance_loss(state, x, state.rng)
     update(state, scalars["loss"])
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def eval_step(state: State[VAEConfig], x: Tensor, generator: torch.Generator) -> Scalars:
+def eval_step(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
     """The training scalars (at the final beta) and the image errors of the mean code's x_hat."""
-    x = observe(state, x, generator)
-    scalars, mu = bound(state, x, state.config.beta, generator)
-    scalars |= importance_loss(state, x, generator)
+    x = observe(state, x, rng)
+    scalars, mu = bound(state, x, state.config.beta, rng)
+    scalars |= importance_loss(state, x, rng)
     return scalars | image_errors(decode_logits(state, mu), x)
 
 
