@@ -5,12 +5,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genbench import UserError
 from genbench.cli import guard, run_search
 from genbench.config import EvaluateConfig
 from genbench.console import print_table
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
@@ -79,11 +82,9 @@ def sample(
         format: One picture with all of them, or a folder with a PNG each.
         runs_dir: Folder with the run folders.
     """
-    from PIL import Image
-
     from genbench import load
     from genbench.evaluate.gallery import interpolations
-    from genbench.images import channels_last, tile
+    from genbench.images import channels_last
 
     folder = _run_folder(run, runs_dir)
     model = load(folder)
@@ -96,16 +97,25 @@ def sample(
     if format == "png-folder" and out == "grid.png":
         target = Path("samples")
     try:
-        if format == "grid":
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(tile(pictures, min(8, len(pictures)))).save(target)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            for i, picture in enumerate(pictures):
-                Image.fromarray(picture).save(target / f"{i:05d}.png")
+        _save(pictures, target, as_grid=format == "grid")
     except (OSError, ValueError) as error:
         raise UserError(f"out={out}: cannot be written ({error}); name another") from error
     print(f"{len(pictures)} pictures of {folder.name}: {target}")
+
+
+def _save(pictures: "np.ndarray", target: Path, as_grid: bool) -> None:
+    """Pictures (N, H, W[, 3]) `uint8` as one file, or as a folder with a PNG each."""
+    from PIL import Image
+
+    from genbench.images import tile
+
+    if as_grid:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tile(pictures, min(8, len(pictures)))).save(target)
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(target / f"{i:05d}.png")
 
 
 def data(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ignite.engine import Engine
 
 from genbench import handlers as h
 from genbench.config import Config
@@ -61,16 +62,8 @@ def train(
         if trial:
             trial.set_user_attr("run", run.id)
         trainer, evaluator = make_trainer(model), make_evaluator(model)
-        h.attach_training_log(trainer, run, model.state, config.log_every)
-        time_used = h.attach_time_limit(trainer, config.minutes)
-        h.attach_lr_decay(trainer, model.state, config.lr_decay, time_used)
-        if adversarial:
-            h.attach_health(trainer, evaluator, model, run)
-        h.attach_scores(trainer, evaluator, model)
-        h.attach_validation(trainer, evaluator, model, run)
+        attach_handlers(trainer, evaluator, model, run)
         h.attach_early_stopping(trainer, evaluator, objective, config.patience)
-        if config.save:
-            h.attach_pictures(trainer, model, run)
         if trial and prune_on:
             h.attach_pruning(trainer, evaluator, run, trial, prune_on)
             if adversarial:
@@ -85,6 +78,20 @@ def train(
                     run.summary["stability"] = summarise(run.rows)
             best = best_weights(folder, str(model.device))
         return finish(model, run, best)
+
+
+def attach_handlers(trainer: Engine, evaluator: Engine, model: Model, run: Run) -> None:
+    """All that happens beside the steps of any training; what a family can do decides."""
+    config = model.config
+    h.attach_training_log(trainer, run, model.state, config.log_every)
+    time_used = h.attach_time_limit(trainer, config.minutes)
+    h.attach_lr_decay(trainer, model.state, config.lr_decay, time_used)
+    if "discriminate" in model.family.can:
+        h.attach_health(trainer, evaluator, model, run)
+    h.attach_scores(trainer, evaluator, model)
+    h.attach_validation(trainer, evaluator, model, run)
+    if config.save:
+        h.attach_pictures(trainer, model, run)
 
 
 def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:

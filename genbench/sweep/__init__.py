@@ -8,7 +8,6 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from genbench import UserError
-from genbench.config import Config
 from genbench.families import FAMILIES, Family
 from genbench.sweep.command import check_command, constant_flags, find_program
 from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, refuse_unknown
@@ -108,43 +107,28 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         sheet.problem((), "it needs parameters, metric and method, see sweeps/vae.yaml")
         return None
-    for key in content:
-        with sheet.noting(key):
-            refuse_unknown({key: 0}, TOP_KEYS, "key")
     program = content.get("program") or (wanted and f"{wanted.name}.py")
-    model = Path(str(program)).stem
-    if model not in FAMILIES or (wanted and model != wanted.name):
-        models = wanted.name if wanted else " or ".join(FAMILIES)
-        sheet.problem(("program",), f"program: {program} does not train {models}")
+    family = _family(sheet, program, wanted)
+    _check_scalars(sheet)
+    if not family:
         return None
-    family = FAMILIES[model]
-    kind: type[Config] = family.config
-    method = content.get("method")
-    if method not in METHODS:
-        sheet.problem(("method",), f"method: {method} is unknown; write {' or '.join(METHODS)}")
-    command, flags = content.get("command"), {}
+    command, flags, stopping = content.get("command"), {}, None
     with sheet.noting("command"):
         check_command(command)
-        flags = constant_flags(command or [], kind)
+        flags = constant_flags(command or [], family.config)
     if not wanted:
         with sheet.noting("program"):
             program = find_program(str(program), command, sheet.path)
-    space, fixed = read_parameters(sheet, kind, method == "grid", flags)
-    if method == "grid" and not sheet.has("parameters"):
+    grid = content.get("method") == "grid"
+    space, fixed = read_parameters(sheet, family.config, grid, flags)
+    if grid and not sheet.has("parameters"):
         _check_size(sheet, space)
     held = fixed | flags | given
     if space and not sheet.has("parameters", "command"):
-        refuse_contradictions(sheet, kind, space, held)
-    stopping = None
+        refuse_contradictions(sheet, family.config, space, held)
     with sheet.noting("early_terminate"):
         stopping = _stopping(content.get("early_terminate"))
     metric = read_metric(sheet, family, space, held)
-    cap = content.get("run_cap")
-    if cap is not None and (type(cap) is not int or cap < 1):
-        sheet.problem(("run_cap",), f"run_cap: {cap} must be a whole number of at least 1")
-    for key in ("project", "entity"):
-        if not isinstance(content.get(key, ""), str):
-            sheet.problem((key,), f"{key}: {content[key]} must be text")
     if sheet.problems:
         return None
     return Sweep(
@@ -152,17 +136,43 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         program=str(program),
         command=tuple(map(str, command or ())),
         flags=flags,
-        method=str(method),
+        method=content["method"],
         metric=metric["name"],
         goal=metric.get("goal", "minimize"),
         target=metric.get("target"),
         space=space,
         fixed=fixed,
         stopping=stopping,
-        run_cap=cap,
+        run_cap=content.get("run_cap"),
         project=content.get("project", ""),
         entity=content.get("entity", ""),
     )
+
+
+def _family(sheet: Sheet, program: Any, wanted: Family | None) -> Family | None:
+    """The family that the program trains, by its name; None, and a problem, if it is another."""
+    model = Path(str(program)).stem
+    if model in FAMILIES and (not wanted or model == wanted.name):
+        return FAMILIES[model]
+    models = wanted.name if wanted else " or ".join(FAMILIES)
+    sheet.problem(("program",), f"program: {program} does not train {models}")
+    return None
+
+
+def _check_scalars(sheet: Sheet) -> None:
+    """Note unknown keys of the top level, and values of theirs that cannot be."""
+    content = sheet.content
+    for key in content:
+        with sheet.noting(key):
+            refuse_unknown({key: 0}, TOP_KEYS, "key")
+    method, cap = content.get("method"), content.get("run_cap")
+    if method not in METHODS:
+        sheet.problem(("method",), f"method: {method} is unknown; write {' or '.join(METHODS)}")
+    if cap is not None and (type(cap) is not int or cap < 1):
+        sheet.problem(("run_cap",), f"run_cap: {cap} must be a whole number of at least 1")
+    for key in ("project", "entity"):
+        if not isinstance(content.get(key, ""), str):
+            sheet.problem((key,), f"{key}: {content[key]} must be text")
 
 
 def _check_size(sheet: Sheet, space: dict[str, BaseDistribution]) -> None:
