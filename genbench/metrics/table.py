@@ -6,6 +6,8 @@ A new one is a `Metric` and `METRICS.add(...)`, or an entry point of the group `
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from genbench import UserError
 from genbench.metrics import fidelity
 from genbench.metrics.features import Features
@@ -25,8 +27,8 @@ class Metric(Scalar):
 
     name: In records and tables.
     compute: The score of samples and reals.
-    compute_half: The same of half samples, whose spread gives the standard error of a single draw;
-        None: it has none.
+    compute_half: The same of half samples, if it differs; their spread gives the standard error of
+        a single draw, of all but slow ones.
     flag: What `--metrics` calls it, if not by its name.
     while_training: It is cheap enough for the scores while training.
     inception: A final evaluation adds it by Inception, where that can be had.
@@ -58,44 +60,24 @@ METRICS: Registry[Metric] = Registry(
 )
 
 
-def _fd(fakes: Features, reals: Features) -> float:
-    return fidelity.frechet_distance(fakes.features, reals.features)
+def _of_features(score: Callable[[np.ndarray, np.ndarray], float]) -> Measure:
+    return lambda samples, reals: score(samples.features, reals.features)
 
 
-def _kid(fakes: Features, reals: Features) -> float:
-    return fidelity.kernel_distance(fakes.features, reals.features)
+def _of_logits(samples: Features, reals: Features) -> float:
+    return fidelity.inception_score(samples.logits)
 
 
-def _kid_of_all(fakes: Features, reals: Features) -> float:
+def _kid_of_all(samples: np.ndarray, reals: np.ndarray) -> float:
     """KID of all pictures as one subset: a half sample is one already."""
-    size = min(len(fakes), len(reals))
-    return fidelity.kernel_distance(fakes.features, reals.features, subsets=1, subset=size)
+    size = min(len(samples), len(reals))
+    return fidelity.kernel_distance(samples, reals, subsets=1, subset=size)
 
 
-def _inception_score(fakes: Features, reals: Features) -> float:
-    return fidelity.inception_score(fakes.logits)
-
-
-def _precision(fakes: Features, reals: Features) -> float:
-    return fidelity.precision_recall(fakes.features, reals.features)[0]
-
-
-def _recall(fakes: Features, reals: Features) -> float:
-    return fidelity.precision_recall(fakes.features, reals.features)[1]
-
-
-def _kl(fakes: Features, reals: Features) -> float:
-    return fidelity.gaussian_kl(fakes.features, reals.features)
-
-
-def _kl_of_half(fakes: Features, reals: Features) -> float:
+def _kl_of_half(samples: np.ndarray, reals: np.ndarray) -> float:
     """On as many axes as of the whole: of half samples by themselves there would be fewer."""
-    axes = fidelity.kl_axes(2 * len(fakes), 2 * len(reals), reals.features.shape[1])
-    return fidelity.gaussian_kl(fakes.features, reals.features, axes)
-
-
-def _fd_infinity(fakes: Features, reals: Features) -> float:
-    return fidelity.frechet_at_infinity(fakes.features, reals.features)
+    axes = fidelity.kl_axes(2 * len(samples), 2 * len(reals), reals.shape[1])
+    return fidelity.gaussian_kl(samples, reals, axes)
 
 
 FD = Metric(
@@ -103,8 +85,7 @@ FD = Metric(
     title="Fréchet distance",
     better="minimize",
     digits=1,
-    compute=_fd,
-    compute_half=_fd,
+    compute=_of_features(lambda samples, reals: fidelity.frechet_distance(samples, reals)),
     while_training=True,
     inception=True,
 )
@@ -113,8 +94,8 @@ KID = Metric(
     title="KID",
     better="minimize",
     digits=4,
-    compute=_kid,
-    compute_half=_kid_of_all,
+    compute=_of_features(fidelity.kernel_distance),
+    compute_half=_of_features(_kid_of_all),
     while_training=True,
 )
 ISC = Metric(
@@ -122,8 +103,7 @@ ISC = Metric(
     title="Inception Score",
     better="maximize",
     digits=2,
-    compute=_inception_score,
-    compute_half=_inception_score,
+    compute=_of_logits,
     flag="isc",
     inception=True,
     needs_classes=True,
@@ -133,8 +113,7 @@ PRECISION = Metric(
     title="Precision",
     better="maximize",
     digits=3,
-    compute=_precision,
-    compute_half=_precision,
+    compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[0]),
     flag="prc",
 )
 RECALL = Metric(
@@ -142,8 +121,7 @@ RECALL = Metric(
     title="Recall",
     better="maximize",
     digits=3,
-    compute=_recall,
-    compute_half=_recall,
+    compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[1]),
     flag="prc",
 )
 KL = Metric(
@@ -152,15 +130,15 @@ KL = Metric(
     unit="nats",
     better="minimize",
     digits=2,
-    compute=_kl,
-    compute_half=_kl_of_half,
+    compute=_of_features(fidelity.gaussian_kl),
+    compute_half=_of_features(_kl_of_half),
 )
 FD_INFINITY = Metric(
     name="fd_infinity",
     title="Fréchet distance at infinite N",
     better="minimize",
     digits=1,
-    compute=_fd_infinity,
+    compute=_of_features(fidelity.frechet_at_infinity),
     slow=True,
 )
 
