@@ -6,8 +6,10 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from PIL import Image
 
-from genbench.config import GANConfig
-from genbench.run import write_json
+from genbench.families.gan import GANConfig
+from genbench.files import write_json
+from genbench.record import read_runs, read_studies
+from genbench.report import make_pages
 
 CONFIG = {
     **{"data": "mnist-mini", "epochs": 4, "likelihood": "bernoulli", "binarize": "none"},
@@ -60,6 +62,28 @@ class Records:
 
     def __init__(self, folder):
         self.folder, self.n = folder, 0
+
+    def pages(self, data=""):
+        """The parts of a report on these records, with what its sections say."""
+        return make_pages(read_runs(self.folder), read_studies(self.folder), data)
+
+    def part(self, data=""):
+        """The first part."""
+        return self.pages(data)[0].part
+
+    def said(self, *texts):
+        """The sentences of all conclusions that hold all of these texts."""
+        sentences = [said for page in self.pages() for said in page.conclusion]
+        return [said for said in sentences if all(text in said for text in texts)]
+
+    def content(self, heading):
+        """The section whose heading begins so."""
+        contents = [content for page in self.pages() for content in page.contents]
+        return next(content for content in contents if content.heading.startswith(heading))
+
+    def rows(self, *headings):
+        """The tables of these sections as one: row by title."""
+        return {row[0]: row[1:] for heading in headings for row in self.content(heading).table}
 
     def run(self, model, seed=0, split="test", key="k", status="finished", **more):
         self.n += 1

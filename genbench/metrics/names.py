@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from genbench.metrics.table import METRICS
+from genbench.scalars import Scalar
 
 SHORT = {"efficientnet-lite0": "lite0", "lenet-digits": "lenet", "inception-v3-compat": "inception"}
 SPLITS = {
@@ -19,6 +20,11 @@ COUNTED = re.compile(r"(?P<stem>\w+)_n(?P<n>[1-9]\d*)", re.ASCII)
 def short_name(extractor: str) -> str:
     """An extractor's name as a part of scores' names."""
     return SHORT.get(extractor, extractor.replace("-", "_"))
+
+
+def _written(metric: str, extractor: str) -> str:
+    """A metric as names have it: Inception's Fréchet distance alone is the FID."""
+    return re.sub("^fd", "fid", metric) if extractor == "inception" else metric
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,7 @@ class ScoreName:
     draws: int = 0
 
     def __str__(self) -> str:
-        by_inception = self.extractor == "inception"  # whose Fréchet distance alone is the FID
-        name = re.sub("^fd", "fid", self.metric) if by_inception else self.metric
+        name = _written(self.metric, self.extractor)
         parts = [name, self.draws and f"is{self.draws}", self.extractor, self.n and f"n{self.n}"]
         text = "_".join(str(part) for part in parts if part)
         return f"{self.split}/" * bool(self.split) + "floor_" * self.floor + text
@@ -57,11 +62,11 @@ class ScoreName:
         rest = name.removeprefix("floor_")
         if match := COUNTED.fullmatch(rest):
             for metric in sorted(METRICS, key=len, reverse=True):
-                for written in dict.fromkeys((metric, re.sub("^fd", "fid", metric))):
+                for written in dict.fromkeys((metric, _written(metric, "inception"))):
                     extractor = match["stem"].removeprefix(f"{written}_")
                     if extractor == match["stem"] or not extractor:
                         continue
-                    if (written != metric) == (extractor == "inception"):
+                    if written == _written(metric, extractor):
                         return cls(metric, split, floor, extractor, int(match["n"]))
         if match := DRAWN.fullmatch(rest):
             return cls(match["metric"], split, floor, "", int(match["n"] or 0), int(match["draws"]))
@@ -83,10 +88,20 @@ class ScoreName:
         return replace(self, floor=True)
 
     @property
+    def scalar(self) -> Scalar:
+        """How the metric is written, whatever its extractor and N; a plain scalar by its name."""
+        scalar: Scalar = METRICS.get(self.metric) or Scalar(title=self.metric)
+        by_inception = (self.metric, self.extractor) == ("fd", "inception")
+        return replace(scalar, title="FID") if by_inception else scalar
+
+    @property
     def title(self) -> str:
         """In a sentence, `KID (lite0, N = 500)`."""
-        metric = METRICS.get(self.metric)
-        if not metric or not self.is_sample_score:
+        if not self.is_sample_score:
             return self.metric
-        name = "FID" if (self.metric, self.extractor) == ("fd", "inception") else metric.title
-        return f"{name} ({self.extractor}, N = {self.n})"
+        return f"{self.scalar.title} ({self.extractor}, N = {self.n})"
+
+    @property
+    def reals(self) -> str:
+        """What samples are held against, in words: `held-out pictures`."""
+        return f"{SPLITS[self.split]} pictures"

@@ -1,0 +1,193 @@
+"""Curves over epochs: losses, and how far samples are from real pictures."""
+
+import math
+import statistics
+from collections.abc import Iterator
+from functools import partial
+
+from genbench.metrics.names import ScoreName
+from genbench.record import Record
+from genbench.report.comparison import above, compared
+from genbench.report.drawing import SEEDS, Line, Panel, curves
+from genbench.report.group import Group, sample_scores
+from genbench.report.part import Content, Drawing, Part
+from genbench.stats import share
+
+FIRST, SECOND = "#1f77b4", "#d95f02"  # of two lines in a panel
+COLOURS = ("#1b6ca8", "#d95f02", "#6a51a3", "#1b9e77", "#e7298a", "#7f7f7f")  # a group each
+TERMS = ("loss", "reconstruction", "kl")  # a loss and what it is the sum of
+LATE = 0.9  # a best epoch in the last tenth of a training says that it was short
+GAIN = 0.05  # a validation score that fell by this share was still falling
+
+
+def losses(part: Part) -> Iterator[Content]:
+    """Of two networks against each other both losses, a panel a group; else a figure a group."""
+    two = [group for group in part.groups if group.logs("train", "loss_d")]
+    figures = []
+    if two:
+        caption = f"Training losses of discriminator and generator. {SEEDS}."
+        draw = partial(curves, [_two_losses(group) for group in two], 3)
+        figures = [Drawing("losses_disc_gene", caption, draw, two[0].model)]
+    for group in part.groups:
+        if group not in two and (names := _terms(group)):
+            caption = (
+                f"{group.title}: training (running means) and validation; {len(group.runs)} "
+                f"training seeds. {SEEDS}."
+            )
+            draw = partial(curves, [_train_and_val(group, name) for name in names], 3)
+            figures.append(Drawing(f"{group.model}_loss", caption, draw, group.model))
+    said = [about(group) for group in part.groups for about in (about_bound, about_training)]
+    yield Content("Losses", said, figures=figures)
+
+
+def _two_losses(group: Group) -> Panel:
+    kind = group.config.get("loss")
+    lines = [
+        Line(group, "train", "loss_d", FIRST, "discriminator"),
+        Line(group, "train", "loss_g", SECOND, "generator"),
+    ]
+    return Panel(group.title, lines, f"loss ({kind})" if kind else "loss")
+
+
+def _terms(group: Group) -> list[str]:
+    """The scalars to draw: the loss and its terms, else the first three that both splits have."""
+    names = [name for name in TERMS if group.logs("val", name)]
+    if names == ["loss", "reconstruction"]:
+        return names[1:]  # the same number
+    rows = (row for run in group.runs for row in run.metrics() if row["split"] == "val")
+    known = dict.fromkeys(name for row in rows for name in row)
+    both = [name for name in known if name not in ("step", "epoch", "split")]
+    return names or [name for name in both if group.logs("train", name)][:3]
+
+
+def _train_and_val(group: Group, name: str) -> Panel:
+    lines = [
+        Line(group, "train", name, FIRST, "training"),
+        Line(group, "val", name, SECOND, "validation", "o"),
+    ]
+    scalar = group.scalar(name)
+    return Panel(f"{group.title}: {scalar.title}", lines, scalar.unit)
+
+
+def about_bound(group: Group) -> str | None:
+    """The bound on the likelihood and its two parts."""
+    split = "test" if group.tested else "val"
+    names = ("elbo", "reconstruction", "kl")
+    elbo, reconstruction, kl = (group.score(f"{split}/{name}") for name in names)
+    if not elbo or not reconstruction or not kl:
+        return None
+    return (
+        f"The {group.named}'s ELBO is {elbo.show(2)} nats an image: {reconstruction.mean:.2f} for "
+        f"the reconstruction and {kl.mean:.2f} of KL."
+    )
+
+
+def about_training(group: Group) -> str | None:
+    """Whether training was long enough, too long, or over-fitted."""
+    name = group.about["objective"].removeprefix("val/")
+    sign = -1 if group.about["direction"] == "maximize" else 1
+    ends = [(run.last_epoch("train", name), run.last_epoch("val", name)) for run in group.runs]
+    gaps = [sign * (val - train) for train, val in ends if train is not None and val is not None]
+    best, epochs = group.score("best_epoch"), group.config["epochs"]
+    if not best or not gaps or not all(map(math.isfinite, gaps)):
+        return None
+    scalar, gap = group.scalar(name), statistics.fmean(gaps)
+    unit = f" {scalar.unit}" if scalar.unit else ""
+    verdict = "more epochs may help" if best.mean > LATE * epochs else "the epochs were enough"
+    return (
+        f"Over its last epoch the {group.named}'s validation {name} is {scalar.show(abs(gap))}"
+        f"{unit} {'worse' if gap > 0 else 'better'} than its training mean; its best epoch was "
+        f"{best.mean:.0f} of {epochs}: {verdict}."
+    )
+
+
+def distances(part: Part) -> Iterator[Content]:
+    """Whose samples are nearer to real pictures, how far from the floor, and curves of that."""
+    groups = part.groups
+    names = [name for name in part.sample_scores(part.split) if name.scalar.better]
+    said = [nearer(groups[0], other, name) for other in groups[1:] for name in names]
+    said += [above_floor(groups[0], name) for name in names]
+    said += [about_length(group) for group in groups]
+    figures = []
+    if panels := _distance_panels(groups):
+        model = part.leading[0].model
+        caption = (
+            "How far samples are from real pictures: by their colours, by what the discriminator "
+            "proves (dots: on validation pictures, lines: on training pictures, which it may know "
+            "by heart; at most log 2, dashed; below 0 it proves nothing), and by features, as far "
+            f"as each was logged. {SEEDS}."
+        )
+        figures = [Drawing(f"{model}_divergence", caption, partial(curves, panels, 2), model)]
+    yield Content("Distances while training", said, figures=figures)
+
+
+def nearer(a: Group, b: Group, name: ScoreName) -> str | None:
+    """Whose samples are nearer to real pictures, or better by what else the score measures."""
+    claim = f"comes nearer to the {name.reals} by {name.title}"
+    if name.scalar.better == "maximize":
+        claim = f"has the higher {name.title} against {name.reals}"
+    return compared(a, b, str(name), claim, f"{name.title} to the {name.reals}", ratio=True)
+
+
+def above_floor(group: Group, name: ScoreName) -> str | None:
+    """How far samples are from real pictures, measured by how far those are from each other."""
+    score, floor = group.score(str(name)), group.score(str(name.as_floor))
+    if not score or not floor or name.scalar.better != "minimize":
+        return None
+    digits = name.scalar.digits
+    numbers = f"{score.show_interval(digits)} against {floor.mean:.{digits}f}"
+    where = f"By {name.title}, the samples of the {group.named} are"
+    if score.mean <= floor.mean or above(group, str(name), floor.mean) is False:
+        return f"{where} not shown to be farther from {name.reals} than other real ones are: {numbers}."
+    by_chance = name.metric == "kid" or floor.mean <= 0  # KID's floor is 0 but for chance
+    ratio = "" if by_chance else f", {score.mean / floor.mean:.1f} times the floor"
+    basis = "a single seed" if score.n == 1 else f"95 % interval over {score.n} seeds"
+    return f"{where} farther from {name.reals} than other real ones are: {numbers}{ratio} ({basis})."
+
+
+def about_length(group: Group) -> str | None:
+    """Whether the score that chooses epochs still fell in the last third, if it is of samples."""
+    name = ScoreName.parse(group.about["objective"])
+    gains = [gain for run in group.runs if (gain := _gain(run, name)) is not None]
+    if not gains or not name.is_sample_score:
+        return None
+    falls, mean = [gain > GAIN for gain in gains], statistics.fmean(gains)
+    text = (
+        f"In the last third of its training the validation {name.scalar.title} of the "
+        f"{group.named} {'fell' if mean > 0 else 'rose'} by {abs(mean):.0%}"
+    )
+    if all(falls):
+        return f"{text}: longer training may help."
+    if any(falls):
+        return f"{text} on average, in {share(falls)} trainings by more than {GAIN:.0%}."
+    return f"{text}: longer training alone promises little."
+
+
+def _gain(run: Record, name: ScoreName) -> float | None:
+    """The share by which the mean score of the last third is below that of the third before."""
+    scores = run.curve("val", str(name).removeprefix("val/"))[1]
+    third = len(scores) // 3
+    if not third:
+        return None
+    before, last = statistics.fmean(scores[-2 * third : -third]), statistics.fmean(scores[-third:])
+    return (before - last) / abs(before) if before else None
+
+
+def _distance_panels(groups: list[Group]) -> list[Panel]:
+    """Colours, the discriminator's bound, then scores of samples, as far as they were logged."""
+    panels = []
+    colours = list(zip(groups, COLOURS, strict=False))
+    if any(group.logs("val", "histogram_kl") for group in groups):
+        lines = [Line(g, "val", "histogram_kl", c, g.title, "o") for g, c in colours]
+        panels.append(Panel("KL of colour histograms (nats)", lines, limits=(0, None)))
+    if any(group.logs("val", "js_bound") for group in groups):
+        lines = [Line(g, "train", "js_bound", c) for g, c in colours]
+        lines += [Line(g, "val", "js_bound", c, g.title, "o", dots=True) for g, c in colours]
+        title = "Jensen-Shannon, lower bound (nats)"
+        panels.append(Panel(title, lines, limits=(-0.2, 0.75), level=math.log(2)))
+    rows = (row for group in groups for run in group.ended for row in run.metrics())
+    for name in sample_scores({key for row in rows if row["split"] == "val" for key in row}):
+        lines = [Line(g, "val", str(name), c, g.title, "o") for g, c in colours]
+        low = min(0.0, *(v for g in groups for r in g.ended for v in r.curve("val", str(name))[1]))
+        panels.append(Panel(name.title, lines, limits=(low, None)))  # KID may fall below 0
+    return panels
