@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def std(self) -> float | None:
-        """The standard deviation over the repetitions; of one alone, and of infinities, there is none."""
+        """The standard deviation over the repetitions; none of one alone, and of infinities."""
         if self.n < 2 or not all(map(math.isfinite, self.values)):
             return None
         return statistics.stdev(self.values)

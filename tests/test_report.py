@@ -13,8 +13,7 @@ from records import CONFIG, Records
 from genbench import UserError
 from genbench.report import write_report
 from genbench.report.sections.pictures import projections
-from genbench.report.sections.search import shown
-from genbench.report.studies import default_value, importances, to_study
+from genbench.report.sections.search import importances, shown, to_study
 
 
 @pytest.fixture
@@ -128,7 +127,6 @@ def test_importance_names_what_the_score_follows(tmp_path):
     assert next(iter(importances(record))) == "lr"
     assert importances(record | {"trials": trials[:3]}) == {}
     assert to_study(record).best_value == min(t["values"][0] for t in trials)
-    assert default_value(record) is None
 
 
 def test_the_table_is_mean_and_standard_deviation_over_seeds(records):

@@ -9,7 +9,7 @@ from records import Records
 from scipy import stats
 
 from genbench.report import write_report
-from genbench.report.sections.evaluations import scored, score_table
+from genbench.report.sections.evaluations import score_table, scored
 
 RULER = {
     **{"extractor": "efficientnet-lite0", "weights": "aa11", "reals": "bb22"},
@@ -103,7 +103,7 @@ def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(
     evaluation(paths[0], "vae", {"kid": [0.1, 0.3]})  # says nothing of recall: what was known stays
     evaluation(paths[1], "vae", {"kid": [7.0], "recall": [0.9]})
     evaluation(paths[2], "vae", {"kid": [0.4, 0.6], "recall": [0.7]})  # the same seed, later
-    ((rows, floor),) = tables(records)
+    ((rows, _),) = tables(records)
     (row,) = rows
     assert row.values == {"kid": pytest.approx([0.2, 0.5]), "recall": [0.5, 0.7]}
     assert row.basis == "± over 2 training seeds"
@@ -113,7 +113,7 @@ def test_two_densities_of_an_autoencoder_are_two_columns(records):
     ae = records.run("ae", key="a")
     evaluation(ae, "ae+mixture", {"kid": [0.1, 0.2]})
     evaluation(ae, "ae+gaussian", {"kid": [0.3, 0.4]})
-    ((rows, floor),) = tables(records)
+    ((rows, _),) = tables(records)
     assert [row.title for row in rows] == [AE, "AE (Gaussian fitted to its codes)"]
     assert [row.values["kid"] for row in rows] == [[0.1, 0.2], [0.3, 0.4]]
 

@@ -90,7 +90,9 @@ class ScoreName:
     @property
     def scalar(self) -> Scalar:
         """How the metric is written, whatever its extractor and N; a plain scalar by its name."""
-        scalar: Scalar = METRICS.get(self.metric) or Scalar(title=self.metric)
+        scalar: Scalar = Scalar(title=self.metric)
+        if self.is_sample_score:
+            scalar = METRICS.get(self.metric, scalar)
         by_inception = (self.metric, self.extractor) == ("fd", "inception")
         return replace(scalar, title="FID") if by_inception else scalar
 

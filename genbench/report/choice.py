@@ -2,14 +2,20 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from genbench.config import roles
 from genbench.families import FAMILIES
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Record
-from genbench.report.group import Group, Study, family_title, make_groups, sample_scores
+from genbench.report.group import (
+    Group,
+    Study,
+    family_title,
+    field_roles,
+    make_groups,
+    sample_scores,
+)
 from genbench.report.part import Part, in_order
 
 COLUMNS = 3  # groups of a family
@@ -32,44 +38,45 @@ def make_parts(records: Sequence[Record], studies: Sequence[Study], data: str = 
         alike["codes" if codes else "samples" if samples else f"{model} alone"].append(model)
     parts = []
     for models in alike.values():
-        parts += _parts_of([r for r in records if r.model in models], studies, data)
+        parts += _parts_of([r for r in records if r.model in models], models, studies, data)
     return parts
 
 
-def _parts_of(records: list[Record], studies: Sequence[Study], data: str) -> list[Part]:
+def _parts_of(
+    records: list[Record], models: list[str], studies: Sequence[Study], data: str
+) -> list[Part]:
     """A part of the most frequent kind, then others for families that have no run of it."""
-    fields = _compared_fields({record.model for record in records})
+    fields = _compared_fields(models)
     ended = [r for r in records if r.status == "finished" or r.diverged]
     ended = [r for r in ended if data in ("", r.config["data"])]
     parts = []
     while ended:
-        finished = Counter(kind_of(r, fields) for r in ended if r.status == "finished")
-        total = Counter(kind_of(r, fields) for r in ended)
-        chosen = max(total, key=lambda kind: (finished[kind], total[kind]))
-        inside = [r for r in ended if kind_of(r, fields) == chosen]
-        models = {r.model for r in inside if r.status == "finished"} or {r.model for r in inside}
-        inside, own = ([r for r in some if r.model in models] for some in (inside, ended))
-        searched = [s for s in studies if s["model"] in models]
-        searched = [s for s in searched if _kind(s["base"], fields) == chosen[:-1]]
-        counts = Counter(r.status for r in records if r.model in models)
-        others = Counter(kind for r in own if (kind := kind_of(r, fields)) != chosen)
-        left_out = [f"{_runs(n)} {_difference(kind, chosen)}" for kind, n in others.items()]
-        parts.append(_part(inside, searched, dict(counts), left_out))
-        ended = [r for r in ended if r.model not in models]
+        total = Counter(_kind_of(r, fields) for r in ended)
+        finished = Counter(_kind_of(r, fields) for r in ended if r.status == "finished")
+        kind = max(total, key=lambda kind: (finished[kind], total[kind]))
+        inside = [r for r in ended if _kind_of(r, fields) == kind]
+        shown = {r.model for r in inside if r.status == "finished"} or {r.model for r in inside}
+        over = [s for s in studies if s["model"] in shown and _kind(s["base"], fields) == kind[:-1]]
+        own = [r for r in records if r.model in shown]
+        others = Counter(_kind_of(r, fields) for r in ended if r.model in shown)
+        del others[kind]
+        left_out = [f"{_runs(n)} {_difference(other, kind)}" for other, n in others.items()]
+        counts = dict(Counter(r.status for r in own))
+        parts.append(_part([r for r in inside if r.model in shown], over, counts, left_out))
+        ended = [r for r in ended if r.model not in shown]
     return parts
 
 
-def _compared_fields(models: Iterable[str]) -> dict[str, str]:
+def _compared_fields(models: list[str]) -> dict[str, str]:
     """The fields that runs must share to be compared, and what a family without one counts as.
 
     As the families say that are registered; of none of them, as all families do.
     """
-    families = [FAMILIES[model] for model in in_order(models) if model in FAMILIES]
     fields: dict[str, str] = {}
-    for family in families or FAMILIES.values():
-        for name, role in roles(family.config).items():
+    for model in [model for model in models if model in FAMILIES] or FAMILIES:
+        for name, role in field_roles(model).items():
             if role.compare:
-                fields.setdefault(name, str(getattr(family.config, name, "none")))
+                fields.setdefault(name, str(getattr(FAMILIES[model].config, name, "none")))
     return fields
 
 
@@ -77,19 +84,17 @@ def _kind(config: dict[str, Any], fields: dict[str, str]) -> Kind:
     return tuple((name, str(config.get(name, default))) for name, default in fields.items())
 
 
-def kind_of(run: Record, fields: dict[str, str]) -> Kind:
+def _kind_of(run: Record, fields: dict[str, str]) -> Kind:
     """What the scores of a run are of: such fields of its configuration, and its data's hash."""
     return (*_kind(run.config, fields), ("data_hash", str(run.about.get("data_hash"))[:12]))
 
 
 def _difference(kind: Kind, chosen: Kind) -> str:
     """In what one kind differs from another, in words: its data set, and other values."""
-    values = dict(kind)
-    unlike = {name for name, value in set(kind) - set(chosen)} - {"data"}
-    if values["data"] != dict(chosen)["data"]:
-        unlike -= {"data_hash"}
-    given = ", ".join(f"{name}={value}" for name, value in kind if name in unlike)
-    return f"on {values['data']}" + (f" with {given}" if given else "")
+    data = dict(kind)["data"]
+    told = {"data", "data_hash"} if data != dict(chosen)["data"] else {"data"}
+    unlike = [pair for pair in kind if pair not in chosen and pair[0] not in told]
+    return f"on {data}" + " with " * bool(unlike) + ", ".join(map("=".join, unlike))
 
 
 def _runs(n: int) -> str:
@@ -125,13 +130,10 @@ def few_sources(group: Group) -> bool:
 def _shown(groups: list[Group], wanted: str) -> list[Group]:
     """The best group of each variant, up to `COLUMNS` of a family, its baseline among them."""
     ordered = sorted(groups, key=_rank(groups, wanted), reverse=True)
-    best: dict[tuple[str, tuple[str, ...], bool], Group] = {}
-    for group in ordered:
-        best.setdefault((group.model, group.variant, group.is_baseline), group)
-    models = in_order(group.model for group in groups)
-    chosen = []
+    best = {(g.model, g.variant, g.is_baseline): g for g in reversed(ordered)}.values()
+    models, chosen = in_order(group.model for group in groups), []
     for model in models:
-        first, *others = (group for group in best.values() if group.model == model)
+        first, *others = (group for group in ordered if group in best and group.model == model)
         chosen += [first, *sorted(others, key=lambda g: not g.is_baseline)[: COLUMNS - 1]]
     shown = [group for group in ordered if group in chosen]
     by_rank = all(group.judged_by_samples for group in groups)
@@ -170,10 +172,6 @@ def _not_shown(groups: list[Group], shown: list[Group]) -> list[str]:
     """The runs of the same kind under other settings, in words."""
     counts: Counter[str] = Counter()
     for group in groups:
-        if group not in shown:
-            counts[group.named] += len(group.ended)
-    names = {group.named for group in shown}
-    return [
-        f"{_runs(n)} of the {name}" + " under other settings" * (name in names)
-        for name, n in counts.items()
-    ]
+        counts[group.named] += 0 if group in shown else len(group.ended)
+    other = {group.named: " under other settings" for group in shown}
+    return [f"{_runs(n)} of the {name}{other.get(name, '')}" for name, n in counts.items() if n]

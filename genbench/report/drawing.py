@@ -60,7 +60,7 @@ class Panel:
     title: str
     lines: list[Line]
     ylabel: str = ""
-    limits: tuple[float | None, float | None] | None = None
+    limits: tuple[float, float | None] | None = None
     level: float | None = None
 
 
@@ -74,7 +74,8 @@ def curves(panels: Sequence[Panel], columns: int) -> Figure:
     for i, panel in enumerate(panels, 1):
         ax = figure.add_subplot(rows, columns, i)
         points = [point for line in panel.lines for point in _draw(ax, line)]
-        ax.set_ylim(panel.limits or _most(points))
+        low, high = panel.limits or _most(points)
+        ax.set_ylim(low, high)
         ax.set(title=panel.title, xlabel="epoch", ylabel=panel.ylabel)
         ax.set_xlim(left=0)
         if panel.level is not None:

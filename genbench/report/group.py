@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from genbench.config import Config, Role, roles
 from genbench.families import FAMILIES, Family
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS
@@ -53,6 +54,16 @@ class Group:
         return FAMILIES.get(self.model)
 
     @property
+    def can(self) -> frozenset[str]:
+        """Which of `CAPABILITIES` its family has."""
+        return self.family.can if self.family else frozenset()
+
+    @property
+    def judged_by_samples(self) -> bool:
+        """Whether its samples are all there is to judge."""
+        return self.family is not None and self.family.judged_by_samples
+
+    @property
     def variant(self) -> tuple[str, ...]:
         """Its values of what the family's baseline chooses by name: architecture and loss."""
         baseline = self.family.baseline if self.family else {}
@@ -77,19 +88,14 @@ class Group:
         return f"baseline ({name})" if self.is_baseline else name
 
     @property
+    def first_seed(self) -> str:
+        """Whose pictures are shown: `dcgan, bce, seed 1`."""
+        return f"{self.title}, seed {self.config['seed']}"
+
+    @property
     def tested(self) -> bool:
         """Whether all its finished runs were scored on the test split."""
         return bool(self.runs) and all(run.tested for run in self.runs)
-
-    @property
-    def can(self) -> frozenset[str]:
-        """Which of `CAPABILITIES` its family has."""
-        return self.family.can if self.family else frozenset()
-
-    @property
-    def judged_by_samples(self) -> bool:
-        """Whether its samples are all there is to judge."""
-        return self.family is not None and self.family.judged_by_samples
 
     def logs(self, split: str, name: str) -> bool:
         """Whether any training logged a scalar of a split."""
@@ -98,16 +104,13 @@ class Group:
     def scalar(self, name: str) -> Scalar:
         """How a scalar is written; `name` as in a record, with or without its split."""
         parsed = ScoreName.parse(name)
-        if parsed.is_sample_score:
-            return parsed.scalar
         known = MEASURED | dict(self.family.scalars if self.family else {})
-        return known.get(parsed.metric) or Scalar(title=parsed.metric)
+        return parsed.scalar if parsed.is_sample_score else known.get(parsed.metric, parsed.scalar)
 
     def score(self, name: str) -> Sample | None:
         """A number of the finished runs (see `value`); None unless each of them has it."""
-        values = [value(run, name) for run in self.runs]
-        known = [number for number in values if number is not None]
-        return Sample.of(known) if known and len(known) == len(values) else None
+        known = [number for run in self.runs if (number := value(run, name)) is not None]
+        return Sample.of(known) if known and len(known) == len(self.runs) else None
 
 
 def value(run: Record, name: str) -> float | None:
@@ -133,6 +136,12 @@ def family_title(model: str) -> str:
     return FAMILIES[model].title if model in FAMILIES else model
 
 
+def field_roles(model: str) -> dict[str, Role]:
+    """The roles of a family's fields; of one that is not registered here, of all `Config`s."""
+    config = FAMILIES[model].config if model in FAMILIES else Config
+    return roles(config)  # type: ignore[arg-type]  # mypy takes the class for an instance
+
+
 def one_a_seed(records: Iterable[Record]) -> list[Record]:
     """By seed, and where a seed was run again the later run."""
     latest = {record.config["seed"]: record for record in records}
@@ -148,7 +157,7 @@ def make_groups(ended: Iterable[Record], studies: Sequence[Study]) -> list[Group
     for key, records in by_key.items():
         tested = any(run.tested for run in records)
         alike = one_a_seed(r for r in records if r.tested == tested or r.status == "failed")
-        chose = [study for study in studies if (study["model"], study.get("final_key")) == key]
+        chose = [s for s in studies if (s["model"], s.get("final_key")) == key]
         finished = [run for run in alike if run.status == "finished"]
         failed = [run for run in alike if run.status == "failed"]
         groups.append(Group(runs=finished, failed=failed, chosen_by=chose[-1] if chose else None))

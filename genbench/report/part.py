@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -66,6 +67,16 @@ class Drawing:
     caption: str
     draw: Callable[[], Figure]
     family: str = ""
+
+
+def each(
+    groups: Iterable[Group], name: str, caption: str, draw: Callable[[Group], Figure]
+) -> list[Drawing]:
+    """A figure a group; name and caption may name what is `group`'s: `{group.title}`."""
+    return [
+        Drawing(name.format(group=g), caption.format(group=g), partial(draw, g), g.model)
+        for g in groups
+    ]
 
 
 @dataclass(frozen=True)

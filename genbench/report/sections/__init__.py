@@ -6,10 +6,10 @@ from genbench.report.sections.evaluations import against, copies, likelihoods
 from genbench.report.sections.pictures import (
     against_originals,
     generated,
+    kept,
     latent_spaces,
     manifolds,
     reconstructions,
-    rows,
 )
 from genbench.report.sections.scores import hyperparameters, scores
 from genbench.report.sections.search import search
@@ -27,7 +27,7 @@ SECTIONS: list[Section] = [
     reconstructions,
     latent_spaces,
     manifolds,
-    rows,
+    kept,
     search,
     against,
     likelihoods,

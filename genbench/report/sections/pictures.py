@@ -12,43 +12,61 @@ from genbench.images import first_tiles
 from genbench.record import Record
 from genbench.report.drawing import array, eight_by_eight, holds, picture, sheet, tiled, whole
 from genbench.report.group import Group
-from genbench.report.part import Content, Drawing, Part
+from genbench.report.part import Content, Drawing, Part, each
 
 STRIP = 8  # codes in the strip, a row each
 EPOCHS = 10  # at most so many columns in it
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
-# Arrays (rows, columns, H, W[, 3]) of pictures.npz that are shown as they are: heading, file, text
-ROWS = {
-    "neighbours": (
+# Pictures that are shown as they were kept in pictures.npz: name, heading, file, caption.
+KEPT = (
+    (
+        "neighbours",
         "Nearest neighbours",
         "nearest_neighbours",
         "a row a sample, beside it the 3 training pictures nearest to it (Euclidean distance of "
-        "thumbnails of 16 x 16 pixels). Copies would show here",
+        "thumbnails of 16 x 16 pixels). Copies would show here.",
     ),
-    "interpolations": (
+    (
+        "interpolations",
         "Interpolations",
-        "{model}_interpolations",
-        "pictures between two codes, a row each: along straight lines between codes of pictures, "
-        "along great circles between codes that are drawn",
+        "{group.model}_interpolations",
+        "a row a pair of codes, of pictures (a straight line between them) or drawn (a great "
+        "circle).",
     ),
-}
+    (
+        "samples",
+        "Samples",
+        "{group.model}_samples",
+        "images decoded from draws of the prior.",
+    ),
+)
 
 
 def _kept(part: Part, groups: list[Group], *names: str) -> list[Group]:
     """The groups whose first seed kept such arrays; with codes, of the split of the part."""
     kept = [group for group in groups if group.runs and holds(group.runs[0], "pictures", *names)]
-    return [
-        group
-        for group in kept
-        if group.judged_by_samples
-        or not holds(group.runs[0], "latents", "split")
-        or str(array(group.runs[0], "latents", "split")) == part.split
-    ]
+    return [group for group in kept if group.judged_by_samples or _of_split(group, part)]
 
 
-def _whose(group: Group, run: Record) -> str:
-    return f"{group.title}, seed {run.config['seed']}"
+def _of_split(group: Group, part: Part) -> bool:
+    run = group.runs[0]
+    return not holds(run, "latents", "split") or str(array(run, "latents", "split")) == part.split
+
+
+def kept(part: Part) -> Iterator[Content]:
+    """Nearest neighbours, interpolations, and samples of families with codes."""
+    for name, heading, file, caption in KEPT:
+        groups = [g for g in part.leading if name != "samples" or "encode" in g.can]
+        text = f"{{group.first_seed}}: {caption}"
+        figures = each(_kept(part, groups, name), file, text, partial(_sheet, name))
+        yield Content(heading, figures=figures)
+
+
+def _sheet(name: str, group: Group) -> Figure:
+    """Pictures (rows, columns, H, W[, 3]) as they are, (N, H, W[, 3]) in rows of 8."""
+    pictures = array(group.runs[0], "pictures", name)
+    return sheet([eight_by_eight(pictures) if name == "samples" else tiled(pictures)])
 
 
 def generated(part: Part) -> Iterator[Content]:
@@ -60,14 +78,14 @@ def generated(part: Part) -> Iterator[Content]:
 
 def _epochs(group: Group) -> Iterator[Drawing]:
     for run in [run for run in group.ended if sample_grids(run)][:1]:
-        grids = sample_grids(run)
+        grids, whose = sample_grids(run), f"{group.title}, seed {run.config['seed']}"
         known = sorted(grids)
         for epoch in dict.fromkeys([known[0], known[(len(known) - 1) // 2], known[-1]]):
-            caption = f"{_whose(group, run)}: samples after epoch {epoch} of {known[-1]}."
-            draw = partial(whole, grids[epoch])
-            yield Drawing(f"generated-images-{epoch:04d}", caption, draw, group.model)
-        caption = f"{_whose(group, run)}: a row a code z, a column an epoch."
+            name, draw = f"generated-images-{epoch:04d}", partial(whole, grids[epoch])
+            caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
+            yield Drawing(name, caption, draw, group.model)
         draw = partial(strip, {epoch: grids[epoch] for epoch in evenly(known, EPOCHS)})
+        caption = f"{whose}: a row a code z, a column an epoch."
         yield Drawing("generated-strip", caption, draw, group.model)
 
 
@@ -115,30 +133,6 @@ def against(groups: list[Group]) -> Figure:
     return sheet(panels, list(zip(middles, names, strict=True)), gap)
 
 
-def rows(part: Part) -> Iterator[Content]:
-    """Pictures beside each other that belong together, and samples of models with codes."""
-    for name, (heading, file, text) in ROWS.items():
-        figures = []
-        for group in _kept(part, part.leading, name):
-            draw = partial(_rows, group, name)
-            caption = f"{_whose(group, group.runs[0])}: {text}."
-            figures.append(Drawing(file.format(model=group.model), caption, draw, group.model))
-        yield Content(heading, figures=figures)
-    figures = []
-    for group in _kept(part, [g for g in part.leading if "encode" in g.can], "samples"):
-        caption = f"{_whose(group, group.runs[0])}: images decoded from draws of the prior."
-        draw = partial(_rows, group, "samples")
-        figures.append(Drawing(f"{group.model}_samples", caption, draw, group.model))
-    yield Content("Samples", figures=figures)
-
-
-def _rows(group: Group, name: str) -> Figure:
-    pictures = array(group.runs[0], "pictures", name)
-    if name == "samples":
-        return sheet([eight_by_eight(pictures)])
-    return sheet([tiled(pictures)])
-
-
 def reconstructions(part: Part) -> Iterator[Content]:
     """Pictures above what each model makes of them."""
     if groups := _kept(part, part.leading, "originals", "reconstructions"):
@@ -159,19 +153,16 @@ def _reconstructions(groups: list[Group]) -> Figure:
 def latent_spaces(part: Part) -> Iterator[Content]:
     """Codes as points, on one scale for all models, and how much of them is used."""
     groups = [g for g in part.leading if g.runs and holds(g.runs[0], "latents", "z", "labels")]
-    groups = [g for g in groups if str(array(g.runs[0], "latents", "split")) == part.split]
+    groups = [group for group in groups if _of_split(group, part)]
     points = {g.model: projections(array(g.runs[0], "latents", "z")[:POINTS]) for g in groups}
-    figures = []
-    for group in groups:
-        size = array(group.runs[0], "latents", "z").shape[1]
-        caption = (
-            f"{group.title}: codes of {part.split} images, coloured by label ({size} dimensions; "
-            "each projection has one scale for all models)."
-        )
-        draw = partial(latent_space, group, points)
-        figures.append(Drawing(f"{group.model}_latent_space", caption, draw, group.model))
+    caption = (
+        f"{{group.title}}: codes of {part.split} images, coloured by label; each projection has "
+        "one scale for all models."
+    )
+    draw = partial(latent_space, points)
     said = [about_code(group, part.split) for group in part.groups]
-    yield Content("Latent spaces", [*said, about_sizes(part)], figures=figures)
+    figures = each(groups, "{group.model}_latent_space", caption, draw)
+    yield Content("Latent spaces", [*said, about_sizes(part), about_prior(part)], figures=figures)
 
 
 def projections(z: np.ndarray) -> dict[str, np.ndarray]:
@@ -188,7 +179,7 @@ def projections(z: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def latent_space(group: Group, points: dict[str, dict[str, np.ndarray]]) -> Figure:
+def latent_space(points: dict[str, dict[str, np.ndarray]], group: Group) -> Figure:
     """A panel a projection; `points` (N, 2) are by family and projection."""
     own, labels = points[group.model], array(group.runs[0], "latents", "labels")[:POINTS]
     figure, axes = plt.subplots(1, len(own), figsize=(4.6 * len(own), 4.2), squeeze=False)
@@ -230,21 +221,37 @@ def about_sizes(part: Part) -> str | None:
     return f"The codes differ in size, {named}: the larger one has the easier reconstruction."
 
 
+def about_prior(part: Part) -> str | None:
+    """Which models can be drawn from, and why."""
+    codes = [group for group in part.groups if "encode" in group.can]
+    drawn = [
+        group for group in codes if group.score(f"{part.split}/kl") and "generate" in group.can
+    ]
+    others = " and ".join(f"the {g.named}" for g in codes if "generate" not in g.can)
+    if len(drawn) != 1 or not others:
+        return None
+    kl = drawn[0].score(f"{part.split}/kl")
+    return (
+        f"Only the {drawn[0].named} has a prior to draw new images from: its KL term of "
+        f"{kl.show(2) if kl else ''} nats ties the codes to N(0, 1); nothing ties those of {others}."
+    )
+
+
 def manifolds(part: Part) -> Iterator[Content]:
     """Pictures decoded over a plane of the code."""
-    figures = []
-    for group in _kept(part, part.leading, "manifold", "manifold_extent"):
-        caption = (
-            f"{group.title}: images decoded over the plane of the codes' first two principal axes "
-            "(of their dimensions, if there are two), 2nd to 98th percentile of the codes."
-        )
-        draw = partial(manifold, group.runs[0])
-        figures.append(Drawing(f"{group.model}_manifold", caption, draw, group.model))
-    yield Content("Decoded manifolds", figures=figures)
+    caption = (
+        "{group.title}: images decoded over the plane of the codes' first two principal axes (of "
+        "their dimensions, if there are two), 2nd to 98th percentile of the codes."
+    )
+    groups = _kept(part, part.leading, "manifold", "manifold_extent")
+    yield Content(
+        "Decoded manifolds", figures=each(groups, "{group.model}_manifold", caption, manifold)
+    )
 
 
-def manifold(run: Record) -> Figure:
+def manifold(group: Group) -> Figure:
     """The decoded grid (rows, columns, H, W[, 3]) in the coordinates of its plane."""
+    run = group.runs[0]
     pictures = array(run, "pictures", "manifold")
     grid = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures])
     figure, ax = plt.subplots(figsize=(5.2, 5.2 * len(pictures) / pictures.shape[1]))

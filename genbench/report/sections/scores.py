@@ -3,41 +3,36 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from genbench.config import HYPER_PARAMETER, Config, roles
+from genbench.config import HYPER_PARAMETER
 from genbench.metrics.names import ScoreName
 from genbench.report.choice import few_sources, held_out_sources
 from genbench.report.comparison import compared
-from genbench.report.group import Group, unlike
+from genbench.report.group import Group, field_roles, unlike
 from genbench.report.part import Content, Part
 from genbench.scalars import MEASURED, Scalar
 
 FEW = 500  # held-out pictures; a distance to fewer says little
-FLOOR = "the same between real pictures (floor)"
-UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
+CODES = ("active_units", "knn_accuracy", "probe_accuracy")
 TAKEN = ("best_epoch", "steps", "seconds")
+UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
 CLAIMS = {  # of the better of two configurations, and what is compared
     "bce": ("reconstructs better", "reconstruction"),
     "elbo": ("has the higher ELBO", "the ELBO"),
-    "knn_accuracy": (
-        "has the code that knows more about the label",
-        "what the code knows about the label",
-    ),
+    "knn_accuracy": ("has the code that knows more about the label", "k-NN accuracy of the code"),
 }
-NOTES = {  # what rows depend on, by the scalar whose row calls for it
-    "bce": "Sums over pixels and latent dimensions, means over images, in nats. ELBO and KL take "
+NOTES = {  # what rows depend on, by words in the headings that call for it
+    "BCE": "Sums over pixels and latent dimensions, means over images, in nats. ELBO and KL take "
     "one draw of z an image; BCE, MSE and PSNR are of the image decoded from the code's mean. Of "
     "grey pixels the least possible BCE is above 0.",
-    "knn_accuracy": "k-NN (k = 5) and linear probe learn from up to 10,000 training codes. Active "
-    "units: dimensions whose mean code has a variance above 0.01 (Burda et al. 2016).",
-    "histogram_kl": "Colours: KL(real || generated) of joint histograms, 8 bins a channel, over "
-    "all pixels.",
+    "k-NN": "k-NN (k = 5) and linear probe learn from up to 10,000 training codes. Active units: "
+    "dimensions whose mean code has a variance above 0.01 (Burda et al. 2016).",
+    "N = ": "Distances compare features of N samples with those of N real pictures. They depend on "
+    "N and on the network (lite0: EfficientNet-Lite0 of ImageNet): compare them only where both "
+    "are the same, and never with a published FID. The floor is the distance between real pictures "
+    "of unlike sources: as near as samples can be expected to come.",
+    "colour": "Colours: KL(real || generated) of joint histograms, 8 bins a channel, over all "
+    "pixels.",
 }
-DISTANCES = (
-    "Distances compare features of N samples with those of N real pictures. They depend on N and "
-    "on the network (lite0: EfficientNet-Lite0 of ImageNet): compare them only where both are the "
-    "same, and never with a published FID. The floor is the distance between real pictures of "
-    "unlike sources: as near as samples can be expected to come."
-)
 
 
 def scores(part: Part) -> Iterator[Content]:
@@ -49,14 +44,16 @@ def scores(part: Part) -> Iterator[Content]:
     rows = [*_distance_rows(part), *_scalar_rows(part)]
     rows += [row(groups, name, MEASURED[name]) for name in TAKEN]
     weights = ["Parameters", *(f"{group.about['parameters']:,}" for group in groups)]
+    table = [heads(groups), seeds, *filter(None, rows), weights]
     said = [
         compared(groups[0], other, f"{part.split}/{name}", claim, subject, ratio=False)
         for other in groups[1:]
         for name, (claim, subject) in CLAIMS.items()
     ]
+    called = [text for word, text in NOTES.items() if any(word in cells[0] for cells in table)]
+    notes = [*_meaning(part), *called, *_few(part), *_provenance(part)]
     heading = "Scores" if part.judged_by_samples else f"Scores on the {part.split} split"
-    table = [heads(groups), seeds, *filter(None, rows), weights]
-    yield Content(heading, said, table, notes(part))
+    yield Content(heading, said, table, notes)
 
 
 def heads(groups: Sequence[Group]) -> list[str]:
@@ -73,8 +70,7 @@ def row(groups: Sequence[Group], name: str, scalar: Scalar) -> list[str]:
 
 def shown_distances(part: Part) -> list[ScoreName]:
     """Final scores of samples, those of the part's split first; of validation for want of any."""
-    final = [split for split in ("test", "train") if part.sample_scores(split)]
-    final.sort(key=lambda split: split != part.split)
+    final = sorted(("test", "train"), key=lambda split: split != part.split)
     splits = final if part.split != "val" else [*final, "val"]
     return [name for split in splits for name in part.sample_scores(split)]
 
@@ -82,10 +78,9 @@ def shown_distances(part: Part) -> list[ScoreName]:
 def _distance_rows(part: Part) -> Iterator[list[str]]:
     """Each score of samples above its floor."""
     for name in shown_distances(part):
-        scalar = name.scalar
-        title = f"{scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
-        yield row(part.groups, str(name), replace(scalar, title=title, unit=""))
-        floor = Scalar(title=FLOOR, digits=scalar.digits)
+        title = f"{name.scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
+        yield row(part.groups, str(name), replace(name.scalar, title=title, unit=""))
+        floor = Scalar(title="the same between real pictures (floor)", digits=name.scalar.digits)
         yield row(part.groups, str(name.as_floor), floor)
 
 
@@ -96,14 +91,13 @@ def shown_scalars(part: Part) -> dict[str, Scalar]:
     """
     shown: dict[str, Scalar] = {}
     for group in part.leading:
-        parsed = [ScoreName.parse(key) for run in group.runs for key in run.scores]
-        recorded = {n.metric: group.scalar(n.metric) for n in parsed if not n.is_sample_score}
-        objective = ScoreName.parse(group.about["objective"]).metric
+        names = (ScoreName.parse(key) for run in group.runs for key in run.scores)
+        recorded = {n.metric: group.scalar(n.metric) for n in names if not n.is_sample_score}
+        known = (*UNDIRECTED, ScoreName.parse(group.about["objective"]).metric)
         for name, scalar in (group.family.scalars if group.family else recorded).items():
-            if scalar.better or name in (*UNDIRECTED, objective) or not group.family:
+            if scalar.better or name in known or not group.family:
                 shown[name] = scalar
-    codes = {name: scalar for name, scalar in MEASURED.items() if "code" in scalar.title}
-    shown |= codes | {"active_units": MEASURED["active_units"]}
+    shown |= {name: MEASURED[name] for name in CODES}
     return {name: scalar for name, scalar in shown.items() if not unlike(part.groups, scalar)}
 
 
@@ -115,56 +109,51 @@ def _scalar_rows(part: Part) -> Iterator[list[str]]:
         yield here or row(part.groups, f"best/{name}", best)
 
 
-def notes(part: Part) -> list[str]:
-    """What the scores depend on, for the lines under the table."""
+def _meaning(part: Part) -> Iterator[str]:
+    """What ± is, when a difference is said, and what the likelihood is of."""
     seeds = max(len(group.runs) for group in part.groups)
     once = ", scored once; searches never see the test split" if part.split == "test" else ""
-    lines = [
+    yield (
         f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
         f"its best epoch by validation{once}; trainings that diverged are left out of means. A "
         "difference is said where Welch's test over seeds has p < 0.05, not corrected for the "
         "number of comparisons."
-    ]
-    config = part.groups[0].config
+    )
     binarized = any(g.config.get("binarize", "none") != "none" for g in part.groups)
     pixels = ", pixels binarised dynamically" if binarized else ""
-    lines += [f"Likelihood {config['likelihood']}{pixels}."] if "likelihood" in config else []
-    lines += [DISTANCES] if shown_distances(part) else []
-    places = (part.split, "best")
-    for name, text in NOTES.items():
-        lines += [text] if any(g.score(f"{p}/{name}") for g in part.groups for p in places) else []
-    return lines + _few(part) + _provenance(part)
+    if likelihood := part.groups[0].config.get("likelihood"):
+        yield f"Likelihood {likelihood}{pixels}."
 
 
-def _few(part: Part) -> list[str]:
+def _few(part: Part) -> Iterator[str]:
     """A warning where too few pictures are held out to judge by."""
-    for group in filter(few_sources, part.groups):
-        return [
-            f"Held-out scores say little here: of {part.data} {held_out_sources(group)} pictures "
-            "are held out, and crops of the same one are much alike. Judge by the distance to "
-            "training pictures."
-        ]
     sizes = [name.n for name in shown_distances(part) if name.split != "train"]
-    if not sizes or min(sizes) >= FEW:
-        return []
-    return [f"Held-out scores say little here: they compare {min(sizes)} pictures a side."]
+    for sources in [held_out_sources(group) for group in part.groups if few_sources(group)][:1]:
+        yield (
+            f"Held-out scores say little here: of {part.data} {sources} pictures are held out, and "
+            "crops of the same one are much alike. Judge by the distance to training pictures."
+        )
+        return
+    if sizes and min(sizes) < FEW:
+        yield f"Held-out scores say little here: they compare {min(sizes)} pictures a side."
 
 
-def _provenance(part: Part) -> list[str]:
+def _provenance(part: Part) -> Iterator[str]:
     """Which data, code and machines the scores come from, and what was left out."""
-    runs = [run for group in part.groups for run in group.ended]
-    about = runs[0].about
-    images, versions = about["images"], about["versions"]
-    commits = sorted({str(run.about.get("commit"))[:9] for run in runs})
-    machines = sorted({f"{r.about['hardware']} ({r.about['threads']} threads)" for r in runs})
+    runs = [run.about for group in part.groups for run in group.ended]
+    images, versions = runs[0]["images"], runs[0]["versions"]
+    commits = sorted({str(about.get("commit"))[:9] for about in runs})
+    machines = sorted({f"{about['hardware']} ({about['threads']} threads)" for about in runs})
     counts = ", ".join(f"{n} {status}" for status, n in sorted(part.counts.items()))
-    return [
+    yield (
         f"Data {part.data}: {images['train']} training, {images['val']} validation and "
-        f"{images.get('test', 'no')} test pictures, SHA-256 {about['data_hash'][:12]}….",
+        f"{images.get('test', 'no')} test pictures, SHA-256 {runs[0]['data_hash'][:12]}…."
+    )
+    yield (
         f"Made at commit {', '.join(commits)} with genbench {versions['genbench']}, torch "
-        f"{versions['torch']} on {', '.join(machines)}. Runs in the folder: {counts}.",
-        *(f"Left out: {what}." for what in part.left_out),
-    ]
+        f"{versions['torch']} on {', '.join(machines)}. Runs in the folder: {counts}."
+    )
+    yield from (f"Left out: {what}." for what in part.left_out)
 
 
 def hyperparameters(part: Part) -> Iterator[Content]:
@@ -177,8 +166,7 @@ def hyperparameters(part: Part) -> Iterator[Content]:
 
 def _shown(group: Group, name: str) -> bool:
     """Whether the field's role says so; a field that is not known any more is shown."""
-    fields = roles(group.family.config if group.family else Config)
-    return fields.get(name, HYPER_PARAMETER).shown
+    return field_roles(group.model).get(name, HYPER_PARAMETER).shown
 
 
 def _cell(group: Group, name: str) -> str:

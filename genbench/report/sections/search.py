@@ -1,16 +1,27 @@
-"""What searches tried, gained and found to matter."""
+"""What searches tried, gained and found to matter, from their study files."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from matplotlib.axes import Axes
+import optuna
 from matplotlib.figure import Figure
+from optuna.distributions import json_to_distribution
+from optuna.trial import TrialState, create_trial
 from optuna.visualization import matplotlib as optuna_plots
 
 from genbench.report.group import Group, Study, family_title
 from genbench.report.part import Content, Drawing, Part
-from genbench.report.studies import completed, default_value, importances, to_study, trial_counts
+
+ENOUGH = 4  # completed trials without which importances tell nothing
+PLOTS: tuple[tuple[str, Callable[..., Any], tuple[float, float], int, str], ...] = (
+    # file, what Optuna draws, its size in inches, completed trials that it needs, caption
+    ("history", optuna_plots.plot_optimization_history, (6, 3), 1, "each trial, the best so far"),
+    ("importances", optuna_plots.plot_param_importances, (6, 3), ENOUGH, "importance (PED-ANOVA)"),
+    ("parallel", optuna_plots.plot_parallel_coordinate, (11, 4), 2, "a line each completed trial"),
+)
 
 
 def search(part: Part) -> Iterator[Content]:
@@ -18,15 +29,22 @@ def search(part: Part) -> Iterator[Content]:
     figures: list[Drawing] = []
     said: list[str | None] = []
     for group in part.leading:
+        model, title = group.model, family_title(group.model)
         if study := shown(part, group, objectives=1):
-            figures += _figures(group.model, study)
+            (metric,) = study["objectives"]
+            for name, plot, size, least, text in PLOTS:
+                if len(_completed(study)) >= least:
+                    draw = partial(_figure, plot, study, size, target_name=metric)
+                    caption = f"{title}: {metric} in its search; {text}."
+                    figures.append(Drawing(f"{model}_search_{name}", caption, draw, model))
             said.append(about_search(group, study) if study.get("best") is not None else None)
         pareto = shown(part, group, objectives=2)
-        if pareto and completed(pareto):
-            title, names = family_title(group.model), " against ".join(pareto["objectives"])
-            caption = f"{title}: {names}; red: no trial is better in both."
-            draw = partial(pareto_front, pareto)
-            figures.append(Drawing(f"{group.model}_pareto_front", caption, draw, group.model))
+        if pareto and _completed(pareto):
+            names = pareto["objectives"]
+            caption = f"{title}: {' against '.join(names)}; red: no trial is better in both."
+            plot = optuna_plots.plot_pareto_front
+            draw = partial(_figure, plot, pareto, (6, 3.6), target_names=names)
+            figures.append(Drawing(f"{model}_pareto_front", caption, draw, model))
     yield Content("Search", said, figures=figures)
 
 
@@ -34,65 +52,70 @@ def shown(part: Part, group: Group, objectives: int) -> Study | None:
     """The family's last study with so many objectives; better one that chose its runs."""
     own = [study for study in part.studies if study["model"] == group.model]
     alike = [study for study in own if len(study["objectives"]) == objectives]
-    chose = [study for study in alike if study is group.chosen_by]
-    return (alike + chose)[-1] if alike else None
-
-
-def _figures(model: str, study: Study) -> Iterator[Drawing]:
-    """What Optuna draws of a study with one objective."""
-    title, metric = family_title(model), study["objectives"][0]
-    if completed(study):
-        caption = f"{title}: {metric} of each completed trial, and the best so far."
-        draw = _optuna(optuna_plots.plot_optimization_history, study, (6, 3))
-        yield Drawing(f"{model}_search_history", caption, draw, model)
-    if importances(study):
-        caption = f"{title}: importance of each hyper-parameter for {metric} (PED-ANOVA)."
-        draw = _optuna(optuna_plots.plot_param_importances, study, (6, 3))
-        yield Drawing(f"{model}_search_importances", caption, draw, model)
-    if len(completed(study)) > 1:
-        caption = f"{title}: the completed trials, a line each, coloured by {metric}."
-        draw = _optuna(optuna_plots.plot_parallel_coordinate, study, (11, 4))
-        yield Drawing(f"{model}_search_parallel", caption, draw, model)
+    return (alike + [study for study in alike if study is group.chosen_by])[-1] if alike else None
 
 
 def about_search(group: Group, study: Study) -> str:
     """What the search tried, what it gained, and what mattered."""
     metric, trials = study["objectives"][0], study["trials"]
-    scalar = group.scalar(metric)
+    scalar, done = group.scalar(metric), _completed(study)
     (best,) = (trial["values"][0] for trial in trials if trial["number"] == study["best"])
-    states = ", ".join(f"{n} {state}" for state, n in trial_counts(study).items())
+    states = Counter(trial["state"].lower() for trial in trials).most_common()
     text = (
-        f"The {family_title(group.model)}'s search ran {len(trials)} trials ({states}) of "
-        f"{study['epochs']} epochs; the best {metric} was {scalar.show(best)}"
+        f"The {family_title(group.model)}'s search ran {len(trials)} trials "
+        f"({', '.join(f'{n} {state}' for state, n in states)}) of {study['epochs']} epochs; "
+        f"the best {metric} was {scalar.show(best)}"
     )
-    default = default_value(study)
-    if default is not None:
+    for default in [trial["values"][0] for trial in done if trial.get("defaults")][:1]:
         unit = f" {scalar.unit}" if scalar.unit else ""
         gain = f"{scalar.show(abs(best - default))}{unit} better than the defaults"
         text += f", {gain}" if best != default else ", that of the defaults"
-    (first, most), *others = list(importances(study).items()) or [("", 0.0)]
-    if first:
-        text += f". What mattered most was {first} (importance {most:.2f}"
-        text += f", next {others[0][0]} with {others[0][1]:.2f})" if others else ")"
-    return f"{text}."
+    ranked = [f"{name} (importance {share:.2f})" for name, share in importances(study).items()]
+    return text + (f". What mattered most was {', next '.join(ranked[:2])}." if ranked else ".")
 
 
-def _optuna(plot: Callable[..., Any], study: Study, size: tuple[float, float]) -> Any:
-    """What draws one of Optuna's matplotlib figures of a recorded study."""
-    metric = study["objectives"][0]
-    return lambda: _sized(plot(to_study(study), target_name=metric), size)
+def to_study(record: Study) -> optuna.Study:
+    """The recorded trials as a study in memory."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(directions=record["directions"])
+    space = {name: json_to_distribution(text) for name, text in record["space"].items()}
+    for trial in record["trials"]:
+        state = TrialState[trial["state"]]
+        if state in (TrialState.COMPLETE, TrialState.PRUNED) and trial["values"]:
+            study.add_trial(
+                create_trial(
+                    state=state,
+                    values=trial["values"],
+                    params=trial["params"],
+                    distributions={name: space[name] for name in trial["params"]},
+                    intermediate_values={int(k): v for k, v in trial["intermediate"].items()},
+                )
+            )
+    return study
 
 
-def pareto_front(study: Study) -> Figure:
-    """Optuna's Pareto front of a study with two objectives."""
-    axes = optuna_plots.plot_pareto_front(to_study(study), target_names=study["objectives"])
-    return _sized(axes, (6, 3.6))
+def importances(record: Study) -> dict[str, float]:
+    """Share of each hyper-parameter in the objective, largest first (PED-ANOVA).
+
+    Watanabe et al. 2023 (arXiv:2304.10255); empty where too few trials were completed to tell.
+    """
+    if len(_completed(record)) < ENOUGH:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.importance.get_param_importances(to_study(record))
 
 
-def _sized(axes: Axes, size: tuple[float, float]) -> Figure:
-    """The axes' figure in this size, without Optuna's title: the caption says it."""
+def _completed(study: Study) -> list[dict[str, Any]]:
+    return [trial for trial in study["trials"] if trial["state"] == "COMPLETE"]
+
+
+def _figure(
+    plot: Callable[..., Any], study: Study, size: tuple[float, float], **names: Any
+) -> Figure:
+    """One of Optuna's matplotlib figures, without its title: the caption says it."""
+    axes = plot(to_study(study), **names)
     axes.set_title("")
-    figure = axes.get_figure(root=True)
-    assert figure is not None
+    figure: Figure = axes.get_figure(root=True)
     figure.set_size_inches(*size)
     return figure

@@ -5,12 +5,14 @@ import statistics
 from collections.abc import Iterator
 from functools import partial
 
+from matplotlib.figure import Figure
+
 from genbench.metrics.names import ScoreName
 from genbench.record import Record
 from genbench.report.comparison import above, compared
 from genbench.report.drawing import SEEDS, Line, Panel, curves
 from genbench.report.group import Group, sample_scores
-from genbench.report.part import Content, Drawing, Part
+from genbench.report.part import Content, Drawing, Part, each
 from genbench.stats import share
 
 FIRST, SECOND = "#1f77b4", "#d95f02"  # of two lines in a panel
@@ -28,25 +30,18 @@ def losses(part: Part) -> Iterator[Content]:
         caption = f"Training losses of discriminator and generator. {SEEDS}."
         draw = partial(curves, [_two_losses(group) for group in two], 3)
         figures = [Drawing("losses_disc_gene", caption, draw, two[0].model)]
-    for group in part.groups:
-        if group not in two and (names := _terms(group)):
-            caption = (
-                f"{group.title}: training (running means) and validation; {len(group.runs)} "
-                f"training seeds. {SEEDS}."
-            )
-            draw = partial(curves, [_train_and_val(group, name) for name in names], 3)
-            figures.append(Drawing(f"{group.model}_loss", caption, draw, group.model))
+    others = [group for group in part.groups if group not in two and _terms(group)]
+    caption = f"{{group.title}}: training (running means) and validation. {SEEDS}."
+    figures += each(others, "{group.model}_loss", caption, _train_and_val)
     said = [about(group) for group in part.groups for about in (about_bound, about_training)]
     yield Content("Losses", said, figures=figures)
 
 
 def _two_losses(group: Group) -> Panel:
     kind = group.config.get("loss")
-    lines = [
-        Line(group, "train", "loss_d", FIRST, "discriminator"),
-        Line(group, "train", "loss_g", SECOND, "generator"),
-    ]
-    return Panel(group.title, lines, f"loss ({kind})" if kind else "loss")
+    d = Line(group, "train", "loss_d", FIRST, "discriminator")
+    g = Line(group, "train", "loss_g", SECOND, "generator")
+    return Panel(group.title, [d, g], f"loss ({kind})" if kind else "loss")
 
 
 def _terms(group: Group) -> list[str]:
@@ -60,13 +55,14 @@ def _terms(group: Group) -> list[str]:
     return names or [name for name in both if group.logs("train", name)][:3]
 
 
-def _train_and_val(group: Group, name: str) -> Panel:
-    lines = [
-        Line(group, "train", name, FIRST, "training"),
-        Line(group, "val", name, SECOND, "validation", "o"),
-    ]
-    scalar = group.scalar(name)
-    return Panel(f"{group.title}: {scalar.title}", lines, scalar.unit)
+def _train_and_val(group: Group) -> Figure:
+    panels = []
+    for name in _terms(group):
+        train = Line(group, "train", name, FIRST, "training")
+        val = Line(group, "val", name, SECOND, "validation", "o")
+        scalar = group.scalar(name)
+        panels.append(Panel(f"{group.title}: {scalar.title}", [train, val], scalar.unit))
+    return curves(panels, 3)
 
 
 def about_bound(group: Group) -> str | None:
@@ -142,7 +138,9 @@ def above_floor(group: Group, name: ScoreName) -> str | None:
     by_chance = name.metric == "kid" or floor.mean <= 0  # KID's floor is 0 but for chance
     ratio = "" if by_chance else f", {score.mean / floor.mean:.1f} times the floor"
     basis = "a single seed" if score.n == 1 else f"95 % interval over {score.n} seeds"
-    return f"{where} farther from {name.reals} than other real ones are: {numbers}{ratio} ({basis})."
+    return (
+        f"{where} farther from {name.reals} than other real ones are: {numbers}{ratio} ({basis})."
+    )
 
 
 def about_length(group: Group) -> str | None:
