@@ -69,16 +69,22 @@ class Records:
 
     def part(self, data=""):
         """The first part."""
-        return self.pages(data)[0].part
+        return self.pages(data)[0][0]
+
+    def last_part(self):
+        """The last part, and its conclusion."""
+        part, contents = self.pages()[-1]
+        return part, [said for content in contents for said in content.sentences if said]
 
     def said(self, *texts):
         """The sentences of all conclusions that hold all of these texts."""
-        sentences = [said for page in self.pages() for said in page.conclusion]
+        contents = [content for _, contents in self.pages() for content in contents]
+        sentences = [said for content in contents for said in content.sentences if said]
         return [said for said in sentences if all(text in said for text in texts)]
 
     def content(self, heading):
         """The section whose heading begins so."""
-        contents = [content for page in self.pages() for content in page.contents]
+        contents = [content for _, contents in self.pages() for content in contents]
         return next(content for content in contents if content.heading.startswith(heading))
 
     def rows(self, *headings):

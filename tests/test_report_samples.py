@@ -45,7 +45,7 @@ def families(records, kids=((0.3, 0.31, 0.32), (0.2, 0.21, 0.22))):
 
 def tables(records):
     """(rows, floor) of each protocol."""
-    return scored(records.pages()[-1].part.evaluated)
+    return scored(records.last_part()[0].evaluated)
 
 
 BASIS = "95 % interval over 3 sampling seeds"
@@ -74,7 +74,7 @@ def test_the_table_has_a_column_a_model_the_best_first_and_the_floor(records):
 
 def test_the_nearest_is_said_with_both_numbers(records):
     families(records)
-    said = records.pages()[-1].conclusion
+    said = records.last_part()[1]
     assert said[0].startswith("The samples of the VAE come nearest by KID to the held-out pictures")
     assert said[0].endswith(
         ": 0.2100 [0.1852, 0.2348] against 0.3100 [0.2852, 0.3348]; other real pictures are at "
@@ -85,16 +85,14 @@ def test_the_nearest_is_said_with_both_numbers(records):
 
 def test_other_numbers_turn_the_sentence_round(records):
     families(records, kids=((0.2, 0.21, 0.22), (0.3, 0.31, 0.32)))
-    said = records.pages()[-1].conclusion
+    said = records.last_part()[1]
     assert said[0].startswith(f"The samples of the {AE} come nearest")
     assert said[1] == f"The largest of these scores: recall of the {AE}, 0.500 [0.500, 0.500]."
 
 
 def test_overlapping_intervals_are_no_difference(records):
     families(records, kids=((0.2, 0.3, 0.4), (0.21, 0.31, 0.41)))
-    assert (
-        records.pages()[-1].conclusion[0].startswith(f"The {AE} and the VAE cannot be told apart")
-    )
+    assert records.last_part()[1][0].startswith(f"The {AE} and the VAE cannot be told apart")
 
 
 def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(records):
@@ -123,7 +121,7 @@ def test_infinite_scores_and_unknown_errors_are_shown_as_they_are(records):
     evaluation(vae, "vae", {"kid": [0.1], "kl": ["Infinity", "Infinity", "Infinity"]})
     ((rows, floor),) = tables(records)
     assert [row[1] for row in score_table(rows, floor)[2:]] == ["0.1000", "inf"]
-    assert records.pages()[-1].conclusion  # of one model: copies alone
+    assert records.last_part()[1]  # of one model: copies alone
     assert write_report(str(records.folder), str(records.folder / "out"))
 
 
@@ -134,7 +132,7 @@ def test_runs_that_are_not_finished_are_left_out(records):
 
 def test_a_difference_of_single_draws_is_not_sure(records):
     families(records, kids=((0.3,), (0.2,)))
-    assert "come nearest, nobody knows how surely, by KID" in records.pages()[-1].conclusion[0]
+    assert "come nearest, nobody knows how surely, by KID" in records.last_part()[1][0]
 
 
 def test_unlike_rulers_have_tables_of_their_own(records):
@@ -143,7 +141,7 @@ def test_unlike_rulers_have_tables_of_their_own(records):
     (first, _), (second, _) = tables(records)
     assert [(rows[0].protocol.n, len(rows)) for rows in (first, second)] == [(1500, 2), (500, 1)]
     assert first[0].values["kid"] == [0.2, 0.21, 0.22]
-    assert not any("N = 500" in sentence for sentence in records.pages()[-1].conclusion)
+    assert not any("N = 500" in sentence for sentence in records.last_part()[1])
 
 
 def test_a_likelihood_has_a_table_of_its_own(records):
@@ -158,17 +156,17 @@ def test_a_likelihood_has_a_table_of_its_own(records):
 def test_copies_are_said(records):
     _, vae = families(records)
     assert f"The {AE} shows no sign of copying training pictures: 0.4 %" in " ".join(
-        records.pages()[-1].conclusion
+        records.last_part()[1]
     )
     thief = COPIES | {"copies": 0.3, "p": 1e-9, "alarm": True}
     evaluation(vae, "vae", {"kid": [0.2, 0.21, 0.22]}, memorization=thief)
-    said = " ".join(records.pages()[-1].conclusion)
+    said = " ".join(records.last_part()[1])
     assert "The VAE copies training pictures in 1 of 1 trainings: 30.0 % of its samples" in said
 
 
 def test_without_an_evaluation_there_is_no_such_part(records):
     records.run("vae")
-    assert [page.part.title for page in records.pages()] == ["VAE on mnist-mini"]
+    assert [part.title for part, _ in records.pages()] == ["VAE on mnist-mini"]
 
 
 def test_the_report_holds_the_part_and_its_pictures(records, tmp_path):

@@ -6,9 +6,7 @@ given each part, and gives what the records hold for it.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -18,26 +16,10 @@ from genbench.report.choice import make_parts
 from genbench.report.drawing import save
 from genbench.report.evaluated import find_evaluated
 from genbench.report.group import Study
-from genbench.report.part import Content, Drawing, Part
+from genbench.report.part import Content, Part
 from genbench.report.sections import SECTIONS
 
-
-@dataclass(frozen=True)
-class Page:
-    """A part of the report with what all sections say of it, ready for the templates."""
-
-    part: Part
-    contents: list[Content]
-
-    @property
-    def conclusion(self) -> list[str]:
-        """The sentences of all sections."""
-        return [said for content in self.contents for said in content.sentences if said]
-
-    @property
-    def shown(self) -> list[Content]:
-        """The sections that have more than sentences."""
-        return [content for content in self.contents if content.table or content.figures]
+Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
 
 def write_report(runs_dir: str, out: str, data: str = "") -> Path:
@@ -73,42 +55,28 @@ def make_pages(records: Sequence[Record], studies: Sequence[Study], data: str = 
         name = evaluated[0].runs[0].config["data"]
         title = f"Samples against real pictures on {name}"
         parts.append(Part(title, name, evaluated=evaluated))
-    return [Page(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
+    return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
 
 
 def _write(pages: list[Page], folder: Path) -> Path:
-    """Draw the figures and render both templates around them."""
+    """Draw the figures, each behind its family's name where its own is taken; fill the templates."""
     files: dict[int, Path] = {}  # of each drawing, by identity
-    for page in pages:
-        for figure in (figure for content in page.contents for figure in content.figures):
-            files[id(figure)] = _free(figure, folder / "figures", list(files.values()))
-            save(figure.draw, files[id(figure)])
-    content = {"pages": pages, "file": lambda figure: files[id(figure)]}
-    path = folder / "summary.html"
-    (folder / "summary.md").write_text(_render("summary.md.j2", content, escape=False))
-    path.write_text(_render("summary.html.j2", content, escape=True))
-    return path
-
-
-def _free(figure: Drawing, folder: Path, taken: list[Path]) -> Path:
-    """Where a figure goes: by its name; behind its family's where that is taken."""
-    path = folder / f"{figure.name}.png"
-    return path if path not in taken else folder / f"{figure.family}_{figure.name}.png"
-
-
-def _render(name: str, content: dict[str, Any], escape: bool) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("genbench.report", "."),
-        autoescape=escape,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["embed"] = _embed
-    return environment.get_template(name).render(content)
-
-
-def _embed(path: Path) -> str:
-    """A PNG as a data URL, so that the page is one file."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
+        path = folder / "figures" / f"{figure.name}.png"
+        taken = path in files.values()
+        files[id(figure)] = path.with_name(f"{figure.family}_{path.name}") if taken else path
+        save(figure.draw, files[id(figure)])
+    for kind in ("md", "html"):
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("genbench.report", "."),
+            autoescape=kind == "html",
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+        )
+        environment.filters["file"] = lambda figure: files[id(figure)]
+        environment.filters["base64"] = lambda path: base64.b64encode(path.read_bytes()).decode()
+        text = environment.get_template(f"summary.{kind}.j2").render(pages=pages)
+        (folder / f"summary.{kind}").write_text(text)
+    return folder / "summary.html"

@@ -11,16 +11,18 @@ from genbench.record import Record
 from genbench.report.group import Group, family_title, one_a_seed
 
 PRIORS = {"mixture": "mixture of Gaussians", "gaussian": "Gaussian"}
-Findings = dict[str, Any]  # a line of evaluations.jsonl; of `scores` one entry a protocol
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The runs of one configuration, one a training seed, as samples were drawn from them."""
+    """The runs of one configuration, one a training seed, as samples were drawn from them.
+
+    `findings` are those of each run: lines of evaluations.jsonl as one, `scores` by protocol.
+    """
 
     title: str
     runs: list[Record]
-    findings: list[Findings]  # of each run
+    findings: list[dict[str, Any]]
 
     def having(self, name: str) -> list[Any]:
         """What was found under this name, of the runs of which it was looked for."""
@@ -31,30 +33,16 @@ class Evaluated:
 
         One run has a value a draw of samples; each of several runs counts by its mean.
         """
-        by_protocol: dict[Protocol, list[dict[str, Any]]] = defaultdict(list)
-        for scores in self.having("scores"):
-            for entry in scores:
-                by_protocol[Protocol(**entry["ruler"])].append(entry)
-        over = "sampling seeds" if len(self.runs) == 1 else "training seeds"
-        for protocol, entries in by_protocol.items():
-            if len(entries) == len(self.runs):
-                values, errors = _pooled(entries), _numbers(entries[0]["errors"])
-                floor = _numbers(entries[0]["floor"])
-                yield ModelScores(self.title, protocol, values, errors, over), floor
-
-
-def _numbers(named: dict[str, Any]) -> dict[str, float]:
-    """Values by name; NaN and infinities are text in JSON."""
-    return {name: float(value) for name, value in named.items()}
-
-
-def _pooled(entries: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """The draws of a single run; of several runs the mean of each, of the scores that all have."""
-    names = [name for name in entries[0]["values"] if all(name in e["values"] for e in entries)]
-    draws = {name: [list(map(float, e["values"][name])) for e in entries] for name in names}
-    if len(entries) == 1:
-        return {name: runs[0] for name, runs in draws.items()}
-    return {name: list(map(statistics.fmean, runs)) for name, runs in draws.items()}
+        for protocol, first in self.findings[0]["scores"].items():
+            scored = [f["scores"][protocol] for f in self.findings if protocol in f["scores"]]
+            if len(scored) < len(self.runs):
+                continue
+            values, over = first["values"], "sampling seeds"
+            if len(scored) > 1:
+                names = [name for name in values if all(name in s["values"] for s in scored)]
+                values = {n: [statistics.fmean(s["values"][n]) for s in scored] for n in names}
+                over = "training seeds"
+            yield ModelScores(self.title, protocol, values, first["errors"], over), first["floor"]
 
 
 def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]:
@@ -67,31 +55,28 @@ def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]
         for sampler in dict.fromkeys(line["sampler"] for line in record.evaluations()):
             columns[sampler, record.about["key"]].append(record)
     times = Counter(sampler for sampler, _ in columns)
-    found = []
+    evaluated = []
     for (sampler, key), runs in columns.items():
-        seeds = one_a_seed(runs)
-        alone = times[sampler] == 1
-        apart = "" if alone else f" ({', '.join([*Group(runs=seeds).variant, key])})"
-        findings = [merged(run, sampler) for run in seeds]
-        found.append(Evaluated(sampler_title(sampler) + apart, seeds, findings))
-    return found
+        seeds, (model, _, prior) = one_a_seed(runs), sampler.partition("+")
+        title = family_title(model)
+        title += f" ({PRIORS.get(prior, prior)} fitted to its codes)" if prior else ""
+        if times[sampler] > 1:
+            title += f" ({', '.join([*Group(runs=seeds).variant, key])})"
+        evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds]))
+    return evaluated
 
 
-def sampler_title(sampler: str) -> str:
-    """`vae` and `ae+mixture`, as records have them, in words."""
-    model, _, prior = sampler.partition("+")
-    fitted = f" ({PRIORS.get(prior, prior)} fitted to its codes)" if prior else ""
-    return family_title(model) + fitted
-
-
-def merged(run: Record, sampler: str) -> Findings:
+def _merged(run: Record, sampler: str) -> dict[str, Any]:
     """What all evaluations of a run with this sampler found; a score counts as it was last."""
-    findings: Findings = {}
+    findings: dict[str, Any] = {}
     scores: dict[Protocol, dict[str, Any]] = {}
     for line in (line for line in run.evaluations() if line["sampler"] == sampler):
         findings |= line
         for entry in line.get("scores", []):
-            known = scores.setdefault(Protocol(**entry["ruler"]), {"ruler": entry["ruler"]})
-            for name in ("values", "errors", "floor"):
-                known[name] = known.get(name, {}) | entry[name]
-    return findings | {"scores": list(scores.values())}
+            known = scores.setdefault(Protocol(**entry["ruler"]), {})
+            draws = {name: list(map(float, drawn)) for name, drawn in entry["values"].items()}
+            known["values"] = known.get("values", {}) | draws  # NaN and infinities are text in JSON
+            for part in ("errors", "floor"):
+                numbers = {name: float(number) for name, number in entry[part].items()}
+                known[part] = known.get(part, {}) | numbers
+    return findings | {"scores": scores}

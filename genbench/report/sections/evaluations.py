@@ -1,7 +1,6 @@
 """Samples of all families against the same real pictures, as `genbench evaluate` scored them."""
 
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 
@@ -28,34 +27,45 @@ CONDITIONS = {  # what a likelihood depends on
     "pictures": "Held-out pictures",
     "draws": "Draws of z a picture",
 }
+NOTE = (
+    "± is the standard deviation over training seeds; [a, b] is a 95 % interval for these real "
+    "pictures, of one training; half samples vary them too. The floor is the same score of as many "
+    "other real pictures. Scores compare within this table alone."
+)
+NO_FID = (
+    "The Fréchet distance is no FID, which is by Inception. An Inception Score by a network that "
+    "was trained on other pictures says little."
+)
 Floor = dict[str, float]
 
 
 def against(part: Part) -> Iterator[Content]:
     """A table a protocol: a column a model, the best first."""
     for rows, floor in scored(part.evaluated):
-        heading, table = f"Against {rows[0].protocol.title}", score_table(rows, floor)
+        protocol = rows[0].protocol
         said = [about_nearest(rows, floor), about_largest(rows)]
-        yield Content(heading, said, table, _notes(rows[0].protocol))
+        notes = [
+            f"{protocol.n} samples against {protocol.n} {protocol.title}; pictures of "
+            f"{protocol.size} px. {NOTE} They depend on N, on the extractor (weights "
+            f"{protocol.weights}) and on the real pictures."
+        ]
+        notes += [NO_FID] * (short_name(protocol.extractor) != "inception")
+        yield Content(f"Against {protocol.title}", said, score_table(rows, floor), notes)
 
 
 def scored(evaluated: list[Evaluated]) -> list[tuple[list[ModelScores], Floor]]:
     """The scores by each protocol, the best first, and their floor; most models first."""
-    columns: dict[Protocol, list[ModelScores]] = defaultdict(list)
-    floors: dict[Protocol, Floor] = {}
+    tables: dict[Protocol, tuple[list[ModelScores], Floor]] = {}
     for model in evaluated:
         for scores, floor in model.scores():
-            columns[scores.protocol].append(scores)
-            floors.setdefault(scores.protocol, floor)
-    order = sorted(columns, key=lambda p: (-len(columns[p]), p.extractor, p.split))
+            tables.setdefault(scores.protocol, ([], floor))[0].append(scores)
+    order = sorted(tables, key=lambda p: (-len(tables[p][0]), p.extractor, p.split))
+    ordered = [tables[protocol] for protocol in order]
+    ranked = [all(RANKED_BY in row.values for row in rows) for rows, _ in ordered]
     return [
-        (ranking(rows) if _have_rank(rows := columns[protocol]) else rows, floors[protocol])
-        for protocol in order
+        (ranking(rows) if rank else rows, floor)
+        for rank, (rows, floor) in zip(ranked, ordered, strict=True)
     ]
-
-
-def _have_rank(rows: list[ModelScores]) -> bool:
-    return all(RANKED_BY in row.values for row in rows)
 
 
 def score_table(rows: list[ModelScores], floor: Floor) -> list[list[str]]:
@@ -74,7 +84,7 @@ def score_table(rows: list[ModelScores], floor: Floor) -> list[list[str]]:
 
 def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
     """Who comes nearest, and how sure that is: over training seeds, else over samples."""
-    if len(rows) < 2 or not _have_rank(rows):
+    if len(rows) < 2 or not all(RANKED_BY in row.values for row in rows):
         return None
     first, second = rows[:2]
     seeds = compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
@@ -105,23 +115,6 @@ def about_largest(rows: list[ModelScores]) -> str | None:
             top = max(having, key=lambda row: row.sample(name).mean)
             tops.append(f"{name} of the {top.title}, {top.show(name)}")
     return f"The largest of these scores: {'; '.join(tops)}." if tops else None
-
-
-def _notes(protocol: Protocol) -> list[str]:
-    """What a table's scores depend on."""
-    lines = [
-        f"{protocol.n} samples against {protocol.n} {protocol.title}; pictures of "
-        f"{protocol.size} px. ± is the standard deviation over training seeds; [a, b] is a 95 % "
-        "interval for these real pictures, of one training; half samples vary them too. The floor "
-        "is the same score of as many other real pictures. Scores compare within this table alone: "
-        f"they depend on N, on the extractor (weights {protocol.weights}) and on the real pictures."
-    ]
-    if short_name(protocol.extractor) != "inception":
-        lines.append(
-            "The Fréchet distance is no FID, which is by Inception. "
-            "An Inception Score by a network that was trained on other pictures says little."
-        )
-    return lines
 
 
 def likelihoods(part: Part) -> Iterator[Content]:
