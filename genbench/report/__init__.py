@@ -59,7 +59,7 @@ def make_pages(records: Sequence[Record], studies: Sequence[Study], data: str = 
 
 
 def _write(pages: list[Page], folder: Path) -> Path:
-    """Draw the figures, each behind its family's name where its own is taken; fill the templates."""
+    """Draw the figures, behind their family's name where theirs is taken; fill the templates."""
     files: dict[int, Path] = {}  # of each drawing, by identity
     for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
         path = folder / "figures" / f"{figure.name}.png"

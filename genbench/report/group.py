@@ -88,11 +88,6 @@ class Group:
         return f"baseline ({name})" if self.is_baseline else name
 
     @property
-    def first_seed(self) -> str:
-        """Whose pictures are shown: `dcgan, bce, seed 1`."""
-        return f"{self.title}, seed {self.config['seed']}"
-
-    @property
     def tested(self) -> bool:
         """Whether all its finished runs were scored on the test split."""
         return bool(self.runs) and all(run.tested for run in self.runs)

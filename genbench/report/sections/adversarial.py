@@ -12,7 +12,7 @@ from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.scores import heads, row
 from genbench.stats import share
 
-REAL, FAKE = "#1b7837", "#8e44ad"
+SIDES = (("d_real", "#1b7837", "real pictures"), ("d_fake", "#8e44ad", "generated pictures"))
 ROWS = ("oscillation_d", "oscillation_g", "saturated_epochs", "spread", "nearest")
 LAST = ("js_bound", "accuracy_ratio")  # of the last epoch
 STEADIER = {"oscillation_d": "discriminator", "oscillation_g": "generator"}
@@ -36,18 +36,17 @@ def real_fake_scores(part: Part) -> Iterator[Content]:
             f"lines while training, dots on validation pictures. {SEEDS}. Dashed: 0.5, where a "
             "discriminator ends that cannot tell them apart (hinge has no such point)."
         )
-        draw = partial(curves, [_probabilities(group) for group in groups], 3)
+        panels = []
+        for group in groups:
+            lines = [Line(group, "train", name, colour) for name, colour, _ in SIDES]
+            for name, colour, label in SIDES:
+                lines.append(Line(group, "val", name, colour, label, "o", dots=True))
+            level = None if group.config.get("loss") == "hinge" else 0.5
+            label = "probability of being real"
+            panels.append(Panel(group.title, lines, label, (-0.02, 1.02), level))
+        draw = partial(curves, panels, 3)
         figure = Drawing("real_fake_scores", caption, draw, groups[0].model)
         yield Content("Real and fake scores", figures=[figure])
-
-
-def _probabilities(group: Group) -> Panel:
-    lines = []
-    for name, colour, label in (("d_real", REAL, "real"), ("d_fake", FAKE, "generated")):
-        lines.append(Line(group, "train", name, colour))
-        lines.append(Line(group, "val", name, colour, f"{label} pictures", "o", dots=True))
-    level = None if group.config.get("loss") == "hinge" else 0.5
-    return Panel(group.title, lines, "probability of being real", (-0.02, 1.02), level)
 
 
 def stability(part: Part) -> Iterator[Content]:

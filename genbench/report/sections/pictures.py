@@ -18,49 +18,40 @@ STRIP = 8  # codes in the strip, a row each
 EPOCHS = 10  # at most so many columns in it
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
-# Pictures that are shown as they were kept in pictures.npz: name, heading, file, caption.
-KEPT = (
-    (
-        "neighbours",
+SHOWN = {  # pictures that are shown as they were kept in pictures.npz: heading, file, caption
+    "neighbours": (
         "Nearest neighbours",
         "nearest_neighbours",
         "a row a sample, beside it the 3 training pictures nearest to it (Euclidean distance of "
         "thumbnails of 16 x 16 pixels). Copies would show here.",
     ),
-    (
-        "interpolations",
+    "interpolations": (
         "Interpolations",
         "{group.model}_interpolations",
-        "a row a pair of codes, of pictures (a straight line between them) or drawn (a great "
-        "circle).",
+        "a row a pair of codes, of pictures (a straight line) or drawn (a great circle).",
     ),
-    (
-        "samples",
-        "Samples",
-        "{group.model}_samples",
-        "images decoded from draws of the prior.",
-    ),
-)
+    "samples": ("Samples", "{group.model}_samples", "images decoded from draws of the prior."),
+}
 
 
-def _kept(part: Part, groups: list[Group], *names: str) -> list[Group]:
-    """The groups whose first seed kept such arrays; with codes, of the split of the part."""
-    kept = [group for group in groups if group.runs and holds(group.runs[0], "pictures", *names)]
-    return [group for group in kept if group.judged_by_samples or _of_split(group, part)]
-
-
-def _of_split(group: Group, part: Part) -> bool:
-    run = group.runs[0]
-    return not holds(run, "latents", "split") or str(array(run, "latents", "split")) == part.split
+def _keeping(part: Part, archive: str, *names: str) -> list[Group]:
+    """Each family's first group if its first seed kept such arrays, of the split of the part."""
+    kept = [g for g in part.leading if g.runs and holds(g.runs[0], archive, *names)]
+    return [
+        g
+        for g in kept
+        if not holds(g.runs[0], "latents", "split")
+        or str(array(g.runs[0], "latents", "split")) == part.split
+    ]
 
 
 def kept(part: Part) -> Iterator[Content]:
     """Nearest neighbours, interpolations, and samples of families with codes."""
-    for name, heading, file, caption in KEPT:
-        groups = [g for g in part.leading if name != "samples" or "encode" in g.can]
-        text = f"{{group.first_seed}}: {caption}"
-        figures = each(_kept(part, groups, name), file, text, partial(_sheet, name))
-        yield Content(heading, figures=figures)
+    for name, (heading, file, caption) in SHOWN.items():
+        groups = _keeping(part, "pictures", name)
+        groups = [g for g in groups if name != "samples" or "encode" in g.can]
+        text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
+        yield Content(heading, figures=each(groups, file, text, partial(_sheet, name)))
 
 
 def _sheet(name: str, group: Group) -> Figure:
@@ -71,22 +62,19 @@ def _sheet(name: str, group: Group) -> Figure:
 
 def generated(part: Part) -> Iterator[Content]:
     """The samples of one z after the first, a middle and the last epoch, and as a strip."""
-    groups = [group for group in part.leading if not group.family or group.judged_by_samples]
-    figures = [figure for group in groups for figure in _epochs(group)]
+    figures = []
+    for group in [group for group in part.leading if "encode" not in group.can]:
+        for run in [run for run in group.ended if sample_grids(run)][:1]:
+            grids, whose = sample_grids(run), f"{group.title}, seed {run.config['seed']}"
+            known = sorted(grids)
+            for epoch in dict.fromkeys([known[0], known[(len(known) - 1) // 2], known[-1]]):
+                name, draw = f"generated-images-{epoch:04d}", partial(whole, grids[epoch])
+                caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
+                figures.append(Drawing(name, caption, draw, group.model))
+            draw = partial(strip, {epoch: grids[epoch] for epoch in evenly(known, EPOCHS)})
+            caption = f"{whose}: a row a code z, a column an epoch."
+            figures.append(Drawing("generated-strip", caption, draw, group.model))
     yield Content("Generated pictures", figures=figures)
-
-
-def _epochs(group: Group) -> Iterator[Drawing]:
-    for run in [run for run in group.ended if sample_grids(run)][:1]:
-        grids, whose = sample_grids(run), f"{group.title}, seed {run.config['seed']}"
-        known = sorted(grids)
-        for epoch in dict.fromkeys([known[0], known[(len(known) - 1) // 2], known[-1]]):
-            name, draw = f"generated-images-{epoch:04d}", partial(whole, grids[epoch])
-            caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
-            yield Drawing(name, caption, draw, group.model)
-        draw = partial(strip, {epoch: grids[epoch] for epoch in evenly(known, EPOCHS)})
-        caption = f"{whose}: a row a code z, a column an epoch."
-        yield Drawing("generated-strip", caption, draw, group.model)
 
 
 def sample_grids(run: Record) -> dict[int, Path]:
@@ -111,49 +99,38 @@ def strip(grids: dict[int, Path]) -> Figure:
 
 def against_originals(part: Part) -> Iterator[Content]:
     """Held-out pictures beside samples of each family's first group, and of baselines."""
-    first = [group for group in part.leading if "encode" not in group.can]
-    first = _kept(part, first, "originals", "samples")
-    others = [group for group in part.groups if group.is_baseline and group not in first]
-    if first:
-        shown = first + _kept(part, others, "samples")
-        caption = "64 held-out pictures beside 64 samples of each configuration's first seed."
-        draw = partial(against, shown)
-        figure = Drawing("generated_against_original", caption, draw, first[0].model)
-        yield Content("Generated against original", figures=[figure])
-
-
-def against(groups: list[Group]) -> Figure:
-    """Held-out pictures, then a panel a group."""
-    pictures = [array(groups[0].runs[0], "pictures", "originals")]
-    pictures += [array(group.runs[0], "pictures", "samples") for group in groups]
-    names = ["original", *(group.title for group in groups)]
-    panels = [eight_by_eight(some) for some in pictures]
-    width, gap = panels[0].shape[1], 24
-    middles = [(width + gap) * i + width / 2 for i in range(len(panels))]
-    return sheet(panels, list(zip(middles, names, strict=True)), gap)
+    first = [g for g in _keeping(part, "pictures", "originals", "samples") if "encode" not in g.can]
+    if not first:
+        return
+    baselines = [g for g in part.groups if g.is_baseline and g.runs and g not in first]
+    shown = first + [g for g in baselines if holds(g.runs[0], "pictures", "samples")]
+    pictures = [array(first[0].runs[0], "pictures", "originals")]
+    pictures += [array(group.runs[0], "pictures", "samples") for group in shown]
+    panels, gap = [eight_by_eight(some) for some in pictures], 24
+    step, middle = panels[0].shape[1] + gap, panels[0].shape[1] / 2
+    names = ["original", *(group.title for group in shown)]
+    titles = [(step * i + middle, name) for i, name in enumerate(names)]
+    caption = "64 held-out pictures beside 64 samples of each configuration's first seed."
+    draw = partial(sheet, panels, titles, gap)
+    figure = Drawing("generated_against_original", caption, draw, first[0].model)
+    yield Content("Generated against original", figures=[figure])
 
 
 def reconstructions(part: Part) -> Iterator[Content]:
     """Pictures above what each model makes of them."""
-    if groups := _kept(part, part.leading, "originals", "reconstructions"):
-        names = ", ".join(group.title for group in groups)
+    if groups := _keeping(part, "pictures", "originals", "reconstructions"):
+        strips = [array(groups[0].runs[0], "pictures", "originals")]
+        strips += [array(group.runs[0], "pictures", "reconstructions") for group in groups]
         caption = f"The first images of the {part.split} split; below them, what is made of them: "
-        caption += f"{names}."
-        draw = partial(_reconstructions, groups)
-        figure = Drawing("reconstructions", caption, draw, groups[0].model)
+        caption += ", ".join(group.title for group in groups)
+        draw = partial(sheet, [tiled(np.stack(strips))])
+        figure = Drawing("reconstructions", f"{caption}.", draw, groups[0].model)
         yield Content("Reconstructions", figures=[figure])
-
-
-def _reconstructions(groups: list[Group]) -> Figure:
-    strips = [array(groups[0].runs[0], "pictures", "originals")]
-    strips += [array(group.runs[0], "pictures", "reconstructions") for group in groups]
-    return sheet([tiled(np.stack(strips))])
 
 
 def latent_spaces(part: Part) -> Iterator[Content]:
     """Codes as points, on one scale for all models, and how much of them is used."""
-    groups = [g for g in part.leading if g.runs and holds(g.runs[0], "latents", "z", "labels")]
-    groups = [group for group in groups if _of_split(group, part)]
+    groups = _keeping(part, "latents", "z", "labels")
     points = {g.model: projections(array(g.runs[0], "latents", "z")[:POINTS]) for g in groups}
     caption = (
         f"{{group.title}}: codes of {part.split} images, coloured by label; each projection has "
@@ -224,16 +201,13 @@ def about_sizes(part: Part) -> str | None:
 def about_prior(part: Part) -> str | None:
     """Which models can be drawn from, and why."""
     codes = [group for group in part.groups if "encode" in group.can]
-    drawn = [
-        group for group in codes if group.score(f"{part.split}/kl") and "generate" in group.can
-    ]
+    priors = [g for g in codes if "generate" in g.can and g.score(f"{part.split}/kl")]
     others = " and ".join(f"the {g.named}" for g in codes if "generate" not in g.can)
-    if len(drawn) != 1 or not others:
+    if len(priors) != 1 or not others:
         return None
-    kl = drawn[0].score(f"{part.split}/kl")
     return (
-        f"Only the {drawn[0].named} has a prior to draw new images from: its KL term of "
-        f"{kl.show(2) if kl else ''} nats ties the codes to N(0, 1); nothing ties those of {others}."
+        f"Only the {priors[0].named} has a prior to draw new images from: the KL term of its loss "
+        f"ties its codes to N(0, 1); nothing ties those of {others}."
     )
 
 
@@ -243,7 +217,7 @@ def manifolds(part: Part) -> Iterator[Content]:
         "{group.title}: images decoded over the plane of the codes' first two principal axes (of "
         "their dimensions, if there are two), 2nd to 98th percentile of the codes."
     )
-    groups = _kept(part, part.leading, "manifold", "manifold_extent")
+    groups = _keeping(part, "pictures", "manifold", "manifold_extent")
     yield Content(
         "Decoded manifolds", figures=each(groups, "{group.model}_manifold", caption, manifold)
     )

@@ -8,7 +8,6 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from genbench.metrics.names import ScoreName
-from genbench.record import Record
 from genbench.report.comparison import above, compared
 from genbench.report.drawing import SEEDS, Line, Panel, curves
 from genbench.report.group import Group, sample_scores
@@ -19,6 +18,10 @@ FIRST, SECOND = "#1f77b4", "#d95f02"  # of two lines in a panel
 COLOURS = ("#1b6ca8", "#d95f02", "#6a51a3", "#1b9e77", "#e7298a", "#7f7f7f")  # a group each
 TERMS = ("loss", "reconstruction", "kl")  # a loss and what it is the sum of
 LATE = 0.9  # a best epoch in the last tenth of a training says that it was short
+MEASURES = {  # logged while training, beside scores of samples
+    "histogram_kl": "KL of colour histograms (nats)",
+    "js_bound": "Jensen-Shannon, lower bound (nats)",
+}
 GAIN = 0.05  # a validation score that fell by this share was still falling
 
 
@@ -27,21 +30,19 @@ def losses(part: Part) -> Iterator[Content]:
     two = [group for group in part.groups if group.logs("train", "loss_d")]
     figures = []
     if two:
+        panels = []
+        for group in two:
+            d = Line(group, "train", "loss_d", FIRST, "discriminator")
+            g = Line(group, "train", "loss_g", SECOND, "generator")
+            panels.append(Panel(group.title, [d, g], f"loss ({group.config.get('loss')})"))
         caption = f"Training losses of discriminator and generator. {SEEDS}."
-        draw = partial(curves, [_two_losses(group) for group in two], 3)
+        draw = partial(curves, panels, 3)
         figures = [Drawing("losses_disc_gene", caption, draw, two[0].model)]
     others = [group for group in part.groups if group not in two and _terms(group)]
     caption = f"{{group.title}}: training (running means) and validation. {SEEDS}."
     figures += each(others, "{group.model}_loss", caption, _train_and_val)
     said = [about(group) for group in part.groups for about in (about_bound, about_training)]
     yield Content("Losses", said, figures=figures)
-
-
-def _two_losses(group: Group) -> Panel:
-    kind = group.config.get("loss")
-    d = Line(group, "train", "loss_d", FIRST, "discriminator")
-    g = Line(group, "train", "loss_g", SECOND, "generator")
-    return Panel(group.title, [d, g], f"loss ({kind})" if kind else "loss")
 
 
 def _terms(group: Group) -> list[str]:
@@ -134,7 +135,8 @@ def above_floor(group: Group, name: ScoreName) -> str | None:
     numbers = f"{score.show_interval(digits)} against {floor.mean:.{digits}f}"
     where = f"By {name.title}, the samples of the {group.named} are"
     if score.mean <= floor.mean or above(group, str(name), floor.mean) is False:
-        return f"{where} not shown to be farther from {name.reals} than other real ones are: {numbers}."
+        where += " not shown to be"
+        return f"{where} farther from {name.reals} than other real ones are: {numbers}."
     by_chance = name.metric == "kid" or floor.mean <= 0  # KID's floor is 0 but for chance
     ratio = "" if by_chance else f", {score.mean / floor.mean:.1f} times the floor"
     basis = "a single seed" if score.n == 1 else f"95 % interval over {score.n} seeds"
@@ -145,9 +147,13 @@ def above_floor(group: Group, name: ScoreName) -> str | None:
 
 def about_length(group: Group) -> str | None:
     """Whether the score that chooses epochs still fell in the last third, if it is of samples."""
-    name = ScoreName.parse(group.about["objective"])
-    gains = [gain for run in group.runs if (gain := _gain(run, name)) is not None]
-    if not gains or not name.is_sample_score:
+    name, gains = ScoreName.parse(group.about["objective"]), []
+    for run in group.runs if name.is_sample_score else []:
+        scores = run.curve("val", group.about["objective"].removeprefix("val/"))[1]
+        if third := len(scores) // 3:
+            before, last = map(statistics.fmean, (scores[-2 * third : -third], scores[-third:]))
+            gains += [(before - last) / abs(before)] if before else []
+    if not gains:
         return None
     falls, mean = [gain > GAIN for gain in gains], statistics.fmean(gains)
     text = (
@@ -161,31 +167,19 @@ def about_length(group: Group) -> str | None:
     return f"{text}: longer training alone promises little."
 
 
-def _gain(run: Record, name: ScoreName) -> float | None:
-    """The share by which the mean score of the last third is below that of the third before."""
-    scores = run.curve("val", str(name).removeprefix("val/"))[1]
-    third = len(scores) // 3
-    if not third:
-        return None
-    before, last = statistics.fmean(scores[-2 * third : -third]), statistics.fmean(scores[-third:])
-    return (before - last) / abs(before) if before else None
-
-
 def _distance_panels(groups: list[Group]) -> list[Panel]:
     """Colours, the discriminator's bound, then scores of samples, as far as they were logged."""
-    panels = []
-    colours = list(zip(groups, COLOURS, strict=False))
-    if any(group.logs("val", "histogram_kl") for group in groups):
-        lines = [Line(g, "val", "histogram_kl", c, g.title, "o") for g, c in colours]
-        panels.append(Panel("KL of colour histograms (nats)", lines, limits=(0, None)))
-    if any(group.logs("val", "js_bound") for group in groups):
-        lines = [Line(g, "train", "js_bound", c) for g, c in colours]
-        lines += [Line(g, "val", "js_bound", c, g.title, "o", dots=True) for g, c in colours]
-        title = "Jensen-Shannon, lower bound (nats)"
-        panels.append(Panel(title, lines, limits=(-0.2, 0.75), level=math.log(2)))
     rows = (row for group in groups for run in group.ended for row in run.metrics())
-    for name in sample_scores({key for row in rows if row["split"] == "val" for key in row}):
-        lines = [Line(g, "val", str(name), c, g.title, "o") for g, c in colours]
-        low = min(0.0, *(v for g in groups for r in g.ended for v in r.curve("val", str(name))[1]))
-        panels.append(Panel(name.title, lines, limits=(low, None)))  # KID may fall below 0
+    names = {name for row in rows if row["split"] == "val" for name in row}
+    titles = {name: title for name, title in MEASURES.items() if name in names}
+    panels = []
+    for name, title in (titles | {str(n): n.title for n in sample_scores(names)}).items():
+        bound = name == "js_bound"
+        lines = [Line(g, "train", name, c) for g, c in zip(groups, COLOURS, strict=False) if bound]
+        for group, colour in zip(groups, COLOURS, strict=False):
+            lines.append(Line(group, "val", name, colour, group.title, "o", dots=bound))
+        values = [v for g in groups for run in g.ended for v in run.curve("val", name)[1]]
+        low = min(0.0, *filter(math.isfinite, values), 0.0)  # KID may fall below 0
+        limits, level = ((-0.2, 0.75), math.log(2)) if bound else ((low, None), None)
+        panels.append(Panel(title, lines, limits=limits, level=level))
     return panels
