@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,14 +60,14 @@ def toys():
     FAMILIES.remove("noise")
 
 
-def toy(records, model, seed=0, error=3.0, **more):
+def toy(records, model, seed=0, error=3.0, key="t", **more):
     """A run of a toy family as a training leaves it: its own scalars, and pictures by epoch."""
     records.n += 1
     path = records.folder / f"toy-{records.n:03d}"
     (path / "samples").mkdir(parents=True)
     config = {"data": "mnist-mini", "epochs": 3, "seed": seed, "lr": 0.1} | more
     about = {
-        **{"id": path.name, "created": f"{records.n:03d}", "model": model, "key": "t"},
+        **{"id": path.name, "created": f"{records.n:03d}", "model": model, "key": key},
         **{"objective": "val/toy_error", "direction": "minimize", "parameters": 7},
         **{"data_hash": "abc" * 20, "commit": "f" * 40, "hardware": "cpu", "threads": 1},
         "images": {"train": 90, "val": 10, "test": 20},
@@ -118,6 +118,16 @@ def test_a_new_family_that_only_generates_has_its_page(records, toys, tmp_path):
         *("noise_loss.png", "generated-images-0001.png", "generated-images-0002.png"),
         *("generated-images-0003.png", "generated-strip.png"),
     }
+
+
+def test_variants_of_a_family_have_figures_of_their_own(records, toys, tmp_path):
+    FAMILIES.add(replace(FAMILIES["noise"], baseline={"arch": "white"}))
+    for arch in ("white", "pink", "brown"):
+        toy(records, "noise", arch=arch, key=arch)
+    _, drawn = written(records, tmp_path)
+    titles = [group.title for group in records.part().groups]
+    assert sorted(titles) == ["brown", "pink", "white (baseline)"]
+    assert {"noise_loss.png", "noise_loss-2.png", "noise_loss-3.png"} <= drawn
 
 
 def test_families_judged_by_samples_share_a_part_and_no_file(records, toys, tmp_path):

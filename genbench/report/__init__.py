@@ -5,6 +5,7 @@ given each part, and gives what the records hold for it.
 """
 
 import base64
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,9 +63,11 @@ def _write(pages: list[Page], folder: Path) -> Path:
     """Draw the figures, behind their family's name where theirs is taken; fill the templates."""
     files: dict[int, Path] = {}  # of each drawing, by identity
     for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
-        path = folder / "figures" / f"{figure.name}.png"
-        taken = path in files.values()
-        files[id(figure)] = path.with_name(f"{figure.family}_{path.name}") if taken else path
+        name, family = figure.name, figure.family
+        longer = name if name.startswith(family) else f"{family}_{name}"
+        names = itertools.chain([name, longer], (f"{longer}-{k}" for k in itertools.count(2)))
+        paths = (folder / "figures" / f"{name}.png" for name in names)
+        files[id(figure)] = next(path for path in paths if path not in files.values())
         save(figure.draw, files[id(figure)])
     for kind in ("md", "html"):
         environment = jinja2.Environment(

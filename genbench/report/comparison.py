@@ -1,5 +1,7 @@
 """Which of two groups is better by a score, and how sure that is."""
 
+import math
+
 from genbench.report.group import Group
 from genbench.stats import compare
 
@@ -16,10 +18,10 @@ def compared(a: Group, b: Group, name: str, claim: str, subject: str, ratio: boo
         ratio: Say a difference as a factor, too.
 
     Returns:
-        The sentence; None where one of the two has no such score.
+        The sentence; None where one of the two has no such score, or no finite one.
     """
     first, second, scalar = a.score(name), b.score(name), a.scalar(name)
-    if not first or not second:
+    if not first or not second or not math.isfinite(first.mean - second.mean):
         return None
     a_wins = (scalar.sign or -1) * (first.mean - second.mean) > 0
     winner, loser = (a, b) if a_wins else (b, a)

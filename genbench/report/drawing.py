@@ -93,8 +93,8 @@ def _draw(ax: Axes, line: Line) -> list[tuple[float, float]]:
     """Draw a line as far as it is finite; its points (epoch, value)."""
     drawn = []
     for i, run in enumerate(line.group.ended):
-        points = list(zip(*run.curve(line.split, line.name), strict=True))
-        points = [p for p in points if math.isfinite(p[1])]
+        epochs, values = run.curve(line.split, line.name)
+        points = [p for p in zip(epochs, values, strict=True) if math.isfinite(p[1])]
         x, y = [p[0] for p in points], [p[1] for p in points]
         width, alpha = (0.8, 0.35) if i else (1.6, 1.0)
         width = 0.0 if line.dots else width

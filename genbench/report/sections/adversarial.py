@@ -116,7 +116,7 @@ def about_saturation(group: Group) -> str | None:
 def about_memory(group: Group) -> str | None:
     """Whether the discriminator knows its training pictures by heart."""
     ratio = group.score("last/accuracy_ratio")
-    if not ratio:
+    if not ratio or not math.isfinite(ratio.mean):
         return None
     whose = f"discriminator of the {group.named}"
     numbers = f"its accuracy on them is {ratio.show(2)} times that on held-out ones"

@@ -1,5 +1,6 @@
 """Samples of all families against the same real pictures, as `genbench evaluate` scored them."""
 
+import math
 import statistics
 from collections.abc import Iterator
 from functools import partial
@@ -87,6 +88,8 @@ def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
     if len(rows) < 2 or not all(RANKED_BY in row.values for row in rows):
         return None
     first, second = rows[:2]
+    if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
+        return None
     seeds = compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
     over_seeds = first.over == second.over == "training seeds"
     apart = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))

@@ -163,7 +163,7 @@ def latent_space(points: dict[str, dict[str, np.ndarray]], group: Group) -> Figu
     for ax, (name, xy) in zip(axes[0], own.items(), strict=True):
         shared = [kinds[name] for kinds in points.values() if name in kinds]
         limit = 1.05 * max(float(np.abs(p).max()) for p in shared)
-        dots = ax.scatter(*xy.T, c=labels, cmap="tab10", s=7, vmin=-0.5, vmax=9.5)
+        dots = ax.scatter(xy[:, 0], xy[:, 1], c=labels, cmap="tab10", s=7, vmin=-0.5, vmax=9.5)
         ax.set(title=f"{group.title}: {name}", xlim=(-limit, limit), ylim=(-limit, limit))
         ax.set_aspect("equal")
     figure.colorbar(dots, ax=list(axes[0]), ticks=range(10), label="label", shrink=0.8)

@@ -131,6 +131,8 @@ def above_floor(group: Group, name: ScoreName) -> str | None:
     score, floor = group.score(str(name)), group.score(str(name.as_floor))
     if not score or not floor or name.scalar.better != "minimize":
         return None
+    if not math.isfinite(score.mean):
+        return f"By {name.title}, the samples of the {group.named} cannot be scored: {score.mean}."
     digits = name.scalar.digits
     numbers = f"{score.show_interval(digits)} against {floor.mean:.{digits}f}"
     where = f"By {name.title}, the samples of the {group.named} are"
@@ -179,7 +181,7 @@ def _distance_panels(groups: list[Group]) -> list[Panel]:
         for group, colour in zip(groups, COLOURS, strict=False):
             lines.append(Line(group, "val", name, colour, group.title, "o", dots=bound))
         values = [v for g in groups for run in g.ended for v in run.curve("val", name)[1]]
-        low = min(0.0, *filter(math.isfinite, values), 0.0)  # KID may fall below 0
+        low = min([0.0, *filter(math.isfinite, values)])  # KID may fall below 0
         limits, level = ((-0.2, 0.75), math.log(2)) if bound else ((low, None), None)
         panels.append(Panel(title, lines, limits=limits, level=level))
     return panels
