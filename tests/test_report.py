@@ -95,6 +95,11 @@ def test_training_is_judged_by_its_best_epoch_and_gap(records, model, best_epoch
     assert "is 1.50 nats an image worse than its training mean" in said
 
 
+def test_epochs_are_those_that_were_trained_not_those_that_time_cut_off(records):
+    records.run("vae", best_epoch=4, config={"epochs": 1000, "minutes": 1.0})
+    assert records.said("its best epoch was 4 of 4: more epochs may help")
+
+
 def test_the_search_is_summed_up(records):
     records.run("vae")
     records.study("vae", [-120.0, -110.0, None, -130.0, -100.5, -140.0])

@@ -109,12 +109,12 @@ class Group:
 
 
 def value(run: Record, name: str) -> float | None:
-    """A number of a run's summary, its `stability` or its scores (`test/x`), or its `steps`.
+    """A number of a run: of its summary, `stability` or scores (`test/x`); `steps`, `epochs`.
 
     `best/x` is val/x at the best epoch, `last/x` at the last one.
     """
-    if name == "steps":
-        return max((row["step"] for row in run.metrics()), default=None)
+    if name in ("steps", "epochs"):
+        return max((math.ceil(row[name[:-1]]) for row in run.metrics()), default=None)
     when, _, scalar = name.partition("/")
     if when in ("best", "last"):
         epochs, values = run.curve("val", scalar)  # minutes may cut the last epoch short

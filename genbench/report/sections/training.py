@@ -22,6 +22,11 @@ MEASURES = {  # logged while training, beside scores of samples
     "histogram_kl": "KL of colour histograms (nats)",
     "js_bound": "Jensen-Shannon, lower bound (nats)",
 }
+BOUND = (
+    "Jensen-Shannon: what the discriminator proves (dots: on validation pictures, lines: on "
+    "training pictures, which it may know by heart; at most log 2, dashed; below 0 it proves "
+    "nothing)."
+)
 GAIN = 0.05  # a validation score that fell by this share was still falling
 
 
@@ -85,16 +90,16 @@ def about_training(group: Group) -> str | None:
     sign = -1 if group.about["direction"] == "maximize" else 1
     ends = [(run.last_epoch("train", name), run.last_epoch("val", name)) for run in group.runs]
     gaps = [sign * (val - train) for train, val in ends if train is not None and val is not None]
-    best, epochs = group.score("best_epoch"), group.config["epochs"]
-    if not best or not gaps or not all(map(math.isfinite, gaps)):
+    best, epochs = group.score("best_epoch"), group.score("epochs")  # time may have ended it
+    if not best or not epochs or not gaps or not all(map(math.isfinite, gaps)):
         return None
     scalar, gap = group.scalar(name), statistics.fmean(gaps)
     unit = f" {scalar.unit}" if scalar.unit else ""
-    verdict = "more epochs may help" if best.mean > LATE * epochs else "the epochs were enough"
+    verdict = "more epochs may help" if best.mean > LATE * epochs.mean else "the epochs were enough"
     return (
         f"Over its last epoch the {group.named}'s validation {name} is {scalar.show(abs(gap))}"
         f"{unit} {'worse' if gap > 0 else 'better'} than its training mean; its best epoch was "
-        f"{best.mean:.0f} of {epochs}: {verdict}."
+        f"{best.mean:.0f} of {epochs.mean:.0f}: {verdict}."
     )
 
 
@@ -108,12 +113,8 @@ def distances(part: Part) -> Iterator[Content]:
     figures = []
     if panels := _distance_panels(groups):
         model = part.leading[0].model
-        caption = (
-            "How far samples are from real pictures: by their colours, by what the discriminator "
-            "proves (dots: on validation pictures, lines: on training pictures, which it may know "
-            "by heart; at most log 2, dashed; below 0 it proves nothing), and by features, as far "
-            f"as each was logged. {SEEDS}."
-        )
+        bound = f" {BOUND}" if any(group.logs("train", "js_bound") for group in groups) else ""
+        caption = f"How far samples are from real pictures.{bound} {SEEDS}."
         figures = [Drawing(f"{model}_divergence", caption, partial(curves, panels, 2), model)]
     yield Content("Distances while training", said, figures=figures)
 
