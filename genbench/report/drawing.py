@@ -53,7 +53,7 @@ class Line:
 class Panel:
     """Lines over epochs in one frame.
 
-    limits: Of the values shown; None: all but the first epoch's and 1 % of the others.
+    limits: Of the values shown; None: 99 % of them, without the first epoch's if there are more.
     level: Where a dashed line stands.
     """
 
@@ -107,7 +107,8 @@ def _draw(ax: Axes, line: Line) -> list[tuple[float, float]]:
 
 def _most(points: list[tuple[float, float]]) -> tuple[float | None, float | None]:
     """Limits that the first steps do not dwarf the rest in."""
-    first = min(1.0, max((epoch for epoch, _ in points), default=0.0))
+    last = max((epoch for epoch, _ in points), default=0.0)
+    first = 1.0 if last > 2 else 0.0
     values = [value for epoch, value in points if epoch >= first]
     if not values:
         return None, None
