@@ -35,3 +35,24 @@ class Scalar:
     def show(self, value: float) -> str:
         """The value with this scalar's digits."""
         return f"{value:.{self.digits}f}"
+
+
+# Of any family, by their names in the record: measures of codes, of a training's stability, and
+# what a run took.
+MEASURED: dict[str, Scalar] = {
+    "active_units": Scalar(title="Active units", digits=1),
+    "knn_accuracy": Scalar(title="k-NN accuracy of the code", better="maximize"),
+    "probe_accuracy": Scalar(title="Linear-probe accuracy of the code", better="maximize"),
+    "oscillation_d": Scalar(title="Oscillation of the discriminator's loss", digits=3),
+    "oscillation_g": Scalar(title="Oscillation of the generator's loss", digits=3),
+    "saturated_epochs": Scalar(
+        title="Longest stretch with D saturated", unit="epochs", better="minimize", digits=1
+    ),
+    "spread": Scalar(title="Spread of the samples", unit="1: the real pictures'", digits=2),
+    "nearest": Scalar(
+        title="Distance to the nearest other sample", unit="1: the real pictures'", digits=2
+    ),
+    "best_epoch": Scalar(title="Best epoch", digits=1),
+    "steps": Scalar(title="Steps trained", digits=0),
+    "seconds": Scalar(title="Seconds a training", digits=1),
+}

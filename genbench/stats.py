@@ -108,9 +108,10 @@ def compare(a: Sample, b: Sample) -> Comparison:
         return Comparison(a, b, None)
     if a.std == b.std == 0:
         return Comparison(a, b, 1.0 if a.mean == b.mean else 0.0)
-    from scipy.stats import ttest_ind
+    from scipy.stats import ttest_ind_from_stats  # unlike ttest_ind it takes equal values
 
-    return Comparison(a, b, float(ttest_ind(a.values, b.values, equal_var=False).pvalue))
+    test = ttest_ind_from_stats(a.mean, a.std, a.n, b.mean, b.std, b.n, equal_var=False)
+    return Comparison(a, b, float(test.pvalue))
 
 
 def disjoint(a: Interval | None, b: Interval | None) -> bool | None:

@@ -8,6 +8,8 @@ from PIL import Image
 
 from genbench.families.gan import GANConfig
 from genbench.files import write_json
+from genbench.record import read_runs, read_studies
+from genbench.report import make_pages
 
 CONFIG = {
     **{"data": "mnist-mini", "epochs": 4, "likelihood": "bernoulli", "binarize": "none"},
@@ -60,6 +62,34 @@ class Records:
 
     def __init__(self, folder):
         self.folder, self.n = folder, 0
+
+    def pages(self, data=""):
+        """The parts of a report on these records, with what its sections say."""
+        return make_pages(read_runs(self.folder), read_studies(self.folder), data)
+
+    def part(self, data=""):
+        """The first part."""
+        return self.pages(data)[0][0]
+
+    def last_part(self):
+        """The last part, and its conclusion."""
+        part, contents = self.pages()[-1]
+        return part, [said for content in contents for said in content.sentences if said]
+
+    def said(self, *texts):
+        """The sentences of all conclusions that hold all of these texts."""
+        contents = [content for _, contents in self.pages() for content in contents]
+        sentences = [said for content in contents for said in content.sentences if said]
+        return [said for said in sentences if all(text in said for text in texts)]
+
+    def content(self, heading):
+        """The section whose heading begins so."""
+        contents = [content for _, contents in self.pages() for content in contents]
+        return next(content for content in contents if content.heading.startswith(heading))
+
+    def rows(self, *headings):
+        """The tables of these sections as one: row by title."""
+        return {row[0]: row[1:] for heading in headings for row in self.content(heading).table}
 
     def run(self, model, seed=0, split="test", key="k", status="finished", **more):
         self.n += 1

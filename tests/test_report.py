@@ -12,20 +12,13 @@ from records import CONFIG, Records
 
 from genbench import UserError
 from genbench.report import write_report
-from genbench.report.conclusion import conclude
-from genbench.report.figures import plan, projections
-from genbench.report.select import choose
-from genbench.report.studies import default_value, importances, to_study
-from genbench.report.tables import hyperparameters, scores
+from genbench.report.sections.pictures import projections
+from genbench.report.sections.search import importances, shown, to_study
 
 
 @pytest.fixture
 def records(tmp_path):
     return Records(tmp_path / "runs")
-
-
-def sentences(records):
-    return conclude(choose(str(records.folder)))
 
 
 def seeds(records, model, name, values, **more):
@@ -36,34 +29,39 @@ def seeds(records, model, name, values, **more):
 def test_the_better_reconstruction_is_said_with_both_numbers(records):
     seeds(records, "ae", "bce", [70.0, 71.0, 72.0])
     seeds(records, "vae", "bce", [80.0, 81.0, 82.0])
-    (said,) = [s for s in sentences(records) if "reconstructs better" in s]
-    assert said.startswith(
-        "The AE reconstructs better than the VAE: 71.00 ± 1.00 against 81.00 ± 1.00"
+    (said,) = [s for s in records.said() if "reconstructs better" in s]
+    assert said == (
+        "The AE reconstructs better than the VAE: 71.00 ± 1.00 against 81.00 ± 1.00 nats an image "
+        "(p < 0.001, Welch's test, 3 and 3 seeds)."
     )
 
 
 def test_other_numbers_turn_the_sentence_round(records):
     seeds(records, "ae", "bce", [80.0, 81.0, 82.0])
     seeds(records, "vae", "bce", [70.0, 71.0, 72.0])
-    assert any(s.startswith("The VAE reconstructs better than the AE") for s in sentences(records))
+    assert any(s.startswith("The VAE reconstructs better than the AE") for s in records.said())
 
 
 def test_a_difference_within_the_spread_is_no_difference(records):
     seeds(records, "ae", "bce", [70.0, 75.0, 80.0])
     seeds(records, "vae", "bce", [72.0, 77.0, 82.0])
-    assert any(s.startswith("Neither reconstructs better") for s in sentences(records))
+    (said,) = records.said("No difference in reconstruction could be shown")
+    assert said.endswith(
+        "between the AE and the VAE: 75.00 ± 5.00 against 77.00 ± 5.00 nats an image "
+        "(p = 0.65, Welch's test, 3 and 3 seeds)."
+    )
 
 
 def test_one_seed_is_said_to_be_one(records):
     seeds(records, "ae", "bce", [70.0])
     seeds(records, "vae", "bce", [80.0])
-    assert any("nobody knows how sure" in s for s in sentences(records))
+    assert any("nobody knows how sure" in s for s in records.said())
 
 
 def test_codes_of_unlike_size_are_pointed_out(records):
     records.run("ae", config={"latent_dim": 8})
     records.run("vae", config={"latent_dim": 30}, scores={"bce": 70.0, "active_units": 30.0})
-    assert any("codes of 30 and 8 numbers" in s for s in sentences(records))
+    assert any("differ in size, 8 numbers (AE), 30 numbers (VAE)" in s for s in records.said())
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_codes_of_unlike_size_are_pointed_out(records):
 )
 def test_the_code_and_the_bound_are_described(records, scores, text):
     records.run("vae", scores=scores)
-    assert any(text in s for s in sentences(records))
+    assert any(text in s for s in records.said())
 
 
 @pytest.mark.parametrize(
@@ -93,16 +91,21 @@ def test_the_code_and_the_bound_are_described(records, scores, text):
 @pytest.mark.parametrize("model", ["ae", "vae"])
 def test_training_is_judged_by_its_best_epoch_and_gap(records, model, best_epoch, text):
     records.run(model, best_epoch=best_epoch)
-    (said,) = [s for s in sentences(records) if text in s]
-    assert "is 1.50 nats worse than its training mean" in said
+    (said,) = [s for s in records.said() if text in s]
+    assert "is 1.50 nats an image worse than its training mean" in said
+
+
+def test_epochs_are_those_that_were_trained_not_those_that_time_cut_off(records):
+    records.run("vae", best_epoch=4, config={"epochs": 1000, "minutes": 1.0})
+    assert records.said("its best epoch was 4 of 4: more epochs may help")
 
 
 def test_the_search_is_summed_up(records):
     records.run("vae")
     records.study("vae", [-120.0, -110.0, None, -130.0, -100.5, -140.0])
-    (said,) = [s for s in sentences(records) if "search ran" in s]
+    (said,) = [s for s in records.said() if "search ran" in s]
     assert "6 trials (5 complete, 1 fail) of 4 epochs" in said
-    assert "the best val/elbo was -100.50, 19.50 nats better than the defaults" in said
+    assert "the best val/elbo was -100.50, 19.50 nats an image better than the defaults" in said
 
 
 def test_importance_names_what_the_score_follows(tmp_path):
@@ -129,13 +132,12 @@ def test_importance_names_what_the_score_follows(tmp_path):
     assert next(iter(importances(record))) == "lr"
     assert importances(record | {"trials": trials[:3]}) == {}
     assert to_study(record).best_value == min(t["values"][0] for t in trials)
-    assert default_value(record) is None
 
 
 def test_the_table_is_mean_and_standard_deviation_over_seeds(records):
     seeds(records, "ae", "bce", [1.0, 2.0, 6.0])
     records.run("vae")
-    table = {row[0]: row[1:] for row in scores(choose(str(records.folder)))}
+    table = records.rows("Scores")
     assert table[""] == ["AE", "VAE"]
     assert table["Training seeds"] == ["3", "1"]
     assert table["Reconstruction, BCE (nats an image) ↓"] == ["3.00 ± 2.65", "80.00"]
@@ -147,7 +149,7 @@ def test_the_table_is_mean_and_standard_deviation_over_seeds(records):
 def test_hyper_parameters_are_marked_if_these_runs_were_searched(records, final_key, mark):
     records.run("vae", key="k")
     records.study("vae", [-1.0], final_key=final_key)
-    table = {row[0]: row[1:] for row in hyperparameters(choose(str(records.folder)).entries)}
+    table = records.rows("Hyper-parameters")
     assert table["lr"] == [f"0.001{mark}"]
     assert table["epochs"] == ["4"]
     assert "runs_dir" not in table
@@ -160,7 +162,8 @@ def test_the_study_shown_is_the_one_that_chose_the_runs(records):
     first.rename(first.with_name("first.json"))
     records.study("vae", [-120.0, -90.0], final_key="another", name="later")
     os.utime(first.with_name("first.json"), (1, 1))
-    assert choose(str(records.folder)).entry("vae").study["name"] == "mine"
+    part = records.part()
+    assert shown(part, part.groups[0], objectives=1)["name"] == "mine"
 
 
 def test_the_best_group_is_tested_then_seeded_then_good_on_validation(records):
@@ -170,17 +173,17 @@ def test_the_best_group_is_tested_then_seeded_then_good_on_validation(records):
         records.run("vae", key="winner", seed=seed, scores={"elbo": -50.0})
         records.run("vae", key="other", seed=seed, scores={"elbo": -60.0})
     records.run("vae", key="broken", status="failed", scores={"elbo": 0.0})
-    (entry,) = choose(str(records.folder)).entries
-    assert {run.about["key"] for run in entry.runs} == {"winner"}
-    assert [run.config["seed"] for run in entry.runs] == [1, 2, 3]
+    (group,) = records.part().groups
+    assert {run.about["key"] for run in group.runs} == {"winner"}
+    assert [run.config["seed"] for run in group.runs] == [1, 2, 3]
 
 
 def test_a_repeated_seed_counts_once_the_later_run(records):
     records.run("vae", seed=1, scores={"elbo": -90.0})
     records.run("vae", seed=1, scores={"elbo": -80.0})
-    (entry,) = choose(str(records.folder)).entries
-    assert len(entry.runs) == 1
-    assert entry.score("elbo").mean == -80.0
+    (group,) = records.part().groups
+    assert len(group.runs) == 1
+    assert group.score("test/elbo").mean == -80.0
 
 
 def test_other_likelihoods_and_data_share_no_table(records):
@@ -188,39 +191,40 @@ def test_other_likelihoods_and_data_share_no_table(records):
     records.run("vae")
     records.run("vae", key="g", config={"likelihood": "gaussian"}, scores={"elbo": 900.0})
     records.run("vae", key="d", config={"data": "fashion-mnist"})
-    chapter = choose(str(records.folder))
-    assert chapter.entry("vae").score("elbo").mean == -100.0
-    assert chapter.left_out == [
+    part = records.part()
+    assert [group.title for group in part.groups] == ["AE", "VAE"]
+    assert part.groups[1].score("test/elbo").mean == -100.0
+    assert part.left_out == [
         "1 run on mnist-mini with likelihood=gaussian",
         "1 run on fashion-mnist",
     ]
-    assert choose(str(records.folder), "fashion-mnist").data == "fashion-mnist"
+    assert records.part("fashion-mnist").data == "fashion-mnist"
 
 
 def test_models_scored_on_unlike_splits_are_compared_on_validation(records):
     records.run("ae", split="test", scores={"bce": 70.0})
     records.run("vae", split="val", scores={"bce": 60.0})
-    chapter = choose(str(records.folder))
-    assert chapter.split == "val"
-    assert [entry.split for entry in chapter.entries] == ["val", "val"]
-    shown = {name for name, *_ in plan(chapter)}
-    assert "vae_latent_space" in shown
-    assert "ae_latent_space" not in shown  # its pictures are of test images
+    assert records.part().split == "val"
+    table = records.rows("Scores on the val split")
+    assert table["Reconstruction, BCE (nats an image) ↓"] == ["70.00", "60.00"]
+    figures = [figure.name for figure in records.content("Latent spaces").figures]
+    assert figures == ["vae_latent_space"]  # the AE's codes are of test images
 
 
 def test_runs_with_and_without_a_test_are_not_pooled(records):
     records.run("vae", seed=0, split="val", scores={"elbo": -1.0})
     for seed in (1, 2, 3):
         records.run("vae", seed=seed, scores={"elbo": -50.0})
-    chapter = choose(str(records.folder))
-    assert chapter.split == "test"
-    assert chapter.entry("vae").score("elbo").mean == -50.0
+    (group,) = records.part().groups
+    assert records.part().split == "test"
+    assert group.score("test/elbo").mean == -50.0
 
 
 def test_a_study_under_another_likelihood_is_not_shown(records):
     records.run("vae")
     records.study("vae", [-1.0], base=CONFIG | {"likelihood": "gaussian"})
-    assert choose(str(records.folder)).entry("vae").study is None
+    assert not records.part().studies
+    assert not records.content("Search").figures
 
 
 def test_nothing_to_report_is_said(records, tmp_path):

@@ -8,16 +8,14 @@ from PIL import Image
 from records import FAILURE, Records, tile
 
 from genbench import UserError
+from genbench.families.gan import DCGAN as BASELINE
 from genbench.families.gan import GANConfig
 from genbench.files import write_json
+from genbench.images import first_tiles
 from genbench.report import write_report
 from genbench.report.drawing import DPI, LINE
-from genbench.report.gan import choose_gan
-from genbench.report.gan_conclusion import conclude
-from genbench.report.gan_figures import evenly, first_tiles
-from genbench.report.gan_tables import hyperparameters, notes, scores, stability
+from genbench.report.sections.pictures import evenly
 
-BASELINE = {"arch": "dcgan", "loss": "bce"}
 FIGURES = {
     *("losses_disc_gene.png", "real_fake_scores.png", "gan_divergence.png"),
     *("generated-images-0001.png", "generated-images-0003.png", "generated-images-0006.png"),
@@ -33,15 +31,6 @@ FLOOR = "the same between real pictures (floor)"
 @pytest.fixture
 def records(tmp_path):
     return Records(tmp_path / "runs")
-
-
-def chosen(records, data=""):
-    return choose_gan(str(records.folder), data)
-
-
-def said_of(records, *texts):
-    """The sentences of the conclusion that hold all of these texts."""
-    return [s for s in conclude(chosen(records)) if all(text in s for text in texts)]
 
 
 def seeds(records, name, values, key="g", **more):
@@ -66,57 +55,57 @@ def report(records, out, data=""):
 def test_the_best_stands_first_and_the_baseline_beside_it(records):
     both(records, KID, [0.02, 0.03], [0.05, 0.06])
     records.gan(key="l", config={"arch": "dcgan", "loss": "lsgan"}, scores={KID: 0.001})
-    chapter = chosen(records)
-    titles = [entry.title for entry in chapter.entries]
+    part = records.part()
+    titles = [group.title for group in part.groups]
     # two seeds come before one
     assert titles == ["palette, r3", "dcgan, bce (baseline)", "dcgan, lsgan"]
-    assert chapter.split == "test"
+    assert part.split == "test"
 
 
 def test_the_smaller_kid_is_the_better_and_may_be_the_baselines(records):
     both(records, KID, [0.05, 0.06], [0.02, 0.03])
-    assert [e.title for e in chosen(records).entries] == ["dcgan, bce (baseline)", "palette, r3"]
+    assert [e.title for e in records.part().groups] == ["dcgan, bce (baseline)", "palette, r3"]
 
 
 def test_the_baseline_is_kept_where_more_than_three_pairs_are_better(records):
     for i, loss in enumerate(["r3", "hinge", "lsgan"]):
         records.gan(key=loss, config={"loss": loss}, scores={KID: 0.01 * (i + 1)})
     records.gan(key="b", config=BASELINE, scores={KID: 0.5})
-    chapter = chosen(records)
-    titles = [entry.title for entry in chapter.entries]
+    part = records.part()
+    titles = [group.title for group in part.groups]
     assert titles == ["palette, r3", "palette, hinge", "dcgan, bce (baseline)"]
-    assert chapter.left_out == ["1 run of the palette with lsgan"]
+    assert part.left_out == ["1 run of the palette with lsgan"]
 
 
 def test_tested_runs_come_before_better_untested_ones(records):
     records.gan(key="tested", scores={"val/kid_lite0_n500": 0.5})
     for seed in range(3):
         records.gan(seed=seed, key="untested", tested=False, scores={"val/kid_lite0_n500": 0.1})
-    (entry,) = chosen(records).entries
-    assert entry.about["key"] == "tested"
-    assert chosen(records).left_out == ["3 runs of the palette with r3 under other settings"]
+    (group,) = records.part().groups
+    assert group.about["key"] == "tested"
+    assert records.part().left_out == ["3 runs of the palette with r3 under other settings"]
 
 
 def test_untested_groups_are_ranked_by_validation_kid(records):
     for key, kid in (("worse", 0.2), ("better", 0.1)):
         records.gan(key=key, tested=False, scores={"val/kid_lite0_n500": kid})
-    (entry,) = chosen(records).entries
-    assert entry.about["key"] == "better"
-    assert chosen(records).split == "val"
+    (group,) = records.part().groups
+    assert group.about["key"] == "better"
+    assert records.part().split == "val"
 
 
 def test_an_untested_run_is_not_pooled_with_tested_ones(records):
     records.gan(seed=0)
     records.gan(seed=1, tested=False)
-    (entry,) = chosen(records).entries
-    assert [run.config["seed"] for run in entry.runs] == [0]
+    (group,) = records.part().groups
+    assert [run.config["seed"] for run in group.runs] == [0]
 
 
 def test_a_seed_counts_once_the_later_run(records):
     records.gan(seed=0, **FAILURE)
     records.gan(seed=0, scores={KID: 0.5})
-    (entry,) = chosen(records).entries
-    assert (len(entry.runs), len(entry.failed)) == (1, 0)
+    (group,) = records.part().groups
+    assert (len(group.runs), len(group.failed)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -132,18 +121,18 @@ def test_other_data_share_no_table_and_are_named(records, more, text):
     records.gan(seed=0)
     records.gan(seed=1)
     records.gan(seed=2, scores={KID: 0.0001}, **more)
-    chapter = chosen(records)
-    assert chapter.left_out == [text]
-    assert len(chapter.entries[0].runs) == 2
+    part = records.part()
+    assert part.left_out == [text]
+    assert len(part.groups[0].runs) == 2
 
 
 def test_only_runs_that_ended_by_themselves_count(records):
     records.gan(seed=0, status="failed", error="KeyboardInterrupt", stability={"diverged": False})
-    assert chosen(records) is None
+    assert not records.pages()
     records.gan(seed=1, status="pruned")
-    assert chosen(records) is None
+    assert not records.pages()
     records.gan(seed=2, **FAILURE)
-    assert len(chosen(records).entries[0].failed) == 1
+    assert len(records.part().groups[0].failed) == 1
 
 
 # the tables
@@ -151,7 +140,7 @@ def test_only_runs_that_ended_by_themselves_count(records):
 
 def test_scores_stand_above_their_floors_as_mean_and_deviation(records):
     both(records, FD, [100.0, 110.0, 120.0], [300.0])
-    rows = scores(chosen(records))
+    rows = records.content("Scores").table
     assert rows[0] == ["", "palette, r3", "dcgan, bce (baseline)"]
     titles = [row[0] for row in rows]
     at = titles.index(FD_TITLE)
@@ -161,9 +150,10 @@ def test_scores_stand_above_their_floors_as_mean_and_deviation(records):
     table = {row[0]: row[1] for row in rows}
     assert table["Training seeds"] == "3"
     assert table["KL of the colour histograms, best epoch (nats a pixel) ↓"] == "0.200 ± 0.000"
-    jensen = "Jensen-Shannon, lower bound, last epoch (nats, at most 0.69) ↓"
-    assert table[jensen] == "0.160 ± 0.000"
-    assert table["D's accuracy on training / held-out pictures, last epoch"] == "1.05 ± 0.00"
+    stable = {row: cells[0] for row, cells in records.rows("Stability").items()}
+    jensen = "Jensen-Shannon divergence, lower bound, last epoch (nats, at most 0.69)"
+    assert stable[jensen] == "0.160 ± 0.000"
+    assert stable["D's accuracy on training / held-out pictures, last epoch"] == "1.05 ± 0.00"
     assert table["Steps trained"] == "120 ± 0"
     assert table["Parameters"] == "4,321"
 
@@ -172,7 +162,7 @@ def test_unlike_n_and_extractors_share_no_row(records):
     both(records, FD, [100.0], [300.0])
     other = {KID.replace("1500", "700"): 0.5, KID.replace("lite0", "inception"): 0.7}
     records.gan(key="h", config={"loss": "hinge"}, scores=other)
-    rows = scores(chosen(records))
+    rows = records.content("Scores").table
     found = {row[0]: row[1:] for row in rows if row[0].startswith("KID to held-out")}
     assert found["KID to held-out pictures (lite0, N = 700) ↓"].count("—") == 2
     assert found["KID to held-out pictures (inception, N = 1500) ↓"].count("—") == 2
@@ -187,38 +177,48 @@ def test_configurations_are_not_ranked_by_scores_of_unlike_n(records):
     record = records.gan(key="b", config={"loss": "hinge"}, scores={KID: 1e-9}) / "summary.json"
     record.write_text(record.read_text().replace("n1500", "n700"))
     records.gan(seed=1, key="b", config={"loss": "hinge"}, scores={KID: 0.5})
-    assert chosen(records).entries[0].title == "palette, r3"
+    assert records.part().groups[0].title == "palette, r3"
 
 
 def test_without_a_test_the_validation_scores_are_shown(records):
     records.gan(tested=False)
-    titles = [row[0] for row in scores(chosen(records))]
+    titles = [row[0] for row in records.content("Scores").table]
     assert "KID to validation pictures (lite0, N = 500) ↓" in titles
     assert not any("held-out pictures (lite0" in title for title in titles)
 
 
-def test_of_debians_tiles_the_training_pictures_are_the_reference(records):
-    records.gan(config={"data": "propaganda-debian"}, scores={"train/kid_lite0_n1000": 0.04})
-    chapter = chosen(records)
-    assert chapter.split == "train"
-    assert scores(chapter)[2][0] == "Fréchet distance to training pictures (lite0, N = 1000) ↓"
-    assert any("two tiles are held out" in note for note in notes(chapter))
-    (said,) = said_of(records, "By KID")
-    assert "farther from training pictures than other real ones are: 0.0400" in said
+def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records):
+    cut = {"data": "propaganda-debian", "crops": 750}  # of 1,500 held-out pictures
+    records.gan(config=cut, scores={"train/kid_lite0_n1000": 0.04})
+    part = records.part()
+    assert part.split == "train"
+    assert (
+        records.content("Scores").table[2][0]
+        == "Fréchet distance to training pictures (lite0, N = 1000) ↓"
+    )
+    assert any(
+        "of propaganda-debian 2 pictures are held out" in note
+        for note in records.content("Scores").notes
+    )
+    (said,) = records.said("By KID")
+    assert said.endswith("farther from training pictures than other real ones are: 0.0400 against "
+                         "0.0015 (a single seed).")  # fmt: skip
 
 
 def test_few_held_out_pictures_are_pointed_out(records):
     records.gan(scores={"train/kid_lite0_n300": 0.1})
-    assert not any("say little" in note for note in notes(chosen(records)))
+    assert not any("say little" in note for note in records.content("Scores").notes)
     records.gan(seed=1, scores={"test/fd_lite0_n100": 1.0})
-    assert any("they compare 100 pictures a side" in note for note in notes(chosen(records)))
+    assert any(
+        "they compare 100 pictures a side" in note for note in records.content("Scores").notes
+    )
 
 
 def test_what_went_wrong_is_counted_and_left_out_of_means(records):
     records.gan(seed=0, stability={"oscillation_d": 0.2, "spread": 0.5})
     records.gan(seed=1, stability={"oscillation_d": 0.4, "collapsed": True, "spread": 0.1})
     records.gan(seed=2, stability={"oscillation_d": 99.0}, **FAILURE)
-    table = {row[0]: row[1:] for row in stability(chosen(records))}
+    table = records.rows("Stability")
     assert table["Oscillation of the discriminator's loss"] == ["0.300 ± 0.141"]
     assert table["Spread of the samples (1: the real pictures')"] == ["0.30 ± 0.28"]
     assert table["Trainings that collapsed"] == ["1 of 3"]
@@ -227,9 +227,11 @@ def test_what_went_wrong_is_counted_and_left_out_of_means(records):
 
 def test_hyper_parameters_that_differ_come_first(records):
     both(records, KID, [0.02], [0.05])
-    rows = hyperparameters(chosen(records).entries)
-    assert rows[1:3] == [["arch", "palette", "dcgan"], ["loss", "r3", "bce"]]
-    assert rows[3][1] == rows[3][2]
+    rows = records.content("Hyper-parameters").table
+    differ = [row[1] != row[2] for row in rows[1:]]
+    assert differ == sorted(differ, reverse=True)
+    assert ["arch", "palette", "dcgan"] in rows[1 : 1 + sum(differ)]
+    assert ["loss", "r3", "bce"] in rows[1 : 1 + sum(differ)]
     assert ["diffaugment", "none", "none"] in rows
 
 
@@ -238,32 +240,36 @@ def test_hyper_parameters_that_differ_come_first(records):
 
 def test_the_nearer_configuration_is_said_with_its_factor(records):
     both(records, FD, [100.0, 101.0, 102.0], [300.0, 301.0, 302.0])
-    (said,) = said_of(records, "nearer", "Fréchet")
+    (said,) = records.said("nearer", "Fréchet")
     assert said == (
         "The palette with r3 comes nearer to the held-out pictures by Fréchet distance (lite0, "
         "N = 1500) than the baseline (dcgan with bce): 101.0 ± 1.0 against 301.0 ± 1.0, "
-        "a factor of 3.0."
+        "a factor of 3.0 (p < 0.001, Welch's test, 3 and 3 seeds)."
     )
 
 
 def test_other_distances_turn_the_sentence_round(records):
     both(records, KID, [0.08, 0.081], [0.02, 0.021])
-    (said,) = said_of(records, "nearer", "KID")
+    (said,) = records.said("nearer", "KID")
     assert said.startswith("The baseline (dcgan with bce) comes nearer")
     assert said.endswith(
-        "palette with r3: 0.0205 ± 0.0007 against 0.0805 ± 0.0007, a factor of 3.9."
+        "palette with r3: 0.0205 ± 0.0007 against 0.0805 ± 0.0007, a factor of 3.9 "
+        "(p < 0.001, Welch's test, 2 and 2 seeds)."
     )
 
 
 def test_distances_within_the_spread_are_no_difference(records):
     both(records, FD, [100.0, 150.0], [110.0, 160.0])
-    (said,) = said_of(records, "Fréchet", "times the spread over seeds")
-    assert said.startswith("Neither comes nearer")
+    (said,) = records.said("No difference in Fréchet distance")
+    assert said.endswith(
+        "could be shown between the palette with r3 and the baseline (dcgan with bce): "
+        "125.0 ± 35.4 against 135.0 ± 35.4 (p = 0.8, Welch's test, 2 and 2 seeds)."
+    )
 
 
 def test_a_lone_seed_proves_nothing(records):
     both(records, FD, [100.0], [300.0])
-    (said,) = said_of(records, "nearer", "Fréchet")
+    (said,) = records.said("nearer", "Fréchet")
     assert said.endswith("nobody knows how sure that is.")
     assert "factor" not in said
 
@@ -274,36 +280,37 @@ def test_a_lone_seed_proves_nothing(records):
         (
             [100.0, 102.0],
             "are farther from held-out pictures than other real ones are: "
-            "101.0 ± 1.4 against 50.0, 2.0 times the floor.",
+            "101.0 [88.3, 113.7] against 50.0, 2.0 times the floor (95 % interval over 2 seeds).",
         ),
         (
             [49.0, 52.0],
-            "are no farther from held-out pictures than other real pictures are: "
-            "50.5 ± 2.1 against 50.0.",
+            "are not shown to be farther from held-out pictures than other real ones are: "
+            "50.5 [31.4, 69.6] against 50.0.",
         ),
         ([100.0], "100.0 against 50.0, 2.0 times the floor (a single seed)."),
     ],
 )
 def test_the_distance_to_the_floor_is_said(records, values, text):
     seeds(records, FD, values)
-    (said,) = said_of(records, "By Fréchet")
+    (said,) = records.said("By Fréchet")
     assert said.endswith(text)
 
 
 def test_kid_is_not_divided_by_a_floor_of_chance(records):
     seeds(records, "test/kid_lite0_n1500", [0.25, 0.27])
-    (said,) = said_of(records, "By KID")
-    assert said.endswith("other real ones are: 0.2600 ± 0.0141 against 0.0010.")
+    (said,) = records.said("By KID")
+    assert said.endswith("other real ones are: 0.2600 [0.1329, 0.3871] against 0.0010 "
+                         "(95 % interval over 2 seeds).")  # fmt: skip
 
 
 def test_steadier_losses_are_said_with_a_warning_of_their_scales(records):
     for seed in range(2):
         records.gan(seed=seed, stability={"oscillation_d": 0.1 + seed / 100})
         records.gan(seed=seed, key="b", config=BASELINE, stability={"oscillation_d": 0.4})
-    (said,) = said_of(records, "steadier discriminator loss than the baseline")
-    assert "0.105 ± 0.007 against 0.400 ± 0.000, a factor of 3.8" in said
-    assert said_of(records, "Neither has a steadier generator loss")
-    assert said_of(records, "Their losses, r3 and bce, have unlike scales")
+    (said,) = records.said("steadier discriminator loss than the baseline")
+    assert "0.105 ± 0.007 against 0.400 ± 0.000, a factor of 3.8 (p = 0.011, " in said
+    assert records.said("No difference in the steadiness of the generator loss could be shown")
+    assert records.said("Their losses, r3 and bce, have unlike scales")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +325,7 @@ def test_steadier_losses_are_said_with_a_warning_of_their_scales(records):
 def test_collapses_and_divergences_are_counted(records, collapsed, failed, text):
     records.gan(seed=0, stability={"collapsed": collapsed})
     records.gan(seed=1, **(FAILURE if failed else {}))
-    assert said_of(records, text)
+    assert records.said(text)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +338,7 @@ def test_collapses_and_divergences_are_counted(records, collapsed, failed, text)
 def test_saturation_is_said(records, epochs, text):
     records.gan(seed=0, stability={"saturated_epochs": epochs})
     records.gan(seed=1)
-    assert said_of(records, text)
+    assert records.said(text)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +353,7 @@ def test_a_discriminator_that_memorises_is_named(records, ratios, text):
     for seed, ratio in enumerate(ratios):
         path = records.gan(seed=seed) / "metrics.jsonl"
         path.write_text(path.read_text().replace("1.05", str(ratio)))
-    assert said_of(records, text)
+    assert records.said(text)
 
 
 @pytest.mark.parametrize(
@@ -361,19 +368,19 @@ def test_a_discriminator_that_memorises_is_named(records, ratios, text):
 def test_a_kid_that_still_falls_asks_for_longer_training(records, kids, text):
     for seed, one in enumerate(kids):
         records.gan(seed=seed, kids=one)
-    assert said_of(records, "In the last third of its training the validation KID of the", text)
+    assert records.said("In the last third of its training the validation KID of the", text)
 
 
 def test_two_scores_do_not_tell_whether_longer_training_helps(records):
     records.gan(kids=[3, 2])
-    assert not said_of(records, "last third")
+    assert not records.said("last third")
 
 
 def test_events_are_told_with_seed_and_epoch(records):
     records.gan(seed=0, events={"the samples have collapsed": 5})
     records.gan(seed=3, events={"the samples have collapsed": 7})
     records.gan(seed=4, **FAILURE)
-    (said,) = said_of(records, "Noticed")
+    (said,) = records.said("Noticed")
     assert said == (
         "Noticed while the palette with r3 trained: the samples have collapsed (seed 0: epoch 5, "
         "seed 3: epoch 7); the training has diverged (seed 4: epoch 6.0, train/loss_d is nan at "
@@ -383,7 +390,7 @@ def test_events_are_told_with_seed_and_epoch(records):
 
 def test_nothing_is_noticed_where_nothing_happened(records):
     records.gan()
-    assert not said_of(records, "Noticed")
+    assert not records.said("Noticed")
 
 
 # the pages and the figures
@@ -456,10 +463,10 @@ def test_trainings_that_all_diverged_are_a_report_too(records, tmp_path):
 def test_a_baseline_that_always_diverged_keeps_its_column(records):
     records.gan()
     records.gan(key="b", config=BASELINE, **FAILURE)
-    chapter = chosen(records)
-    assert chapter.split == "test"
-    assert [len(entry.runs) for entry in chapter.entries] == [1, 0]
-    table = {row[0]: row[1:] for row in scores(chapter) + stability(chapter)}
+    part = records.part()
+    assert part.split == "test"
+    assert [len(group.runs) for group in part.groups] == [1, 0]
+    table = records.rows("Scores", "Stability")
     assert table[KID_TITLE] == ["0.0200", "—"]
     assert table["Trainings that diverged"] == ["0 of 1", "1 of 1"]
 
@@ -551,7 +558,7 @@ def test_a_search_is_drawn_and_told_with_its_front(records, tmp_path):
     assert {f"gan_search_{name}.png" for name in ("history", "importances", "parallel")} <= figures
     assert "gan_pareto_front.png" in figures
     assert "GAN: val/kid_lite0_n500 against seconds; red: no trial is better in both." in text
-    (said,) = said_of(records, "The GAN's search ran 6 trials (5 complete, 1 fail)")
+    (said,) = records.said("The GAN's search ran 6 trials (5 complete, 1 fail)")
     assert "the best val/kid_lite0_n500 was 0.2000, 0.2000 better than the defaults" in said
 
 
@@ -559,4 +566,4 @@ def test_a_search_on_other_pictures_is_not_this_parts(records):
     seeds(records, KID, [0.1, 0.2])
     base = {"base": vars(GANConfig(image_size=32)), "data": "synthetic-art"}
     records.study("gan", [0.4, 0.3], **base, objectives=["val/kid_lite0_n500"])
-    assert chosen(records).study is None
+    assert not records.part().studies

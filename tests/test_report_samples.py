@@ -9,13 +9,7 @@ from records import Records
 from scipy import stats
 
 from genbench.report import write_report
-from genbench.report.samples import (
-    choose_samples,
-    conclude,
-    likelihood_rows,
-    notes,
-    score_rows,
-)
+from genbench.report.sections.evaluations import score_table, scored
 
 RULER = {
     **{"extractor": "efficientnet-lite0", "weights": "aa11", "reals": "bb22"},
@@ -49,46 +43,56 @@ def families(records, kids=((0.3, 0.31, 0.32), (0.2, 0.21, 0.22))):
     return ae, vae
 
 
-def chosen(records):
-    return choose_samples(str(records.folder))
+def tables(records):
+    """(rows, floor) of each protocol."""
+    return scored(records.last_part()[0].evaluated)
 
 
+BASIS = "95 % interval over 3 sampling seeds"
 AE, VAE = "AE (mixture of Gaussians fitted to its codes)", "VAE"
 
 
 def test_the_table_has_a_column_a_model_the_best_first_and_the_floor(records):
     families(records)
-    (scored,) = chosen(records).tables
+    ((rows, floor),) = tables(records)
     reach = stats.sem([0.2, 0.21, 0.22]) * stats.t.ppf(0.975, 2)
-    assert score_rows(scored) == [
+    assert score_table(rows, floor) == [
         ["", VAE, AE, "Real pictures (floor)"],
-        ["95 % intervals over", "3 sampling seeds", "3 sampling seeds", "—"],
-        ["KID ↓", f"0.2100 ± {reach:.4f}", f"0.3100 ± {reach:.4f}", "0.0001"],
-        ["Recall ↑", "0.400 ± 0.000", "0.500 ± 0.000", "—"],
+        ["Spread", BASIS, BASIS, "—"],
+        [
+            "KID ↓",
+            f"0.2100 [{0.21 - reach:.4f}, {0.21 + reach:.4f}]",
+            "0.3100 [0.2852, 0.3348]",
+            "0.0001",
+        ],
+        ["Recall ↑", "0.400 [0.400, 0.400]", "0.500 [0.500, 0.500]", "—"],
     ]
-    said = " ".join(notes(scored))
+    said = " ".join(records.content("Against").notes)
     assert "1500 samples against 1500 held-out pictures, efficientnet-lite0, N = 1500" in said
     assert "no FID" in said
 
 
 def test_the_nearest_is_said_with_both_numbers(records):
     families(records)
-    said = conclude(chosen(records))
+    said = records.last_part()[1]
     assert said[0].startswith("The samples of the VAE come nearest by KID to the held-out pictures")
-    assert "0.2100 ± 0.0248 against 0.3100 ± 0.0248; other real pictures are at 0.0001." in said[0]
-    assert said[1] == f"The largest by the same ruler: recall of the {AE}, 0.500 ± 0.000."
+    assert said[0].endswith(
+        ": 0.2100 [0.1852, 0.2348] against 0.3100 [0.2852, 0.3348]; other real pictures are at "
+        "0.0001 (a single training: another seed may differ)."
+    )
+    assert said[1] == f"The largest of these scores: recall of the {AE}, 0.500 [0.500, 0.500]."
 
 
 def test_other_numbers_turn_the_sentence_round(records):
     families(records, kids=((0.2, 0.21, 0.22), (0.3, 0.31, 0.32)))
-    said = conclude(chosen(records))
+    said = records.last_part()[1]
     assert said[0].startswith(f"The samples of the {AE} come nearest")
-    assert said[1] == f"The largest by the same ruler: recall of the {AE}, 0.500 ± 0.000."
+    assert said[1] == f"The largest of these scores: recall of the {AE}, 0.500 [0.500, 0.500]."
 
 
 def test_overlapping_intervals_are_no_difference(records):
     families(records, kids=((0.2, 0.3, 0.4), (0.21, 0.31, 0.41)))
-    assert conclude(chosen(records))[0].startswith(f"The {AE} and the VAE cannot be told apart")
+    assert records.last_part()[1][0].startswith(f"The {AE} and the VAE cannot be told apart")
 
 
 def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(records):
@@ -97,52 +101,52 @@ def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(
     evaluation(paths[0], "vae", {"kid": [0.1, 0.3]})  # says nothing of recall: what was known stays
     evaluation(paths[1], "vae", {"kid": [7.0], "recall": [0.9]})
     evaluation(paths[2], "vae", {"kid": [0.4, 0.6], "recall": [0.7]})  # the same seed, later
-    (scored,) = chosen(records).tables
-    (row,) = scored.rows
+    ((rows, _),) = tables(records)
+    (row,) = rows
     assert row.values == {"kid": pytest.approx([0.2, 0.5]), "recall": [0.5, 0.7]}
-    assert row.basis == "2 training seeds"
+    assert row.basis == "± over 2 training seeds"
 
 
 def test_two_densities_of_an_autoencoder_are_two_columns(records):
     ae = records.run("ae", key="a")
     evaluation(ae, "ae+mixture", {"kid": [0.1, 0.2]})
     evaluation(ae, "ae+gaussian", {"kid": [0.3, 0.4]})
-    (scored,) = chosen(records).tables
-    assert [row.title for row in scored.rows] == [AE, "AE (Gaussian fitted to its codes)"]
-    assert [row.values["kid"] for row in scored.rows] == [[0.1, 0.2], [0.3, 0.4]]
+    ((rows, _),) = tables(records)
+    assert [row.title for row in rows] == [AE, "AE (Gaussian fitted to its codes)"]
+    assert [row.values["kid"] for row in rows] == [[0.1, 0.2], [0.3, 0.4]]
 
 
 def test_infinite_scores_and_unknown_errors_are_shown_as_they_are(records):
     vae = records.run("vae", key="v")
     evaluation(vae, "vae", {"kid": [0.1], "kl": ["Infinity", "Infinity", "Infinity"]})
-    (scored,) = chosen(records).tables
-    assert [row[1] for row in score_rows(scored)[2:]] == ["0.1000", "inf"]
-    assert conclude(chosen(records))  # of one model: copies alone
+    ((rows, floor),) = tables(records)
+    assert [row[1] for row in score_table(rows, floor)[2:]] == ["0.1000", "inf"]
+    assert records.last_part()[1]  # of one model: copies alone
     assert write_report(str(records.folder), str(records.folder / "out"))
 
 
 def test_runs_that_are_not_finished_are_left_out(records):
     evaluation(records.run("vae", status="failed"), "vae", {"kid": [0.1]})
-    assert chosen(records) is None
+    assert not records.pages()
 
 
 def test_a_difference_of_single_draws_is_not_sure(records):
     families(records, kids=((0.3,), (0.2,)))
-    assert "come nearest, nobody knows how surely, by KID" in conclude(chosen(records))[0]
+    assert "come nearest, nobody knows how surely, by KID" in records.last_part()[1][0]
 
 
 def test_unlike_rulers_have_tables_of_their_own(records):
     _, vae = families(records)
     evaluation(vae, "vae", {"kid": [0.001]}, RULER | {"n": 500})
-    tables = chosen(records).tables
-    assert [(one.ruler.n, len(one.rows)) for one in tables] == [(1500, 2), (500, 1)]
-    assert tables[0].rows[0].values["kid"] == [0.2, 0.21, 0.22]
-    assert not any("N = 500" in sentence for sentence in conclude(chosen(records)))
+    (first, _), (second, _) = tables(records)
+    assert [(rows[0].protocol.n, len(rows)) for rows in (first, second)] == [(1500, 2), (500, 1)]
+    assert first[0].values["kid"] == [0.2, 0.21, 0.22]
+    assert not any("N = 500" in sentence for sentence in records.last_part()[1])
 
 
 def test_a_likelihood_has_a_table_of_its_own(records):
     families(records)
-    rows = likelihood_rows(chosen(records))
+    rows = records.content("Likelihood").table
     assert rows[0] == ["", VAE]
     assert ["-log p(x), importance sampling (nats) ↓", "95.00"] in rows
     assert ["Draws of z a picture", "5000"] in rows
@@ -152,17 +156,17 @@ def test_a_likelihood_has_a_table_of_its_own(records):
 def test_copies_are_said(records):
     _, vae = families(records)
     assert f"The {AE} shows no sign of copying training pictures: 0.4 %" in " ".join(
-        conclude(chosen(records))
+        records.last_part()[1]
     )
     thief = COPIES | {"copies": 0.3, "p": 1e-9, "alarm": True}
     evaluation(vae, "vae", {"kid": [0.2, 0.21, 0.22]}, memorization=thief)
-    said = " ".join(conclude(chosen(records)))
+    said = " ".join(records.last_part()[1])
     assert "The VAE copies training pictures in 1 of 1 trainings: 30.0 % of its samples" in said
 
 
 def test_without_an_evaluation_there_is_no_such_part(records):
     records.run("vae")
-    assert chosen(records) is None
+    assert [part.title for part, _ in records.pages()] == ["VAE on mnist-mini"]
 
 
 def test_the_report_holds_the_part_and_its_pictures(records, tmp_path):
@@ -170,7 +174,7 @@ def test_the_report_holds_the_part_and_its_pictures(records, tmp_path):
     page = write_report(str(records.folder), str(tmp_path / "out"))
     text = page.with_suffix(".md").read_text()
     assert "Part 2: Samples against real pictures on mnist-mini" in text
-    assert "| KID ↓ | 0.2100 ± 0.0248 | 0.3100 ± 0.0248 | 0.0001 |" in text
+    assert "| KID ↓ | 0.2100 [0.1852, 0.2348] | 0.3100 [0.2852, 0.3348] | 0.0001 |" in text
     assert (tmp_path / "out" / "figures" / "closest_pairs_2.png").is_file()
     assert "closest_pairs_2.png" in text
     assert "Likelihood of held-out pictures" in text

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from genbench.metrics.table import METRICS
+from genbench.scalars import Scalar
 
 SHORT = {"efficientnet-lite0": "lite0", "lenet-digits": "lenet", "inception-v3-compat": "inception"}
 SPLITS = {
@@ -86,13 +87,25 @@ class ScoreName:
         return replace(self, split="")
 
     @property
+    def scalar(self) -> Scalar:
+        """How the metric is written, whatever its extractor and N; a plain scalar by its name."""
+        scalar: Scalar = Scalar(title=self.metric)
+        if self.is_sample_score:
+            scalar = METRICS.get(self.metric, scalar)
+        by_inception = (self.metric, self.extractor) == ("fd", "inception")
+        return replace(scalar, title="FID") if by_inception else scalar
+
+    @property
     def title(self) -> str:
         """In a sentence, `KID (lite0, N = 500)`."""
-        metric = METRICS.get(self.metric)
-        if not metric or not self.is_sample_score:
+        if not self.is_sample_score:
             return self.metric
-        name = "FID" if (self.metric, self.extractor) == ("fd", "inception") else metric.title
-        return f"{name} ({self.extractor}, N = {self.n})"
+        return f"{self.scalar.title} ({self.extractor}, N = {self.n})"
+
+    @property
+    def reals(self) -> str:
+        """What samples are held against, in words: `held-out pictures`."""
+        return f"{SPLITS[self.split]} pictures"
 
 
 def _by_inception(metric: str) -> str:

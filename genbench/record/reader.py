@@ -23,6 +23,11 @@ class Record:
         return self.about["config"]
 
     @property
+    def model(self) -> str:
+        """The name of its family, which need not be registered here."""
+        return self.about.get("model", "")
+
+    @property
     def status(self) -> str:
         """finished, pruned, failed, or unfinished: it still runs or crashed."""
         return self.summary.get("status", "unfinished")

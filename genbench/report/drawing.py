@@ -1,7 +1,8 @@
-"""What all figures share: their style, how they come to disk, and pictures pixel for pixel."""
+"""How figures are drawn: in one style, curves over epochs, and pictures pixel for pixel."""
 
+import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ import matplotlib
 import numpy as np
 import optuna
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
 
 from genbench.images import tile
 from genbench.record import Record
+from genbench.report.group import Group
 
 matplotlib.use("Agg")
 DPI = 130
@@ -27,42 +32,125 @@ STYLE: Any = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
-TRAIN, VAL = "#1f77b4", "#d95f02"
 WIDE = 1_100  # pixels that a sheet of pictures is enlarged to, by a whole factor
 LINE = 24  # pixels that a line of text takes
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure on disk, under a heading of the report."""
+class Line:
+    """A scalar of a group's trainings over epochs, a line each; `dots` have none between them."""
 
-    path: Path
-    heading: str
-    caption: str
+    group: Group
+    split: str
+    name: str
+    colour: str
+    label: str = ""  # in the legend
+    marker: str = ""
+    dots: bool = False
 
 
-Plan = Iterator[tuple[str, str, str, Callable[[], Figure]]]  # file, heading, caption, drawing
+@dataclass(frozen=True)
+class Panel:
+    """Lines over epochs in one frame.
+
+    limits: Of the values shown; None: 99 % of them, without the first epoch's if there are more.
+    level: Where a dashed line stands.
+    """
+
+    title: str
+    lines: list[Line]
+    ylabel: str = ""
+    limits: tuple[float, float | None] | None = None
+    level: float | None = None
 
 
-def draw_all(plan: Plan, folder: Path) -> list[Drawn]:
-    """Draw every figure of a plan, as <folder>/<name>.png."""
+SEEDS = "First seed bold, others thin; ×: diverged"  # what curves show, for captions
+
+
+def curves(panels: Sequence[Panel], columns: int) -> Figure:
+    """Panels in rows of so many, and one legend below."""
+    rows, columns = -(-len(panels) // columns), min(columns, len(panels))
+    figure = plt.figure(figsize=(min(10.8, 5.4 * columns), 2.9 * rows), layout="constrained")
+    for i, panel in enumerate(panels, 1):
+        ax = figure.add_subplot(rows, columns, i)
+        points = [point for line in panel.lines for point in _draw(ax, line)]
+        low, high = panel.limits or _most(points)
+        ax.set_ylim(low, high)
+        ax.set(title=panel.title, xlabel="epoch", ylabel=panel.ylabel)
+        ax.set_xlim(left=0)
+        if panel.level is not None:
+            ax.axhline(panel.level, color="black", ls="--", lw=0.8)
+    named = {line.label: line for panel in panels for line in panel.lines if line.label}
+    handles = [
+        Line2D([], [], color=line.colour, marker=line.marker, ms=3, label=label)
+        for label, line in named.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _draw(ax: Axes, line: Line) -> list[tuple[float, float]]:
+    """Draw a line as far as it is finite; its points (epoch, value)."""
     drawn = []
-    with plt.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Attempting to set identical low and high")  # Optuna's
-        for name, heading, caption, draw in plan:
-            figure = draw()
-            path = folder / f"{name}.png"
-            figure.savefig(path)
-            plt.close(figure)
-            drawn.append(Drawn(path, heading, caption))
+    for i, run in enumerate(line.group.ended):
+        epochs, values = run.curve(line.split, line.name)
+        points = [p for p in zip(epochs, values, strict=True) if math.isfinite(p[1])]
+        x, y = [p[0] for p in points], [p[1] for p in points]
+        width, alpha = (0.8, 0.35) if i else (1.6, 1.0)
+        width = 0.0 if line.dots else width
+        ax.plot(x, y, color=line.colour, marker=line.marker, ms=3, lw=width, alpha=alpha)
+        if run.status == "failed":
+            ax.plot(x[-1:], y[-1:], color=line.colour, marker="x", ms=7, mew=2, alpha=alpha)
+        drawn += points
     return drawn
 
 
-def arrays(run: Record, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a run's <name>.npz."""
-    with np.load(run.path / f"{name}.npz", allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+def _most(points: list[tuple[float, float]]) -> tuple[float | None, float | None]:
+    """Limits that the first steps do not dwarf the rest in."""
+    last = max((epoch for epoch, _ in points), default=0.0)
+    first = 1.0 if last > 2 else 0.0
+    values = [value for epoch, value in points if epoch >= first]
+    if not values:
+        return None, None
+    low, high = np.quantile(values, [0.005, 0.995])
+    margin = 0.06 * (high - low or 1.0)
+    return low - margin, high + margin
+
+
+def save(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw a figure in the report's style, as a PNG."""
+    with plt.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Attempting to set identical low and high")  # Optuna's
+        figure = draw()
+        figure.savefig(path)
+        plt.close(figure)
+
+
+def holds(run: Record, archive: str, *names: str) -> bool:
+    """Whether a run kept <archive>.npz with arrays of these names."""
+    path = run.path / f"{archive}.npz"
+    if not path.is_file():
+        return False
+    with np.load(path, allow_pickle=False) as arrays:
+        return set(names) <= set(arrays.files)
+
+
+def array(run: Record, archive: str, name: str) -> np.ndarray:
+    """An array of a run's <archive>.npz."""
+    with np.load(run.path / f"{archive}.npz", allow_pickle=False) as arrays:
+        return arrays[name]
+
+
+def picture(path: Path) -> np.ndarray:
+    """A picture on disk, (H, W) or (H, W, 3) `uint8`."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def whole(path: Path) -> Figure:
+    """A picture on disk as it is."""
+    return sheet([picture(path)])
 
 
 def tiled(pictures: np.ndarray) -> np.ndarray:

@@ -1,0 +1,52 @@
+"""Which of two groups is better by a score, and how sure that is."""
+
+import math
+
+from genbench.report.group import Group
+from genbench.stats import compare
+
+
+def compared(a: Group, b: Group, name: str, claim: str, subject: str, ratio: bool) -> str | None:
+    """A sentence on two groups, by Welch's test over their seeds.
+
+    Args:
+        a: A group.
+        b: Another.
+        name: The score, as for `Group.score`; the smaller is better unless it says otherwise.
+        claim: What the better one does: `reconstructs better`.
+        subject: What is compared: `reconstruction`.
+        ratio: Say a difference as a factor, too.
+
+    Returns:
+        The sentence; None where one of the two has no such score, or no finite one.
+    """
+    first, second, scalar = a.score(name), b.score(name), a.scalar(name)
+    if not first or not second or not math.isfinite(first.mean - second.mean):
+        return None
+    a_wins = (scalar.sign or -1) * (first.mean - second.mean) > 0
+    winner, loser = (a, b) if a_wins else (b, a)
+    best, other = (first, second) if a_wins else (second, first)
+    unit = f" {scalar.unit}" if scalar.unit else ""
+    numbers = f"{best.show(scalar.digits)} against {other.show(scalar.digits)}{unit}"
+    comparison = compare(best, other)
+    if comparison.differ:
+        low, high = sorted((first.mean, second.mean))
+        factor = f", a factor of {high / low:.1f}" if ratio and low > 0 else ""
+        said = f"The {winner.named} {claim} than the {loser.named}: {numbers}"
+        return f"{said}{factor} ({comparison.basis})."
+    if comparison.p is None and first.mean != second.mean:
+        return (
+            f"The {winner.named} {claim} than the {loser.named} ({numbers}), "
+            "but without several seeds of both nobody knows how sure that is."
+        )
+    return (
+        f"No difference in {subject} could be shown between the {winner.named} and the "
+        f"{loser.named}: {numbers} ({comparison.basis})."
+    )
+
+
+def above(group: Group, name: str, bound: float) -> bool | None:
+    """Whether a score's 95 % interval over seeds lies above a bound; None: of a single seed."""
+    sample = group.score(name)
+    interval = sample.interval() if sample else None
+    return None if interval is None else interval[0] > bound

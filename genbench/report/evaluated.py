@@ -1,0 +1,82 @@
+"""What `genbench evaluate` found, a configuration and way of drawing at a time."""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.metrics.protocol import ModelScores, Protocol
+from genbench.record import Record
+from genbench.report.group import Group, family_title, one_a_seed
+
+PRIORS = {"mixture": "mixture of Gaussians", "gaussian": "Gaussian"}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The runs of one configuration, one a training seed, as samples were drawn from them.
+
+    `findings` are those of each run: lines of evaluations.jsonl as one, `scores` by protocol.
+    """
+
+    title: str
+    runs: list[Record]
+    findings: list[dict[str, Any]]
+
+    def having(self, name: str) -> list[Any]:
+        """What was found under this name, of the runs of which it was looked for."""
+        return [finding[name] for finding in self.findings if finding.get(name)]
+
+    def scores(self) -> Iterator[tuple[ModelScores, dict[str, float]]]:
+        """For each protocol by which all runs were scored: the scores, and the floor.
+
+        One run has a value a draw of samples; each of several runs counts by its mean.
+        """
+        for protocol, first in self.findings[0]["scores"].items():
+            scored = [f["scores"][protocol] for f in self.findings if protocol in f["scores"]]
+            if len(scored) < len(self.runs):
+                continue
+            values, over = first["values"], "sampling seeds"
+            if len(scored) > 1:
+                names = [name for name in values if all(name in s["values"] for s in scored)]
+                values = {n: [statistics.fmean(s["values"][n]) for s in scored] for n in names}
+                over = "training seeds"
+            yield ModelScores(self.title, protocol, values, first["errors"], over), first["floor"]
+
+
+def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]:
+    """All that was evaluated on the data with the most evaluated runs (on `data`, if given)."""
+    done = [r for r in records if r.status == "finished" and r.evaluations()]
+    done = [r for r in done if data in ("", r.config["data"])]
+    usual = Counter(r.about["data_hash"] for r in done).most_common(1)
+    columns: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in (r for r in done if r.about["data_hash"] == usual[0][0]):
+        for sampler in dict.fromkeys(line["sampler"] for line in record.evaluations()):
+            columns[sampler, record.about["key"]].append(record)
+    times = Counter(sampler for sampler, _ in columns)
+    evaluated = []
+    for (sampler, key), runs in columns.items():
+        seeds, (model, _, prior) = one_a_seed(runs), sampler.partition("+")
+        title = family_title(model)
+        title += f" ({PRIORS.get(prior, prior)} fitted to its codes)" if prior else ""
+        if times[sampler] > 1:
+            title += f" ({', '.join([*Group(runs=seeds).variant, key])})"
+        evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds]))
+    return evaluated
+
+
+def _merged(run: Record, sampler: str) -> dict[str, Any]:
+    """What all evaluations of a run with this sampler found; a score counts as it was last."""
+    findings: dict[str, Any] = {}
+    scores: dict[Protocol, dict[str, Any]] = {}
+    for line in (line for line in run.evaluations() if line["sampler"] == sampler):
+        findings |= line
+        for entry in line.get("scores", []):
+            known = scores.setdefault(Protocol(**entry["ruler"]), {})
+            draws = {name: list(map(float, drawn)) for name, drawn in entry["values"].items()}
+            known["values"] = known.get("values", {}) | draws  # NaN and infinities are text in JSON
+            for part in ("errors", "floor"):
+                numbers = {name: float(number) for name, number in entry[part].items()}
+                known[part] = known.get(part, {}) | numbers
+    return findings | {"scores": scores}

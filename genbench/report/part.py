@@ -1,0 +1,96 @@
+"""A part of the report, which sections look at, and what they give."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from genbench.families import FAMILIES
+from genbench.metrics.names import ScoreName
+from genbench.report.evaluated import Evaluated
+from genbench.report.group import Group, Study, sample_scores
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the report.
+
+    title, data: Its own, and that of its data set.
+    groups: What it shows; the best stand first where samples are judged, else by family.
+    split: Of the scores that groups are compared by, the same for all.
+    studies: Searches whose scores are of the same kind.
+    counts: Runs of its families in the folder, by status.
+    left_out: Runs that are not shown, in words.
+    evaluated: Of the part on evaluations, which has no groups: what was drawn from.
+    """
+
+    title: str
+    data: str
+    groups: list[Group] = field(default_factory=list)
+    split: str = "test"
+    studies: list[Study] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    evaluated: list[Evaluated] = field(default_factory=list)
+
+    @property
+    def leading(self) -> list[Group]:
+        """The first group of each family, in the order in which families are registered."""
+        first = {group.model: group for group in reversed(self.groups)}
+        return [first[model] for model in in_order(first)]
+
+    @property
+    def judged_by_samples(self) -> bool:
+        """Whether its models' samples are all there is to judge."""
+        return all(group.judged_by_samples for group in self.groups)
+
+    def sample_scores(self, split: str) -> list[ScoreName]:
+        """The scores of samples against a split's pictures that any run has."""
+        return sample_scores((k for g in self.groups for r in g.runs for k in r.scores), split)
+
+
+def in_order(models: Iterable[str]) -> list[str]:
+    """Names of families without repetition, as they are registered; unknown ones at the end."""
+    order = [*FAMILIES, *models]
+    return sorted(dict.fromkeys(order[len(FAMILIES) :]), key=order.index)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure to come: its file's name, its caption, and what draws it.
+
+    `family` stands before the name where that is taken.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+    family: str = ""
+
+
+def each(
+    groups: Iterable[Group], name: str, caption: str, draw: Callable[[Group], Figure]
+) -> list[Drawing]:
+    """A figure a group; name and caption may name what is `group`'s: `{group.title}`."""
+    return [
+        Drawing(name.format(group=g), caption.format(group=g), partial(draw, g), g.model)
+        for g in groups
+    ]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a section says: sentences of the part's conclusion; a table, notes below it, figures.
+
+    The table is rows of text, the first one its header.
+    """
+
+    heading: str
+    sentences: list[str | None] = field(default_factory=list)
+    table: list[list[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    figures: list[Drawing] = field(default_factory=list)
+
+
+Section = Callable[[Part], Iterator[Content]]  # nothing where the records hold nothing for it

@@ -1,0 +1,23 @@
+"""The sections of the report, in its order. A new one is a function and a line here."""
+
+from genbench.report.part import Section
+from genbench.report.sections import adversarial, evaluations, pictures, scores, search, training
+
+SECTIONS: list[Section] = [
+    scores.scores,
+    adversarial.stability,
+    scores.hyperparameters,
+    training.losses,
+    adversarial.real_fake_scores,
+    training.distances,
+    pictures.generated,
+    pictures.against_originals,
+    pictures.reconstructions,
+    pictures.latent_spaces,
+    pictures.manifolds,
+    pictures.kept,
+    search.search,
+    evaluations.against,
+    evaluations.likelihoods,
+    evaluations.copies,
+]

@@ -1,0 +1,168 @@
+"""Samples of all families against the same real pictures, as `genbench evaluate` scored them."""
+
+import math
+import statistics
+from collections.abc import Iterator
+from functools import partial
+
+from genbench.metrics.names import short_name
+from genbench.metrics.protocol import ModelScores, Protocol, ranking
+from genbench.metrics.table import METRICS, RANKED_BY
+from genbench.report.drawing import whole
+from genbench.report.evaluated import Evaluated
+from genbench.report.part import Content, Drawing, Part
+from genbench.scalars import Scalar
+from genbench.stats import Sample, compare, disjoint, share
+
+LIKELIHOODS = {
+    "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
+    "elbo": Scalar(title="ELBO", unit="nats", better="maximize", digits=2),
+    "elbo_gap": Scalar(title="Gap between the two", unit="nats", digits=2),
+    "rate": Scalar(title="Rate: KL to the prior", unit="nats", digits=2),
+    "distortion": Scalar(title="Distortion", unit="nats", digits=2),
+    "active_units": Scalar(title="Active units", digits=1),
+}
+CONDITIONS = {  # what a likelihood depends on
+    "p": "p(x|z); bernoulli takes grey values as probabilities",
+    "binarize": "Pixels binarised",
+    "pictures": "Held-out pictures",
+    "draws": "Draws of z a picture",
+}
+NOTE = (
+    "± is the standard deviation over training seeds; [a, b] is a 95 % interval for these real "
+    "pictures, of one training; half samples vary them too. The floor is the same score of as many "
+    "other real pictures. Scores compare within this table alone."
+)
+NO_FID = (
+    "The Fréchet distance is no FID, which is by Inception. An Inception Score by a network that "
+    "was trained on other pictures says little."
+)
+Floor = dict[str, float]
+
+
+def against(part: Part) -> Iterator[Content]:
+    """A table a protocol: a column a model, the best first."""
+    for rows, floor in scored(part.evaluated):
+        protocol = rows[0].protocol
+        said = [about_nearest(rows, floor), about_largest(rows)]
+        notes = [
+            f"{protocol.n} samples against {protocol.n} {protocol.title}; pictures of "
+            f"{protocol.size} px. {NOTE} They depend on N, on the extractor (weights "
+            f"{protocol.weights}) and on the real pictures."
+        ]
+        notes += [NO_FID] * (short_name(protocol.extractor) != "inception")
+        yield Content(f"Against {protocol.title}", said, score_table(rows, floor), notes)
+
+
+def scored(evaluated: list[Evaluated]) -> list[tuple[list[ModelScores], Floor]]:
+    """The scores by each protocol, the best first, and their floor; most models first."""
+    tables: dict[Protocol, tuple[list[ModelScores], Floor]] = {}
+    for model in evaluated:
+        for scores, floor in model.scores():
+            tables.setdefault(scores.protocol, ([], floor))[0].append(scores)
+    order = sorted(tables, key=lambda p: (-len(tables[p][0]), p.extractor, p.split))
+    ordered = [tables[protocol] for protocol in order]
+    ranked = [all(RANKED_BY in row.values for row in rows) for rows, _ in ordered]
+    return [
+        (ranking(rows) if rank else rows, floor)
+        for rank, (rows, floor) in zip(ranked, ordered, strict=True)
+    ]
+
+
+def score_table(rows: list[ModelScores], floor: Floor) -> list[list[str]]:
+    """A header, what the spread is over, and a row a metric, its floor at the end."""
+    table = [
+        ["", *(row.title for row in rows), "Real pictures (floor)"],
+        ["Spread", *(row.basis for row in rows), "—"],
+    ]
+    names = {name for row in rows for name in row.values}
+    for name in [*(known for known in METRICS if known in names), *sorted(names - set(METRICS))]:
+        scalar = rows[0].protocol.score(name).scalar
+        real = scalar.show(floor[name]) if name in floor else "—"
+        table.append([scalar.heading, *(row.show(name) for row in rows), real])
+    return table
+
+
+def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
+    """Who comes nearest, and how sure that is: over training seeds, else over samples."""
+    if len(rows) < 2 or not all(RANKED_BY in row.values for row in rows):
+        return None
+    first, second = rows[:2]
+    if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
+        return None
+    seeds = compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
+    over_seeds = first.over == second.over == "training seeds"
+    apart = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
+    differ = seeds.differ if over_seeds else apart
+    verdict = f"The samples of the {first.title} come nearest"
+    if differ is None:
+        verdict += ", nobody knows how surely,"
+    elif not differ:
+        verdict = f"The {first.title} and the {second.title} cannot be told apart"
+    scalar, numbers = (
+        METRICS[RANKED_BY],
+        f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}",
+    )
+    real = f"; other real pictures are at {scalar.show(floor[RANKED_BY])}" * (RANKED_BY in floor)
+    basis = seeds.basis if over_seeds else "a single training: another seed may differ"
+    where = f"by {scalar.title} to the {first.protocol.title}"
+    return f"{verdict} {where}: {numbers}{real} ({basis})."
+
+
+def about_largest(rows: list[ModelScores]) -> str | None:
+    """Whose precision and recall are the largest."""
+    tops = []
+    for name in ("precision", "recall"):
+        having = [row for row in rows if name in row.values]
+        if len(having) > 1:
+            top = max(having, key=lambda row: row.sample(name).mean)
+            tops.append(f"{name} of the {top.title}, {top.show(name)}")
+    return f"The largest of these scores: {'; '.join(tops)}." if tops else None
+
+
+def likelihoods(part: Part) -> Iterator[Content]:
+    """A row a measure, a column a model that has a likelihood: mean ± std over training seeds."""
+    lines = {
+        model.title: known for model in part.evaluated if (known := model.having("likelihood"))
+    }
+    if not lines:
+        return
+    rows = [["", *lines]]
+    for name, title in CONDITIONS.items():
+        rows.append([title, *(str(known[0].get(name, "—")) for known in lines.values())])
+    for name, scalar in LIKELIHOODS.items():
+        samples = [Sample.of(line[name] for line in known) for known in lines.values()]
+        rows.append([scalar.heading, *(sample.show(scalar.digits) for sample in samples)])
+    yield Content("Likelihood of held-out pictures", table=rows)
+
+
+def copies(part: Part) -> Iterator[Content]:
+    """What the test for copies found, and the closest pairs of each model's first run."""
+    figures = []
+    for number, model in enumerate(part.evaluated, 1):
+        tested = model.findings[0].get("memorization") or {}
+        path = model.runs[0].path / tested.get("picture", "none")
+        if path.is_file():
+            caption = f"{model.title}: the ten samples nearest to a training picture, each above it"
+            figures.append(Drawing(f"closest_pairs_{number}", caption, partial(whole, path)))
+    said = list(map(about_copies, part.evaluated))
+    yield Content("Samples and their nearest training pictures", said, figures=figures)
+
+
+def about_copies(model: Evaluated) -> str | None:
+    """Whether a model's samples are copies of training pictures."""
+    tests = model.having("memorization")
+    if not tests:
+        return None
+    copied, expected = (
+        100 * statistics.fmean(test[name] for test in tests) for name in ("copies", "expected")
+    )
+    numbers = (
+        f"{copied:.1f} % of its samples are as near to a training picture as {expected:.1f} % of "
+        "held-out pictures are"
+    )
+    alarms = [bool(test["alarm"]) for test in tests]
+    if any(alarms):
+        trainings = f"{share(alarms)} trainings"
+        return f"The {model.title} copies training pictures in {trainings}: {numbers}."
+    return f"The {model.title} shows no sign of copying training pictures: {numbers}."

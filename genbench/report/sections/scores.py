@@ -1,0 +1,177 @@
+"""Tables of what each configuration reached and was, and which is better."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from genbench.config import HYPER_PARAMETER
+from genbench.metrics.names import ScoreName
+from genbench.report.choice import few_sources, held_out_sources
+from genbench.report.comparison import compared
+from genbench.report.group import Group, field_roles, unlike
+from genbench.report.part import Content, Part
+from genbench.scalars import MEASURED, Scalar
+
+FEW = 500  # held-out pictures; a distance to fewer says little
+CODES = ("active_units", "knn_accuracy", "probe_accuracy")
+TAKEN = ("best_epoch", "steps", "seconds")
+UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
+CLAIMS = {  # of the better of two configurations, and what is compared
+    "bce": ("reconstructs better", "reconstruction"),
+    "elbo": ("has the higher ELBO", "the ELBO"),
+    "knn_accuracy": ("has the code that knows more about the label", "k-NN accuracy of the code"),
+}
+NOTES = {  # what rows depend on, by words in the headings that call for it
+    "BCE": "Sums over pixels and latent dimensions, means over images, in nats. ELBO and KL take "
+    "one draw of z an image; BCE, MSE and PSNR are of the image decoded from the code's mean. Of "
+    "grey pixels the least possible BCE is above 0.",
+    "k-NN": "k-NN (k = 5) and linear probe learn from up to 10,000 training codes. Active units: "
+    "dimensions whose mean code has a variance above 0.01 (Burda et al. 2016).",
+    "N = ": "Distances compare features of N samples with those of N real pictures. They depend on "
+    "N and on the network (lite0: EfficientNet-Lite0 of ImageNet): compare them only where both "
+    "are the same, and never with a published FID. The floor is the distance between real pictures "
+    "of unlike sources: as near as samples can be expected to come.",
+    "colour": "Colours: KL(real || generated) of joint histograms, 8 bins a channel, over all "
+    "pixels.",
+}
+
+
+def scores(part: Part) -> Iterator[Content]:
+    """The table of scores, and comparisons of the first column with each other one."""
+    groups = part.groups
+    if not groups:
+        return
+    seeds = ["Training seeds", *(str(len(group.runs)) for group in groups)]
+    rows = [*_distance_rows(part), *_scalar_rows(part)]
+    rows += [row(groups, name, MEASURED[name]) for name in TAKEN]
+    weights = ["Parameters", *(f"{group.about['parameters']:,}" for group in groups)]
+    table = [heads(groups), seeds, *filter(None, rows), weights]
+    said = [
+        compared(groups[0], other, f"{part.split}/{name}", claim, subject, ratio=False)
+        for other in groups[1:]
+        for name, (claim, subject) in CLAIMS.items()
+    ]
+    called = [text for word, text in NOTES.items() if any(word in cells[0] for cells in table)]
+    notes = [*_meaning(part), *called, *_few(part), *_provenance(part)]
+    heading = "Scores" if part.judged_by_samples else f"Scores on the {part.split} split"
+    yield Content(heading, said, table, notes)
+
+
+def heads(groups: Sequence[Group]) -> list[str]:
+    """The header of a table with a column a group."""
+    return ["", *(group.title for group in groups)]
+
+
+def row(groups: Sequence[Group], name: str, scalar: Scalar) -> list[str]:
+    """A score's heading and its mean ± std in each column; empty where no column has one."""
+    samples = [group.score(name) for group in groups]
+    cells = [sample.show(scalar.digits) if sample else "—" for sample in samples]
+    return [scalar.heading, *cells] if any(samples) else []
+
+
+def shown_distances(part: Part) -> list[ScoreName]:
+    """Final scores of samples, those of the part's split first; of validation for want of any."""
+    final = sorted(("test", "train"), key=lambda split: split != part.split)
+    splits = final if part.split != "val" else [*final, "val"]
+    return [name for split in splits for name in part.sample_scores(split)]
+
+
+def _distance_rows(part: Part) -> Iterator[list[str]]:
+    """Each score of samples above its floor."""
+    for name in shown_distances(part):
+        title = f"{name.scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
+        yield row(part.groups, str(name), replace(name.scalar, title=title, unit=""))
+        floor = Scalar(title="the same between real pictures (floor)", digits=name.scalar.digits)
+        yield row(part.groups, str(name.as_floor), floor)
+
+
+def shown_scalars(part: Part) -> dict[str, Scalar]:
+    """The scalars that say how good a model is: those with a direction, and few more.
+
+    Of a family that is not registered here, all.
+    """
+    shown: dict[str, Scalar] = {}
+    for group in part.leading:
+        names = (ScoreName.parse(key) for run in group.runs for key in run.scores)
+        recorded = {n.metric: group.scalar(n.metric) for n in names if not n.is_sample_score}
+        known = (*UNDIRECTED, ScoreName.parse(group.about["objective"]).metric)
+        for name, scalar in (group.family.scalars if group.family else recorded).items():
+            if scalar.better or name in known or not group.family:
+                shown[name] = scalar
+    shown |= {name: MEASURED[name] for name in CODES}
+    return {name: scalar for name, scalar in shown.items() if not unlike(part.groups, scalar)}
+
+
+def _scalar_rows(part: Part) -> Iterator[list[str]]:
+    """Each scalar on the part's split; what is only measured while training, at the best epoch."""
+    for name, scalar in shown_scalars(part).items():
+        best = replace(scalar, title=f"{scalar.title}, best epoch")
+        here = row(part.groups, f"{part.split}/{name}", scalar)
+        yield here or row(part.groups, f"best/{name}", best)
+
+
+def _meaning(part: Part) -> Iterator[str]:
+    """What ± is, when a difference is said, and what the likelihood is of."""
+    seeds = max(len(group.runs) for group in part.groups)
+    once = ", scored once; searches never see the test split" if part.split == "test" else ""
+    yield (
+        f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
+        f"its best epoch by validation{once}; trainings that diverged are left out of means. A "
+        "difference is said where Welch's test over seeds has p < 0.05, not corrected for the "
+        "number of comparisons."
+    )
+    binarized = any(g.config.get("binarize", "none") != "none" for g in part.groups)
+    pixels = ", pixels binarised dynamically" if binarized else ""
+    if likelihood := part.groups[0].config.get("likelihood"):
+        yield f"Likelihood {likelihood}{pixels}."
+
+
+def _few(part: Part) -> Iterator[str]:
+    """A warning where too few pictures are held out to judge by."""
+    sizes = [name.n for name in shown_distances(part) if name.split != "train"]
+    for sources in [held_out_sources(group) for group in part.groups if few_sources(group)][:1]:
+        yield (
+            f"Held-out scores say little here: of {part.data} {sources} pictures are held out, and "
+            "crops of the same one are much alike. Judge by the distance to training pictures."
+        )
+        return
+    if sizes and min(sizes) < FEW:
+        yield f"Held-out scores say little here: they compare {min(sizes)} pictures a side."
+
+
+def _provenance(part: Part) -> Iterator[str]:
+    """Which data, code and machines the scores come from, and what was left out."""
+    runs = [run.about for group in part.groups for run in group.ended]
+    images, versions = runs[0]["images"], runs[0]["versions"]
+    commits = sorted({str(about.get("commit"))[:9] for about in runs})
+    machines = sorted({f"{about['hardware']} ({about['threads']} threads)" for about in runs})
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(part.counts.items()))
+    yield (
+        f"Data {part.data}: {images['train']} training, {images['val']} validation and "
+        f"{images.get('test', 'no')} test pictures, SHA-256 {runs[0]['data_hash'][:12]}…."
+    )
+    yield (
+        f"Made at commit {', '.join(commits)} with genbench {versions['genbench']}, torch "
+        f"{versions['torch']} on {', '.join(machines)}. Runs in the folder: {counts}."
+    )
+    yield from (f"Left out: {what}." for what in part.left_out)
+
+
+def hyperparameters(part: Part) -> Iterator[Content]:
+    """A row a hyper-parameter, those in which the columns differ first."""
+    names = {name: None for group in part.groups for name in group.config if _shown(group, name)}
+    rows = [[name, *(_cell(group, name) for group in part.groups)] for name in names]
+    rows.sort(key=lambda cells: len(set(cells[1:])) == 1)
+    yield Content("Hyper-parameters", table=[heads(part.groups), *rows] if rows else [])
+
+
+def _shown(group: Group, name: str) -> bool:
+    """Whether the field's role says so; a field that is not known any more is shown."""
+    return field_roles(group.model).get(name, HYPER_PARAMETER).shown
+
+
+def _cell(group: Group, name: str) -> str:
+    """The value, `(searched)` behind one that a search chose."""
+    value = group.config.get(name, "—")
+    text = f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
+    searched = group.chosen_by and name in group.chosen_by["space"]
+    return f"{text} (searched)" if searched else text
