@@ -47,7 +47,9 @@ def registered(config, *can):
         "toy_error": Scalar(title="Toy error", unit="bits", better="minimize", digits=1),
     }
     title = f"Toy {config.model}"
-    return Family(config=config, title=title, module="none", can=frozenset(can), scalars=scalars)
+    return Family(
+        config=config, title=title, implementation="none:STEPS", can=frozenset(can), scalars=scalars
+    )
 
 
 @pytest.fixture

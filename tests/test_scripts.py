@@ -46,7 +46,7 @@ def test_a_search_is_continued_reported_and_listed(script, tmp_path):
         first = script(f"optuna_{model}.py", "--trials=3", f"--sweep={sweep}", *flags)
         assert first.returncode == 0, first.stderr
         assert f"Best of {model}-mnist-mini-1ep-" in first.stdout
-        assert re.search(r"  latent_dim +\d+", first.stdout)
+        assert re.search(r"\nlatent_dim +\d+", first.stdout)
         assert "over 3 training seeds" in first.stdout
         second = script(f"optuna_{model}.py", "--trials=2", f"--sweep={sweep}", *flags)
         assert "3 trials so far, adding 2" in second.stderr

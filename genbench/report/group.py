@@ -134,7 +134,7 @@ def family_title(model: str) -> str:
 def field_roles(model: str) -> dict[str, Role]:
     """The roles of a family's fields; of one that is not registered here, of all `Config`s."""
     config = FAMILIES[model].config if model in FAMILIES else Config
-    return roles(config)  # type: ignore[arg-type]  # mypy takes the class for an instance
+    return roles(config)
 
 
 def one_a_seed(records: Iterable[Record]) -> list[Record]:
