@@ -395,18 +395,25 @@ def test_a_gans_metric_is_one_that_it_logs(tmp_path, parameters, name, message):
     assert said == [] if message is None else message in said[0]
 
 
-@pytest.mark.parametrize("kind", ["ae", "vae", "gan"])
+@pytest.mark.parametrize("kind", ["ae", "vae", "gan", "flow"])
 def test_what_the_checker_takes_for_logged_is_what_the_programs_log(kind, tmp_path):
     small = {"width": 16, "epochs": 1, "wandb": "disabled", "runs_dir": str(tmp_path)}
-    if kind == "gan":
-        small |= {"width": 4, "images": 64, "held_out": 64, "image_size": 32, "eval_images": 50}
+    if kind in ("gan", "flow"):
+        small |= {
+            "width": 8,
+            "eval_every": 1,
+            "images": 64,
+            "held_out": 64,
+            "image_size": 32,
+            "eval_images": 50,
+        }
     train(FAMILIES[kind].config(**small))
     (run,) = read_runs(tmp_path)
     rows = [row for row in run.metrics() if row["split"] == "val"]
     logged = {name for row in rows for name in row} - {"step", "epoch", "split"}
     assert {name for name in logged if "_lite0_n" not in name} == set(FAMILIES[kind].scalars)
     assert {name for name in logged if "_lite0_n" in name} == (
-        {"fd_lite0_n50", "kid_lite0_n50"} if kind == "gan" else set()
+        {"fd_lite0_n50", "kid_lite0_n50"} if kind in ("gan", "flow") else set()
     )
 
 

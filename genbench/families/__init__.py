@@ -8,6 +8,7 @@ BUILT_IN = (
     "genbench.families.ae:FAMILY",
     "genbench.families.vae:FAMILY",
     "genbench.families.gan:FAMILY",
+    "genbench.families.flow:FAMILY",
 )
 FAMILIES: Registry[Family] = Registry("genbench.families", BUILT_IN)
 
