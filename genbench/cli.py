@@ -100,20 +100,6 @@ def run_search(search: "Search") -> int:
     return elsewhere
 
 
-def contest_main() -> None:
-    """Compare the default GAN with the DCGAN of 2015, as the command line says."""
-
-    def main() -> None:
-        from genbench.contest import ContestConfig, contest, table
-
-        options = parse(ContestConfig)
-        header, *rows = table(contest(options))
-        print_table(header, rows)
-        print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
-
-    guard(main)
-
-
 def print_best(search: "Search") -> None:
     """The best trial's hyper-parameters as a table."""
     best = search.best()

@@ -3,11 +3,11 @@ import json
 import math
 import statistics
 
+import gan_versus_dcgan as module
 import pytest
+from gan_versus_dcgan import ContestConfig, contest, table
 
 from genbench import UserError
-from genbench import contest as module
-from genbench.contest import ContestConfig, contest, table
 from genbench.families.gan import DCGAN
 from genbench.handlers import Diverged
 from genbench.record import Run

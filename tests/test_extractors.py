@@ -3,6 +3,7 @@ import itertools
 import json
 import sys
 
+import lenet_digits
 import numpy as np
 import pytest
 import torch
@@ -269,7 +270,9 @@ def test_without_a_network_inception_is_one_line_with_a_way_out(monkeypatch):
 
 def test_the_shipped_classifier_is_as_good_as_it_says():
     net = lenet.load_lenet()
-    assert lenet.accuracy(net, *read_mini(None, "test")) == pytest.approx(lenet.ACCURACY, abs=1e-3)
+    assert lenet_digits.accuracy(net, *read_mini(None, "test")) == pytest.approx(
+        lenet.ACCURACY, abs=1e-3
+    )
     assert lenet.ACCURACY > 0.985
 
 
@@ -295,19 +298,19 @@ def test_digits_are_seen_alike_with_and_without_the_frame_of_a_gans():
 
 
 def test_the_training_learns_and_is_seeded(monkeypatch):
-    monkeypatch.setattr(lenet, "EPOCHS", 4)
-    monkeypatch.setattr(lenet, "BATCH", 32)
+    monkeypatch.setattr(lenet_digits, "EPOCHS", 4)
+    monkeypatch.setattr(lenet_digits, "BATCH", 32)
     images, labels = read_mini(None, "train")
     shown = []
     nets = [
-        lenet.train_lenet(images[:600], labels[:600], seed, lambda *row: shown.append(row))
+        lenet_digits.train_lenet(images[:600], labels[:600], seed, lambda *row: shown.append(row))
         for seed in (0, 0, 1)
     ]
     assert [epoch for epoch, _ in shown] == [1, 2, 3, 4] * 3
     assert shown[3][1] < shown[0][1]
     hashes = [hashlib.sha256(net.head.weight.detach().numpy().tobytes()).digest() for net in nets]
     assert hashes[0] == hashes[1] != hashes[2]
-    assert lenet.accuracy(nets[0], images[600:1000], labels[600:1000]) > 0.7
+    assert lenet_digits.accuracy(nets[0], images[600:1000], labels[600:1000]) > 0.7
 
 
 def test_features_of_some_pictures():

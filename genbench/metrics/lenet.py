@@ -5,10 +5,8 @@ package holds; its SHA-256 and its accuracy on the 2,000 test digits are below.
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,10 +17,6 @@ WEIGHTS = Path(__file__).with_name("lenet_digits.pt")
 SHA256 = "616d0fd9f360d6ed8d95506145f251a906cdc994eb4719f4cf6955bac84ed97c"
 ACCURACY = 0.9895  # on the test split of mnist-mini
 SIDE = 32
-EPOCHS = 30
-BATCH = 128
-LARGEST_LR = 4e-3
-SHIFT = 2  # pixels that training pictures move at most
 
 
 class LeNet(nn.Module):
@@ -31,10 +25,19 @@ class LeNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *(nn.Conv2d(1, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 5), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * 5 * 5, 84)),
-            *(nn.BatchNorm1d(84), nn.ReLU()),  # features of the order of 1
+            nn.Conv2d(1, 16, 5),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(32 * 5 * 5, 84),
+            nn.BatchNorm1d(84),  # features of the order of 1
+            nn.ReLU(),
         )
         self.head = nn.Linear(84, 10)
 
@@ -67,35 +70,3 @@ def load_lenet(state: dict[str, Tensor] | None = None) -> LeNet:
         state = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
     net.load_state_dict(state)
     return net.eval()
-
-
-def train_lenet(
-    images: np.ndarray, labels: np.ndarray, seed: int, show: Callable[[int, float], None]
-) -> LeNet:
-    """Train on pictures (N, 1, 28, 28) `uint8` and labels (N,); `show` gets epoch and mean loss."""
-    torch.manual_seed(seed)
-    net, rng = LeNet(), torch.Generator().manual_seed(seed)
-    steps = EPOCHS * -(-len(images) // BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=LARGEST_LR, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LARGEST_LR, steps)
-    x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    for epoch in range(1, EPOCHS + 1):
-        losses = []
-        for index in torch.randperm(len(x), generator=rng).split(BATCH):
-            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=rng).tolist()
-            moved = torch.roll(x[index], (down, right), (2, 3))  # digits have a black margin
-            loss = F.cross_entropy(net(moved)[1], y[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        show(epoch, float(np.mean(losses)))
-    return net.eval()
-
-
-@torch.inference_mode()
-def accuracy(net: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of pictures (N, 1, 28, 28) `uint8` whose class is recognised."""
-    guesses = net.eval()(torch.from_numpy(images))[1].argmax(1).numpy()
-    return float((guesses == labels).mean())
