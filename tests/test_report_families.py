@@ -18,6 +18,7 @@ from genbench.families.gan import DCGAN
 from genbench.files import write_json
 from genbench.metrics.table import METRICS, Metric
 from genbench.report import write_report
+from genbench.report.part import Content
 from genbench.scalars import Scalar
 
 
@@ -237,3 +238,16 @@ def test_codes_of_a_new_family_are_drawn(records, toys, tmp_path):
     np.savez(path / "pictures.npz", originals=images, reconstructions=images)
     _, drawn = written(records, tmp_path)
     assert drawn == {"mean_loss.png", "reconstructions.png", "mean_latent_space.png"}
+
+
+def count_codes(part):
+    """How many numbers the codes have, as somebody else would say it."""
+    sizes = [str(group.config["latent_dim"]) for group in part.groups if "encode" in group.can]
+    yield Content("Sizes of codes", [f"The codes have {', '.join(sizes)} numbers."] * bool(sizes))
+
+
+def test_a_section_is_a_function_and_a_line(records, monkeypatch, tmp_path):
+    records.run("vae", config={"latent_dim": 7})
+    monkeypatch.setattr(report, "SECTIONS", [*report.SECTIONS, count_codes])
+    text = write_report(str(records.folder), str(tmp_path / "out")).with_suffix(".md").read_text()
+    assert "- The codes have 7 numbers." in text
