@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 
 import optuna
 import psycopg
@@ -21,7 +24,8 @@ from wandb_server import wait_for
 from genbench import UserError
 from genbench.config import SearchConfig
 from genbench.record import read_runs, read_studies
-from genbench.search import Search, proposals, study
+from genbench.search import plan, proposals, study
+from genbench.search.search import Search
 from genbench.sweep import read_sweep
 
 SMALL = {"depth": {"value": 1}, "width": {"value": 16}, "epochs": {"value": 1}}
@@ -38,6 +42,37 @@ def write_sweep(folder, parameters, method="grid", **more):
 def open_search(path, runs_dir, **options):
     given = {"wandb": "disabled", "runs_dir": str(runs_dir), "trials": 4}
     return Search(read_sweep(path), SearchConfig(**given | options))
+
+
+def ask(search):
+    """The next trial, as Optuna alone gives it."""
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        return search.study.ask(search.sweep.space)
+
+
+@contextmanager
+def trial_elsewhere(search):
+    """Another process of the study's: it trains while the block runs, and then dies.
+
+    Yields the number of its trial.
+    """
+    began, over = Queue(), threading.Event()
+
+    def objective(trial):
+        proposals.suggest(trial, search.sweep.space)
+        trial.set_user_attr(study.WORKER, "another")
+        began.put(trial.number)
+        over.wait()
+        raise SystemExit  # ends the thread, and tells the study nothing
+
+    other = optuna.load_study(study_name=search.name, storage=search.study._storage)
+    thread = threading.Thread(target=lambda: other.optimize(objective, n_trials=1))
+    thread.start()
+    try:
+        yield began.get(timeout=20)
+    finally:
+        over.set()
+        thread.join()
 
 
 def states(record):
@@ -72,7 +107,7 @@ def test_the_grid_is_enqueued_once_and_completed_if_its_maker_died(tmp_path):
     again = open_search(path, tmp_path / "runs")
     assert len(again.study.trials) == 3
     first.study.enqueue_trial({"latent_dim": 2})
-    proposals.enqueue_grid(first.study, first.sweep.space)
+    plan.enqueue_grid(first.study, first.sweep.space)
     assert len(first.study.trials) == 4  # nothing more: every point is there
 
 
@@ -86,7 +121,7 @@ def test_a_grid_that_its_maker_did_not_finish_is_completed(tmp_path, monkeypatch
     )
     half.enqueue_trial({"latent_dim": 3})
     search = open_search(path, tmp_path / "runs")
-    assert [study.point(t)["latent_dim"] for t in search.study.trials] == [3, 2, 4]
+    assert [plan.point(t)["latent_dim"] for t in search.study.trials] == [3, 2, 4]
     assert study.READY in search.study.user_attrs
 
 
@@ -98,8 +133,8 @@ def test_a_point_that_stands_twice_in_the_queue_is_run_once(tmp_path):
     (record,) = read_studies(tmp_path / "runs")
     assert [t["params"]["latent_dim"] for t in record["trials"]] == [2, 3]
     assert states(record) == {"COMPLETE": 2}
-    trial = study.ask(search.study, search.sweep.space)  # the sampler's: the queue is empty
-    assert proposals.taken(search.study, trial)
+    trial = ask(search)  # the sampler's: the queue is empty
+    assert plan.repeated(search.study, trial.number)
 
 
 def test_a_grid_too_large_to_be_tried_is_refused_at_once(tmp_path):
@@ -137,13 +172,12 @@ def test_who_is_done_first_leaves_the_rest_to_the_living_and_takes_it_from_the_d
     monkeypatch.setattr(study, "GRACE", 2)
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
     search = open_search(path, tmp_path / "runs", trials=5)
-    other = study.ask(search.study, search.sweep.space)
-    with study.heartbeat(search.study, other):
+    with trial_elsewhere(search) as other:
         search.run()
         assert len(search.completed()) == 1
         if alive:
             assert search.elsewhere() == 1
-            assert search.study.trials[other.number].state.name == "RUNNING"
+            assert search.study.trials[other].state.name == "RUNNING"
     if not alive:
         assert search.elsewhere() == 0
         done = [t.params["latent_dim"] for t in search.completed()]
@@ -178,8 +212,7 @@ def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkey
     monkeypatch.setattr(study, "GRACE", 2)
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
     search = open_search(path, tmp_path / "runs", trials=5)
-    trial = study.ask(search.study, search.sweep.space)
-    with study.heartbeat(search.study, trial):
+    with trial_elsewhere(search):
         pass  # and then no sign of life
     time.sleep(4)
     search.run()
@@ -192,10 +225,10 @@ def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkey
 def test_a_second_death_of_a_trial_is_its_last(tmp_path):
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2]}})
     search = open_search(path, tmp_path / "runs")
-    first = study.ask(search.study, search.sweep.space)
+    first = ask(search)
     assert study.give_up(search.study, first.number)
     assert not study.give_up(search.study, first.number)  # it has ended
-    second = study.ask(search.study, search.sweep.space)
+    second = ask(search)
     assert second.params == first.params
     assert not study.give_up(search.study, second.number)
     assert [t.state.name for t in search.study.trials] == ["FAIL", "FAIL"]

@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import distribution_to_json
 
 from genbench.config import Config
-from genbench.search.study import BEATS, REPEATS
+from genbench.search.study import REPEATS, WORKER, first_try
 from genbench.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
         "values": trial.values,
         "params": trial.params,
         "intermediate": trial.intermediate_values,
-        **{name: value for name, value in trial.user_attrs.items() if name != BEATS},
+        "retry_of": first_try(trial),
+        **{name: value for name, value in trial.user_attrs.items() if name != WORKER},
     }
 
 
