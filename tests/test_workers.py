@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 
@@ -63,10 +63,14 @@ def trial_elsewhere(search):
         trial.set_user_attr(study.WORKER, "another")
         began.put(trial.number)
         over.wait()
-        raise SystemExit  # ends the thread, and tells the study nothing
+        raise SystemExit  # of which Optuna tells the study nothing
+
+    def optimize():
+        with suppress(SystemExit):
+            other.optimize(objective, n_trials=1)
 
     other = optuna.load_study(study_name=search.name, storage=search.study._storage)
-    thread = threading.Thread(target=lambda: other.optimize(objective, n_trials=1))
+    thread = threading.Thread(target=optimize)
     thread.start()
     try:
         yield began.get(timeout=20)
