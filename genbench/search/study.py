@@ -2,6 +2,7 @@
 
 import datetime
 import fcntl
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -108,7 +109,7 @@ def _open_storage(url: str) -> RDBStorage:
                 heartbeat_stale_trial_callback=_retry,
             )
         except Exception as error:
-            if attempt == 4 or "exist" not in str(error):
+            if attempt == 4 or not re.search("exist|unique", str(error), re.IGNORECASE):
                 raise
             time.sleep(0.5)
     raise AssertionError("unreachable")
