@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from genbench.console import say
-from genbench.search.study import REPEATS, WORKER, first_try
+from genbench.search.study import REPEATS, WORKER, first_try, kept
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -49,8 +49,7 @@ def retry_failed(study: optuna.Study, grid: bool) -> None:
     for trials in tried.values():
         failed = all(trial.state == TrialState.FAIL for trial in trials)
         if failed and len(trials) < MOST_TRIES:
-            attrs = {k: v for k, v in trials[0].user_attrs.items() if k == "defaults"}
-            study.enqueue_trial(point(trials[0]), user_attrs=attrs)
+            study.enqueue_trial(point(trials[0]), user_attrs=kept(trials[0]))
 
 
 def waiting(study: optuna.Study) -> list[FrozenTrial]:
@@ -64,12 +63,10 @@ def repeated(study: optuna.Study, number: int) -> bool:
     Two machines that ask at once for the last point get it and one that the sampler made up; two
     that complete the queue of a third at once may leave a point there twice.
     """
-    trials = study.get_trials(deepcopy=False)
-    trial = trials[number]
+    *before, trial = study.get_trials(deepcopy=False)[: number + 1]
     lives = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    before = [t for t in trials[:number] if t.state in lives]
-    queued = "fixed_params" in trial.system_attrs
-    return not queued or any(point(other) == point(trial) for other in before)
+    twins = [other for other in before if other.state in lives and point(other) == point(trial)]
+    return bool(twins) or "fixed_params" not in trial.system_attrs
 
 
 def count(study: optuna.Study, states: tuple[TrialState, ...], crew: str = "") -> int:

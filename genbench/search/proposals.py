@@ -39,10 +39,7 @@ def make_sampler(method: str, seed: int, crowded: bool = False) -> optuna.sample
 
 
 def make_pruner(stopping: Stopping | None) -> optuna.pruners.BasePruner:
-    """`early_terminate` as a pruner.
-
-    hyperband is asynchronous successive halving (Li et al. 2020), as in W&B.
-    """
+    """`early_terminate`; hyperband is asynchronous successive halving (Li et al. 2020)."""
     if stopping is None:
         return optuna.pruners.NopPruner()
     if stopping.type == "median":

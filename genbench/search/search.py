@@ -50,11 +50,7 @@ class Search:
     begun: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the database, and name the study.
-
-        Raises:
-            UserError: The sweep and the options contradict each other.
-        """
+        """Name the study; a `UserError` if the sweep and the options contradict each other."""
         o, sweep = self.options, self.sweep
         self.family = sweep.family
         size = self.family.small
@@ -71,11 +67,7 @@ class Search:
 
     @functools.cached_property
     def study(self) -> optuna.Study:
-        """Optuna's study, made or continued when it is first needed.
-
-        Raises:
-            UserError: `runs_dir` or the storage cannot be used.
-        """
+        """Optuna's study, opened when it is first needed; a `UserError` if it cannot be."""
         o, sweep = self.options, self.sweep
         with writable(o.runs_dir):
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -155,14 +147,20 @@ class Search:
         Waits until each has ended or its process is known to be dead: such a trial is not counted,
         and one that waits is run here in its place.
         """
-        numbers = self._running()
+
+        def running() -> set[int]:
+            trials = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            return {trial.number for trial in trials}
+
+        numbers = running()
         if not numbers:
             return 0
         say(f"{self.name}: {len(numbers)} trials run elsewhere; looking whether they live")
         deadline = time.monotonic() + studies.GRACE + studies.HEARTBEAT
-        while set(numbers) & set(self._running()) and time.monotonic() < deadline:
+        while numbers & running() and time.monotonic() < deadline:
             time.sleep(1)
-            studies.fail_stale(self.study)
+            with studies.turn(self.file):
+                studies.fail_stale(self.study)
         title = f"{self.family.name} trial in place of one whose process died"
         waiting = plan.waiting(self.study)
         for _ in range(sum(studies.first_try(trial) is not None for trial in waiting)):
@@ -171,10 +169,6 @@ class Search:
         ended = self.study.get_trials(deepcopy=False)
         return sum(ended[number].state != TrialState.FAIL for number in numbers)
 
-    def _running(self) -> list[int]:
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [trial.number for trial in running]
-
     @studies.reachable()
     def completed(self) -> list[optuna.trial.FrozenTrial]:
         """The trials that ran to their end."""
@@ -182,11 +176,7 @@ class Search:
 
     @studies.reachable()
     def best(self) -> optuna.trial.FrozenTrial:
-        """The best trial; of several objectives the front's trial nearest to the ideal point.
-
-        Raises:
-            UserError: No trial was completed.
-        """
+        """The best trial; of several objectives the front's trial nearest to the ideal point."""
         if not self.completed():
             raise UserError(f"{self.name}: no trial was completed; run again with more trials")
         if not self.options.pareto:
@@ -200,13 +190,10 @@ class Search:
         return front[np.square(scaled).sum(axis=1).argmin()]
 
     def train_best(self) -> list[dict[str, float]]:
-        """Train the best trial's configuration over new seeds and score each once on the test.
+        """The test scores of the best trial's configuration, trained over new seeds.
 
         The hyper-parameters were chosen on the trials' seed, so the finals use others. What is
         there already is not trained again.
-
-        Returns:
-            The scores of each seed.
         """
         scores = []
         for i in range(1, FINAL_SEEDS + 1):
@@ -220,8 +207,7 @@ class Search:
     def final_config(self, seed: int) -> Config:
         """The best trial's configuration as the final trainings run it."""
         epochs = self.options.final_epochs or 2 * self.base.epochs
-        group = f"{self.name}-best"
-        params = self.best().params
+        params, group = self.best().params, f"{self.name}-best"
         return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
 
     def write(self) -> None:

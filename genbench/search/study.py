@@ -30,13 +30,10 @@ READY = "ready"  # of a study whose first trials are all enqueued
 def open_study(
     name: str, url: str, directions: list[Any], prepare: Callable[[optuna.Study], None]
 ) -> optuna.Study:
-    """Make the study or continue it; trials of processes that died are run again, once.
+    """Make the study or continue it; a `UserError` if the storage cannot be opened.
 
     Of several processes that open a new study at once, one makes it and enqueues its first trials
     (`prepare`), and the others wait until it has.
-
-    Raises:
-        UserError: The storage cannot be opened.
     """
     try:
         storage = _open_storage(url)
@@ -49,9 +46,8 @@ def open_study(
             prepare(study)
             study.set_user_attr(READY, True)
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-        hint = ""
-        if isinstance(error, ImportError):
-            hint = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
+        driver = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
+        hint = driver if isinstance(error, ImportError) else ""
         shown = masked(f"storage={url}: cannot be opened ({first_line(error)}){hint}")
         raise UserError(shown) from error
     return study
@@ -92,27 +88,26 @@ class _Storage(RDBStorage):
             super().record_heartbeat(trial_id)
 
 
-def _open_storage(url: str) -> RDBStorage:
+def _open_storage(url: str, tries: int = 5) -> RDBStorage:
     """The storage; again where another process is just making its tables."""
     options: dict[str, Any] = {"pool_pre_ping": True}  # a server that was restarted is found again
     if url.startswith("sqlite"):
         options = {"connect_args": {"timeout": 60}}
     if url.startswith("postgresql://"):  # SQLAlchemy's driver for it depends on its version
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    for attempt in range(5):
-        try:
-            return _Storage(
-                url,
-                engine_kwargs=options,
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-                heartbeat_stale_trial_callback=_retry,
-            )
-        except Exception as error:
-            if attempt == 4 or not re.search("exist|unique", str(error), re.IGNORECASE):
-                raise
-            time.sleep(0.5)
-    raise AssertionError("unreachable")
+    try:
+        return _Storage(
+            url,
+            engine_kwargs=options,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=_retry,
+        )
+    except Exception as error:
+        if tries == 1 or not re.search("exist|unique", str(error), re.IGNORECASE):
+            raise
+        time.sleep(0.5)
+        return _open_storage(url, tries - 1)
 
 
 def turn(file: Path) -> IO[str]:
@@ -127,13 +122,14 @@ def turn(file: Path) -> IO[str]:
     return lock
 
 
-def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial once more, the first time that its process died.
+def kept(trial: FrozenTrial) -> dict[str, Any]:
+    """The user attributes that a second try of the trial has too: not its run, nor its worker."""
+    return {name: value for name, value in trial.user_attrs.items() if name == "defaults"}
 
-    Optuna copies all user attributes; the second try has neither the run nor the worker of the
-    first.
-    """
-    trial.user_attrs = {k: v for k, v in trial.user_attrs.items() if k == "defaults"}
+
+def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Enqueue a trial once more, the first time that its process died."""
+    trial.user_attrs = kept(trial)  # Optuna copies them all
     RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
 
 
@@ -156,10 +152,9 @@ def fail_stale(study: optuna.Study) -> None:
 
 
 def give_up(study: optuna.Study, number: int) -> bool:
-    """Fail a trial whose process is known to be dead, and enqueue it again.
+    """Fail a trial whose process is known to be dead, and enqueue it again; whether it was.
 
-    Returns:
-        Whether it will be run again: not if it had ended, or was a second try itself.
+    It is not if it had ended, or was a second try itself.
     """
     trial = study.trials[number]
     if trial.state != TrialState.RUNNING:

@@ -78,12 +78,8 @@ def run_trial(search: "Search", title: str, turn: IO[str]) -> None:
 def _ending(trial: optuna.Trial) -> Iterator[None]:
     """Note in the trial how the block ended, and raise what makes `study.optimize` do right.
 
-    Raises:
-        optuna.TrialPruned: It was stopped early, or diverged.
-        TrialFailed: It failed.
-        UserError: Bad input; once a trial was completed, it is this trial's values that will not
-            do, and it has failed.
-        LeaveOptimize: The search ends here, or another process took the trial for dead.
+    One that diverged is pruned. Bad input ends the search; but once a trial was completed, it is
+    this trial's values that will not do, and it alone fails.
     """
     start = time.monotonic()
     try:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
+import torch
 from optuna.trial import TrialState
 
 from genbench import UserError, environment
@@ -24,10 +25,9 @@ PATIENCE = 40  # seconds that a worker has to end its step when it is told to st
 
 @dataclasses.dataclass
 class Worker:
-    """A process that runs trials of a search.
+    """A process that runs trials of a search, and a wire, for what it finds wrong with the input.
 
-    Over the wire it sends what it found wrong with the input; whatever it is sent, also the end of
-    the wire when the parent has died, tells it to start no other trial.
+    Whatever it is sent, or the death of the parent, tells it to start no other trial.
     """
 
     process: Any
@@ -43,20 +43,17 @@ class Worker:
 
     def error(self) -> str:
         """Why it ended by itself before the search was over; empty: it did not."""
-        with suppress(EOFError, OSError):  # it sent nothing
-            if self.wire.poll():
-                return self.wire.recv()
         code = self.process.exitcode
+        if code == 2 and self.wire.poll():
+            return self.wire.recv()
         return f"a worker failed (exit code {code}), see above" if code else ""
 
 
 def share(search: "Search", todo: int) -> None:
     """Run `todo` trials of the search in `options.workers` processes.
 
-    A worker that is killed is replaced, and its trial is marked as failed and run once more.
-
-    Raises:
-        UserError: What a worker found wrong with the input, or workers are killed again and again.
+    A worker that is killed is replaced, and its trial is marked as failed and run once more. What
+    a worker finds wrong with the input, or many deaths, end the search with a `UserError`.
     """
     n = min(search.options.workers, todo)
     deaths, error = 0, ""
@@ -127,8 +124,6 @@ def _start(search: "Search", todo: int, index: int, n: int) -> Worker:
 
 def _variables(index: int, n: int) -> dict[str, str | None]:
     """The environment of a worker: its threads, its GPU, its place among the progress bars."""
-    import torch
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = str(max(1, (cores or n) // n))
     variables: dict[str, str | None] = dict.fromkeys(THREADS, threads)
