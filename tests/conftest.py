@@ -60,9 +60,9 @@ def torn_mnist(folder: Path) -> Path:
 
 def fail_second_training(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let the second training of a search raise this error."""
-    from genbench.search import search
+    from genbench.search import trial
 
-    real, calls = search.train, []
+    real, calls = trial.train, []
 
     def train(*args: Any, **more: Any) -> dict[str, float]:
         calls.append(1)
@@ -70,4 +70,4 @@ def fail_second_training(monkeypatch: pytest.MonkeyPatch, error: BaseException) 
             raise error
         return real(*args, **more)
 
-    monkeypatch.setattr(search, "train", train)
+    monkeypatch.setattr(trial, "train", train)

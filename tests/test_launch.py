@@ -233,9 +233,13 @@ def test_ctrl_c_ends_the_program_too(tmp_path):
 
 def test_a_worker_killed_with_9_takes_its_program_with_it(tmp_path):
     """Else its trial would be trained twice at once."""
-    fixed = {"epochs": {"value": 8}, "width": {"value": 16}}
-    parameters = TOY | fixed | {"latent_dim": {"values": [2, 3, 4]}}
-    path = write_sweep(tmp_path, parameters, method="grid")
+    go = tmp_path / "go"  # until it is there no training ends
+    end = "run.summary['scores'] = {'val/elbo': elbo}"
+    end += f"\n        while not os.path.exists({str(go)!r}): time.sleep(0.1)"
+    program = fake(tmp_path, [-1.0], end=end)
+    parameters = {"latent_dim": {"values": [2, 3, 4]}}
+    command = [str(program), "${args}"]
+    path = write_sweep(tmp_path, parameters, program, method="grid", command=command)
     log = tmp_path / "log"
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -247,10 +251,11 @@ def test_a_worker_killed_with_9_takes_its_program_with_it(tmp_path):
         assert wait_for(lambda: len(read_begun(tmp_path)) >= 2, 90), log.read_text()
         workers = [pid for pid in children(process.pid) if b"spawn_main" in command_of(pid)]
         victim = workers[0]
-        (program,) = children(victim)
-        assert b"experiments/vae.py" in command_of(program)
+        (started,) = children(victim)
+        assert str(program).encode() in command_of(started)
         os.kill(victim, signal.SIGKILL)
-        assert wait_for(lambda: not Path(f"/proc/{program}").exists(), 20)
+        assert wait_for(lambda: not Path(f"/proc/{started}").exists(), 20)
+        go.touch()
         assert process.wait(200) == 0, log.read_text()
     finally:
         process.kill()

@@ -15,8 +15,8 @@ from genbench.families.vae import VAEConfig
 from genbench.handlers import Diverged
 from genbench.metrics import stability
 from genbench.record import read_runs, read_studies
-from genbench.search import search
 from genbench.search import study as studies
+from genbench.search import trial as trials
 from genbench.search.proposals import make_pruner
 from genbench.search.search import Search
 from genbench.sweep import Stopping, read_sweep
@@ -47,6 +47,12 @@ def make(tmp_path, monkeypatch):
         return Search(read_sweep(path, FAMILIES[VAEConfig.model]), SearchConfig(**given | options))
 
     return build
+
+
+def ask(search):
+    """A trial that another machine has begun, without a sign of life."""
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        return search.study.ask(search.sweep.space)
 
 
 def points(study):
@@ -121,7 +127,7 @@ def test_the_defaults_are_tried_again_if_their_trial_was_lost(make, monkeypatch)
         raise UserError("no network")
 
     with monkeypatch.context() as patch:
-        patch.setattr(search, "train", broken)
+        patch.setattr(trials, "train", broken)
         study = make(parameters)
         with pytest.raises(UserError, match="no network"):
             study.run()
@@ -137,7 +143,7 @@ def test_run_cap_bounds_the_study_over_all_calls_and_machines(make):
     other.run()
     assert len(other.study.trials) == 4
     busy = make(run_cap=6)
-    studies.ask(busy.study, busy.sweep.space)  # as another machine that is training
+    ask(busy)
     busy.run()
     assert len(busy.study.trials) == 6
     studies.give_up(busy.study, 4)  # it dies: what is run again has its place
@@ -200,7 +206,7 @@ def test_two_drawn_values_that_contradict_each_other_fail_their_trial_alone(make
 
 
 def test_a_trial_that_another_process_took_for_dead_is_left_to_it(make, monkeypatch, capsys):
-    real, calls = search.train, []
+    real, calls = trials.train, []
 
     def train(config, **more):
         calls.append(1)
@@ -208,39 +214,38 @@ def test_a_trial_that_another_process_took_for_dead_is_left_to_it(make, monkeypa
             assert studies.give_up(study.study, 0)
         return real(config, **more)
 
-    monkeypatch.setattr(search, "train", train)
-    study = make(trials=2)
+    monkeypatch.setattr(trials, "train", train)
+    study = make(trials=1)
     study.run()
     first, second = study.study.trials
     assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
     assert first.params == second.params
-    assert second.user_attrs[studies.RETRIED] == 0
+    assert studies.first_try(second) == 0
     assert "another process took it for dead and runs it again" in capsys.readouterr().out
 
 
 def test_a_database_that_fails_in_the_middle_is_named(make, monkeypatch, tmp_path):
-    real = search.train
+    real = trials.train
 
     def train(config, **more):
         (tmp_path / "runs" / "optuna.db").write_bytes(b"no database" * 1000)
         return real(config, **more)
 
-    monkeypatch.setattr(search, "train", train)
+    monkeypatch.setattr(trials, "train", train)
     with pytest.raises(UserError, match=r"storage: the study's database fails .*not a database"):
         make().run()
 
 
 def test_a_trial_without_a_first_sign_of_life_is_missed_too(make, monkeypatch):
     study = make()
-    with pytest.warns(UserWarning, match="Heartbeat"):
-        lost = study.study.ask(study.sweep.space)  # and killed at once
+    lost = ask(study)  # and killed at once
     studies.fail_stale(study.study)
     assert study.study.trials[0].state.name == "RUNNING"
     monkeypatch.setattr(studies, "GRACE", 0)
     studies.fail_stale(study.study)
     first, second = study.study.trials
     assert (first.state.name, second.state.name) == ("FAIL", "WAITING")
-    assert second.system_attrs["fixed_params"] == lost.params
+    assert second.params == lost.params
 
 
 def test_bad_input_after_a_good_trial_fails_its_own_trial_alone(make, monkeypatch):
@@ -362,13 +367,21 @@ def test_a_metric_that_is_never_logged_is_named(make):
 
 def test_a_storage_that_cannot_be_opened_is_named(make):
     with pytest.raises(UserError, match=r"storage=nosql://x: cannot be opened"):
-        make(storage="nosql://x")
+        make(storage="nosql://x").run()
+
+
+def test_the_database_is_opened_by_the_first_who_needs_it(make, tmp_path):
+    study = make()
+    assert study.name.startswith("vae-mnist-mini-1ep-")
+    assert not (tmp_path / "runs").exists()
+    assert study.completed() == []
+    assert (tmp_path / "runs" / "optuna.db").exists()
 
 
 def test_a_file_in_place_of_the_runs_folder_is_named(make, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"runs_dir=.*file: cannot be written"):
-        make(runs_dir=str(tmp_path / "file"))
+        make(runs_dir=str(tmp_path / "file")).run()
 
 
 def test_the_time_limit_ends_the_search_between_trials(make):
@@ -440,7 +453,7 @@ def test_a_trial_that_diverges_is_pruned_not_failed(make, monkeypatch):
     def broken(*args, **more):
         raise Diverged("train/loss is nan at step 3")
 
-    monkeypatch.setattr(search, "train", broken)
+    monkeypatch.setattr(trials, "train", broken)
     study = make(trials=1)
     study.run()
     (record,) = read_studies(study.options.runs_dir)

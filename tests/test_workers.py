@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 
 import optuna
 import psycopg
@@ -21,7 +24,8 @@ from wandb_server import wait_for
 from genbench import UserError
 from genbench.config import SearchConfig
 from genbench.record import read_runs, read_studies
-from genbench.search import Search, proposals, study
+from genbench.search import plan, proposals, study
+from genbench.search.search import Search
 from genbench.sweep import read_sweep
 
 SMALL = {"depth": {"value": 1}, "width": {"value": 16}, "epochs": {"value": 1}}
@@ -38,6 +42,41 @@ def write_sweep(folder, parameters, method="grid", **more):
 def open_search(path, runs_dir, **options):
     given = {"wandb": "disabled", "runs_dir": str(runs_dir), "trials": 4}
     return Search(read_sweep(path), SearchConfig(**given | options))
+
+
+def ask(search):
+    """The next trial, as Optuna alone gives it."""
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        return search.study.ask(search.sweep.space)
+
+
+@contextmanager
+def trial_elsewhere(search):
+    """Another process of the study's: it trains while the block runs, and then dies.
+
+    Yields the number of its trial.
+    """
+    began, over = Queue(), threading.Event()
+
+    def objective(trial):
+        proposals.suggest(trial, search.sweep.space)
+        trial.set_user_attr(study.WORKER, "another")
+        began.put(trial.number)
+        over.wait()
+        raise SystemExit  # of which Optuna tells the study nothing
+
+    def optimize():
+        with suppress(SystemExit):
+            other.optimize(objective, n_trials=1)
+
+    other = optuna.load_study(study_name=search.name, storage=search.study._storage)
+    thread = threading.Thread(target=optimize)
+    thread.start()
+    try:
+        yield began.get(timeout=20)
+    finally:
+        over.set()
+        thread.join()
 
 
 def states(record):
@@ -72,7 +111,7 @@ def test_the_grid_is_enqueued_once_and_completed_if_its_maker_died(tmp_path):
     again = open_search(path, tmp_path / "runs")
     assert len(again.study.trials) == 3
     first.study.enqueue_trial({"latent_dim": 2})
-    proposals.enqueue_grid(first.study, first.sweep.space)
+    plan.enqueue_grid(first.study, first.sweep.space)
     assert len(first.study.trials) == 4  # nothing more: every point is there
 
 
@@ -86,7 +125,7 @@ def test_a_grid_that_its_maker_did_not_finish_is_completed(tmp_path, monkeypatch
     )
     half.enqueue_trial({"latent_dim": 3})
     search = open_search(path, tmp_path / "runs")
-    assert [study.point(t)["latent_dim"] for t in search.study.trials] == [3, 2, 4]
+    assert [plan.point(t)["latent_dim"] for t in search.study.trials] == [3, 2, 4]
     assert study.READY in search.study.user_attrs
 
 
@@ -98,8 +137,8 @@ def test_a_point_that_stands_twice_in_the_queue_is_run_once(tmp_path):
     (record,) = read_studies(tmp_path / "runs")
     assert [t["params"]["latent_dim"] for t in record["trials"]] == [2, 3]
     assert states(record) == {"COMPLETE": 2}
-    trial = study.ask(search.study, search.sweep.space)  # the sampler's: the queue is empty
-    assert proposals.taken(search.study, trial)
+    trial = ask(search)  # the sampler's: the queue is empty
+    assert plan.repeated(search.study, trial.number)
 
 
 def test_a_grid_too_large_to_be_tried_is_refused_at_once(tmp_path):
@@ -137,13 +176,12 @@ def test_who_is_done_first_leaves_the_rest_to_the_living_and_takes_it_from_the_d
     monkeypatch.setattr(study, "GRACE", 2)
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
     search = open_search(path, tmp_path / "runs", trials=5)
-    other = study.ask(search.study, search.sweep.space)
-    with study.heartbeat(search.study, other):
+    with trial_elsewhere(search) as other:
         search.run()
         assert len(search.completed()) == 1
         if alive:
             assert search.elsewhere() == 1
-            assert search.study.trials[other.number].state.name == "RUNNING"
+            assert search.study.trials[other].state.name == "RUNNING"
     if not alive:
         assert search.elsewhere() == 0
         done = [t.params["latent_dim"] for t in search.completed()]
@@ -178,8 +216,7 @@ def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkey
     monkeypatch.setattr(study, "GRACE", 2)
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
     search = open_search(path, tmp_path / "runs", trials=5)
-    trial = study.ask(search.study, search.sweep.space)
-    with study.heartbeat(search.study, trial):
+    with trial_elsewhere(search):
         pass  # and then no sign of life
     time.sleep(4)
     search.run()
@@ -192,24 +229,34 @@ def test_a_trial_of_a_dead_process_is_failed_and_run_again_once(tmp_path, monkey
 def test_a_second_death_of_a_trial_is_its_last(tmp_path):
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2]}})
     search = open_search(path, tmp_path / "runs")
-    first = study.ask(search.study, search.sweep.space)
+    first = ask(search)
     assert study.give_up(search.study, first.number)
     assert not study.give_up(search.study, first.number)  # it has ended
-    second = study.ask(search.study, search.sweep.space)
+    second = ask(search)
     assert second.params == first.params
     assert not study.give_up(search.study, second.number)
     assert [t.state.name for t in search.study.trials] == ["FAIL", "FAIL"]
 
 
-KILLED = ("--trials=5", "--workers=2", "--final_epochs=1", "--wandb=disabled")
+KILLED = ("--trials=3", "--workers=2", "--final_epochs=1", "--wandb=disabled")
 
 
-def kill_a_worker(command, log, ready):
+def training_workers(runs_dir, url):
+    """The process ids of the workers that have begun to train, by what the study says."""
+    if not running_trials(runs_dir):  # nor may the database be there
+        return []
+    trials = [trial for trial in load(url) if trial.state.name == "RUNNING"]
+    workers = [trial.user_attrs[study.WORKER] for trial in trials if "run" in trial.user_attrs]
+    return [int(worker.split("-")[1]) for worker in workers]
+
+
+def kill_a_worker(command, log, url):
     """Start a search, kill one of its workers in the middle of a trial, and wait for its end."""
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent)
         try:
-            assert wait_for(ready, 90), log.read_text()
+            training = wait_for(lambda: training_workers(log.parent / "runs", url), 90)
+            assert training, log.read_text()
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             workers = [
                 int(child)
@@ -217,7 +264,8 @@ def kill_a_worker(command, log, ready):
                 if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
             ]
             assert len(workers) == 2
-            os.kill(workers[0], signal.SIGKILL)
+            assert training[0] in workers
+            os.kill(training[0], signal.SIGKILL)
             process.wait(150)
         finally:
             process.kill()
@@ -225,17 +273,16 @@ def kill_a_worker(command, log, ready):
 
 
 def slow_sweep(tmp_path):
-    """Trials of a few seconds each, long enough to be killed in the middle."""
-    entry = {"values": [1, 2, 3, 4, 5]}
-    return write_sweep(tmp_path, {"latent_dim": entry, "epochs": {"value": 6}})
+    """Trials of a second or two each, long enough to be killed in the middle."""
+    return write_sweep(tmp_path, {"latent_dim": {"values": [1, 2, 3]}, "epochs": {"value": 6}})
 
 
 def check_nothing_was_lost(record, log):
     counts = states(record)
-    assert counts["COMPLETE"] == 5, log
+    assert counts["COMPLETE"] == 3, log
     assert counts["FAIL"] == 1
     done = [t["params"]["latent_dim"] for t in record["trials"] if t["state"] == "COMPLETE"]
-    assert sorted(done) == [1, 2, 3, 4, 5]
+    assert sorted(done) == [1, 2, 3]
     assert "a worker was killed (SIGKILL)" in log
 
 
@@ -248,7 +295,7 @@ def test_a_killed_worker_loses_and_doubles_no_trial(tmp_path):
     script = str(ROOT / "experiments" / "optuna_vae.py")
     command = [sys.executable, script, f"--sweep={path}", *KILLED, "--runs_dir=runs"]
     log = tmp_path / "log"
-    assert kill_a_worker(command, log, lambda: running_trials(tmp_path / "runs") >= 2) == 0
+    assert kill_a_worker(command, log, f"sqlite:///{tmp_path}/runs/optuna.db") == 0
     (record,) = read_studies(tmp_path / "runs")
     check_nothing_was_lost(record, log.read_text())
 
@@ -299,13 +346,15 @@ def postgres_server():
         subprocess.run(["rm", "-rf", folder], check=True, **user)
 
 
-def load(name, url):
-    """The trials of a study of a PostgreSQL database, read by Optuna alone."""
+def load(url):
+    """The trials of a database's only study, read by Optuna alone."""
     storage = optuna.storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://"))
-    trials = optuna.load_study(study_name=name, storage=storage).trials
-    storage.remove_session()
-    storage.engine.dispose()
-    return trials
+    try:
+        (name,) = optuna.get_all_study_names(storage)
+        return optuna.load_study(study_name=name, storage=storage).trials
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
@@ -313,10 +362,10 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
     script = str(ROOT / "experiments" / "optuna_vae.py")
     command = [sys.executable, script, f"--sweep={path}", *KILLED, f"--storage={postgres}"]
     log = tmp_path / "log"
-    assert kill_a_worker(command, log, lambda: running_trials(tmp_path / "runs") >= 2) == 0
+    assert kill_a_worker(command, log, postgres) == 0
     (record,) = read_studies(tmp_path / "runs")
     check_nothing_was_lost(record, log.read_text())
-    assert len(load(record["name"], postgres)) == len(record["trials"])
+    assert len(load(postgres)) == len(record["trials"])
 
 
 def drop_connections(process, url):
@@ -375,7 +424,7 @@ def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):
     for machine, log in zip(machines, logs, strict=True):
         assert machine.wait(200) == 0, log.read_text()
     name = read_studies(f"{logs[0]}-runs")[0]["name"]
-    trials = load(name, postgres)
+    trials = load(postgres)
     done = [t.params["latent_dim"] for t in trials if t.state.name == "COMPLETE"]
     assert sorted(done) == [1, 2, 3, 4, 5, 6]
     assert json.loads(Path(f"{logs[0]}-runs/studies/{name}.json").read_text())["trials"]

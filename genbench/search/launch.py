@@ -34,17 +34,9 @@ PATIENCE = 30  # seconds that the program has to end in good order
 def launch(
     sweep: Sweep, trial: optuna.Trial, study: str, runs_dir: str, epochs: int
 ) -> dict[str, float]:
-    """Run a trial's program to its end.
+    """Run a trial's program to its end; the scores of its best epoch.
 
-    Args:
-        sweep: The sweep file.
-        trial: It has its parameters; it is told the metric after every epoch.
-        study: The study's name, and the group of its runs in W&B.
-        runs_dir: Where the program leaves its record.
-        epochs: Of the training.
-
-    Returns:
-        The scores of the run's best epoch.
+    The trial is told the metric after every epoch. The study's name is its runs' group in W&B.
 
     Raises:
         UserError: The program cannot be started, or refuses its input.
@@ -136,11 +128,7 @@ def _process(command: list[str], variables: dict[str, str]) -> Iterator[subproce
 
 
 def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record | None:
-    """The run's record, once it is there.
-
-    Raises:
-        UserError: It will not have the sweep's metric.
-    """
+    """The run's record, once it is there; a `UserError` if it will not have the sweep's metric."""
     record = _find(folder, before, run_id)
     if record and "val" in record.about.get("images", {}):
         n = min(record.config["eval_images"], record.about["images"]["val"])
@@ -150,11 +138,8 @@ def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record
 
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
     """The record of the run with W&B's id `run_id`, among those that were not there before."""
-    for path in set(folder.iterdir()) - before:
-        record = read_run(path)  # None: not there yet
-        if record and record.about.get("wandb_run") == run_id:
-            return record
-    return None
+    found = [read_run(path) for path in set(folder.iterdir()) - before]  # None: not there yet
+    return next((run for run in found if run and run.about.get("wandb_run") == run_id), None)
 
 
 def _report(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]], told: int) -> int:
@@ -185,8 +170,6 @@ def _outcome(record: Record, trial: optuna.Trial, why: str) -> dict[str, float]:
     if record.status == "finished":
         return record.scores
     error = record.summary.get("error", "its process died")
-    if record.status == "pruned" or why:
+    if why or record.status == "pruned" or record.diverged:
         raise optuna.TrialPruned(why or error)
-    if record.diverged:
-        raise optuna.TrialPruned(error)
     raise RuntimeError(error)

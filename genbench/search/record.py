@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import distribution_to_json
 
 from genbench.config import Config
-from genbench.search.study import BEATS, REPEATS
+from genbench.search.study import REPEATS, WORKER, first_try
 from genbench.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
 def to_record(search: "Search") -> dict[str, Any]:
     """The search's space, trials and best."""
     trials = search.study.get_trials(deepcopy=False)
-    best: dict[str, Any] = {"best": None, "final_key": None}
-    if search.completed():
-        best = {"best": search.best().number, "final_key": search.final_config(0).key}
+    any_completed = bool(search.completed())
     return {
         "name": search.name,
         "model": search.family.name,
@@ -40,7 +38,8 @@ def to_record(search: "Search") -> dict[str, Any]:
         "directions": [direction.name.lower() for direction in search.study.directions],
         "space": {k: distribution_to_json(d) for k, d in search.sweep.space.items()},
         "base": dataclasses.asdict(search.base),
-        **best,
+        "best": search.best().number if any_completed else None,
+        "final_key": search.final_config(0).key if any_completed else None,
         "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
     }
 
@@ -52,7 +51,8 @@ def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
         "values": trial.values,
         "params": trial.params,
         "intermediate": trial.intermediate_values,
-        **{name: value for name, value in trial.user_attrs.items() if name != BEATS},
+        "retry_of": first_try(trial),
+        **{name: value for name, value in trial.user_attrs.items() if name != WORKER},
     }
 
 

@@ -1,21 +1,16 @@
-"""Optuna's study of a search: its storage, and trials whose processes live or die."""
+"""Optuna's study of a search: its storage, its turns, and trials whose processes died."""
 
 import datetime
-import threading
+import re
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import optuna
-from optuna.exceptions import (
-    DuplicatedStudyError,
-    ExperimentalWarning,
-    StorageInternalError,
-    UpdateFinishedTrialError,
-)
-from optuna.storages import RDBStorage
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
@@ -26,24 +21,19 @@ HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without one after which its process is taken for dead
 PATIENCE = 30  # seconds without a new trial after which who makes a study is taken for dead
 # User attributes.
-RETRIED = "retry_of"  # of the second try of a trial whose process died
+WORKER = "worker"  # of a trial that has begun: the search and the process that run it
 REPEATS = "repeats"  # of a trial that was not run: another one has its point of the grid
-BEATS = "beats"  # of a trial that has given a first sign of life
 READY = "ready"  # of a study whose first trials are all enqueued
 
 
 def open_study(
     name: str, url: str, directions: list[Any], prepare: Callable[[optuna.Study], None]
 ) -> optuna.Study:
-    """Make the study or continue it; trials of processes that died are run again, once.
+    """Make the study or continue it; a `UserError` if the storage cannot be opened.
 
     Of several processes that open a new study at once, one makes it and enqueues its first trials
     (`prepare`), and the others wait until it has.
-
-    Raises:
-        UserError: The storage cannot be opened.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = _open_storage(url)
         try:
@@ -54,12 +44,9 @@ def open_study(
         if READY not in study.user_attrs:
             prepare(study)
             study.set_user_attr(READY, True)
-    except UserError:
-        raise
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-        hint = ""
-        if isinstance(error, ImportError):
-            hint = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
+        driver = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
+        hint = driver if isinstance(error, ImportError) else ""
         shown = masked(f"storage={url}: cannot be opened ({first_line(error)}){hint}")
         raise UserError(shown) from error
     return study
@@ -90,122 +77,91 @@ def reachable() -> Iterator[None]:
         ) from error
 
 
-def _open_storage(url: str) -> RDBStorage:
+class _Storage(RDBStorage):
+    def record_heartbeat(self, trial_id: int) -> None:
+        """As Optuna does; but if the database is away for a moment, the next one is recorded.
+
+        Optuna's thread would end with a traceback, and the living trial be taken for dead.
+        """
+        with suppress(StorageInternalError):
+            super().record_heartbeat(trial_id)
+
+
+def _open_storage(url: str, tries: int = 5) -> RDBStorage:
     """The storage; again where another process is just making its tables."""
     options: dict[str, Any] = {"pool_pre_ping": True}  # a server that was restarted is found again
     if url.startswith("sqlite"):
         options = {"connect_args": {"timeout": 60}}
     if url.startswith("postgresql://"):  # SQLAlchemy's driver for it depends on its version
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    for attempt in range(5):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                return RDBStorage(
-                    url,
-                    engine_kwargs=options,
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                    heartbeat_stale_trial_callback=_retry,  # type: ignore[arg-type]  # its answer is for us
-                )
-        except Exception as error:
-            if attempt == 4 or "exist" not in str(error):
-                raise
-            time.sleep(0.5)
-    raise AssertionError("unreachable")
+    try:
+        return _Storage(
+            url,
+            engine_kwargs=options,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=_retry,
+        )
+    except Exception as error:
+        if tries == 1 or not re.search("exist|unique", str(error), re.IGNORECASE):
+            raise
+        time.sleep(0.5)
+        return _open_storage(url, tries - 1)
 
 
-def _retry(study: optuna.Study, trial: FrozenTrial) -> bool:
-    """Enqueue a trial once more, the first time that its process died; whether it was."""
-    params = point(trial)
-    if not params or RETRIED in trial.user_attrs:
-        return False
-    kept = {k: v for k, v in trial.user_attrs.items() if k == "defaults"}
-    study.enqueue_trial(params, user_attrs=kept | {RETRIED: trial.number})
-    return True
+def turn(file: Path) -> IO[str]:
+    """Wait until no other process of this machine looks what is left and takes the next trial.
+
+    On SQLite Optuna gives the same waiting trial to two processes that ask at once. The turn ends
+    when the file that is returned is closed; the system closes that of a process that is killed.
+    """
+    lock = file.with_suffix(".lock").open("w")
+    with suppress(ImportError, OSError):  # a system, or a file system, that has no such locks
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def kept(trial: FrozenTrial) -> dict[str, Any]:
+    """The user attributes that a second try of the trial has too: not its run, nor its worker."""
+    return {name: value for name, value in trial.user_attrs.items() if name == "defaults"}
+
+
+def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Enqueue a trial once more, the first time that its process died."""
+    trial.user_attrs = kept(trial)  # Optuna copies them all
+    RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
+
+
+def first_try(trial: FrozenTrial) -> int | None:
+    """The number of the trial, whose process died, that this one runs again."""
+    return RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
 
 
 def fail_stale(study: optuna.Study) -> None:
-    """Fail the trials whose processes give no sign of life any more, and enqueue them again."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        optuna.storages.fail_stale_trials(study)
+    """Fail the trials whose processes give no sign of life any more, and enqueue them again.
+
+    Optuna misses no trial whose process was killed before its first heartbeat; we do.
+    """
+    optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         assert trial.datetime_start
         age = datetime.datetime.now() - trial.datetime_start
-        if BEATS not in trial.user_attrs and age.total_seconds() > GRACE:
-            give_up(study, trial.number)  # killed before its first sign of life
-
-
-def ask(study: optuna.Study, space: dict[str, Any]) -> optuna.Trial:
-    """The next trial; those that dead processes left behind are enqueued again before."""
-    fail_stale(study)
-    with warnings.catch_warnings():  # that `optimize` would beat the heart: `heartbeat` does
-        warnings.simplefilter("ignore", UserWarning)
-        trial = study.ask(space)
-    storage: Any = study._storage
-    storage.record_heartbeat(trial._trial_id)  # at once: Optuna misses no trial without one
-    trial.set_user_attr(BEATS, True)
-    return trial
-
-
-def end(
-    study: optuna.Study,
-    trial: optuna.Trial,
-    state: TrialState,
-    values: list[float] | None,
-    notes: dict[str, Any],
-) -> bool:
-    """Tell the study how a trial of ours ended.
-
-    Returns:
-        Whether it was ours to the end: not if another process has taken ours for dead, as when the
-        machine was suspended; the trial is run again then.
-    """
-    with suppress(UpdateFinishedTrialError):
-        for name, value in notes.items():
-            trial.set_user_attr(name, value)
-        study.tell(trial, values, state=state, skip_if_finished=True)
-    return study.get_trials(deepcopy=False)[trial.number].state == state
+        if WORKER not in trial.user_attrs and age.total_seconds() > GRACE:
+            give_up(study, trial.number)
 
 
 def give_up(study: optuna.Study, number: int) -> bool:
-    """Fail a trial whose process is known to be dead, and enqueue it again.
+    """Fail a trial whose process is known to be dead, and enqueue it again; whether it was.
 
-    Returns:
-        Whether it will be run again: not if it had ended, or was a second try itself.
+    It is not if it had ended, or was a second try itself.
     """
-    trial = study.get_trials(deepcopy=False)[number]
+    trial = study.trials[number]
     if trial.state != TrialState.RUNNING:
         return False
     with suppress(UpdateFinishedTrialError, ValueError):  # another process was faster
         study.tell(number, state=TrialState.FAIL)
-        return _retry(study, trial)
+        _retry(study, trial)
+        return first_try(trial) is None
     return False
-
-
-@contextmanager
-def heartbeat(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
-    """Let the storage know, while the block runs, that this trial's process is alive."""
-    over = threading.Event()
-    storage: Any = study._storage
-
-    def beat() -> None:
-        while True:
-            with suppress(Exception):  # a database that is busy now may not be so later
-                storage.record_heartbeat(trial._trial_id)
-            if over.wait(HEARTBEAT):
-                return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def point(trial: FrozenTrial) -> dict[str, Any]:
-    """The parameters of a trial, also before it runs."""
-    return trial.params or trial.system_attrs.get("fixed_params", {})

@@ -5,14 +5,16 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from genbench import UserError
+import torch
+from optuna.trial import TrialState
+
+from genbench import UserError, environment
 from genbench.console import say
-from genbench.search.study import give_up
+from genbench.search.study import WORKER, give_up
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -23,86 +25,75 @@ PATIENCE = 40  # seconds that a worker has to end its step when it is told to st
 
 @dataclasses.dataclass
 class Worker:
-    """A process that runs one trial after another, and the wire to it."""
+    """A process that runs trials of a search, and a wire, for what it finds wrong with the input.
+
+    Whatever it is sent, or the death of the parent, tells it to start no other trial.
+    """
 
     process: Any
     wire: Connection
     index: int
-    ready: bool = False  # asks for a trial
-    busy: bool = False  # with a trial, whose number is known once it has begun
-    trial: int | None = None
+
+    def killed_by(self) -> int:
+        """The signal that ended it; 0: none did."""
+        code = self.process.exitcode
+        if code == 128 + signal.SIGTERM:  # caught, and ended in good order
+            return signal.SIGTERM
+        return -min(0, code)
+
+    def error(self) -> str:
+        """Why it ended by itself before the search was over; empty: it did not."""
+        code = self.process.exitcode
+        if code == 2 and self.wire.poll():
+            return self.wire.recv()
+        return f"a worker failed (exit code {code}), see above" if code else ""
 
 
 def share(search: "Search", todo: int) -> None:
     """Run `todo` trials of the search in `options.workers` processes.
 
-    A worker that is killed is replaced, and its trial is marked as failed and run once more.
-
-    Raises:
-        UserError: What a worker found wrong with the input, or workers are killed again and again.
+    A worker that is killed is replaced, and its trial is marked as failed and run once more. What
+    a worker finds wrong with the input, or many deaths, end the search with a `UserError`.
     """
     n = min(search.options.workers, todo)
-    left, deaths, error = todo, 0, ""
-    workers = [_start(search, i, n) for i in range(n)]
+    deaths, error = 0, ""
+    workers = [_start(search, todo, i, n) for i in range(n)]
     try:
         while workers:
-            for wire in wait([worker.wire for worker in workers]):
-                worker = next(w for w in workers if w.wire is wire)
-                try:
-                    what, value = worker.wire.recv()
-                except (EOFError, OSError):
-                    workers.remove(worker)
-                    worker.process.join()
-                    code = _signal(worker.process.exitcode)
-                    if code > 0 and not error:
-                        deaths += 1
-                        left += _lost(search, worker, code)
-                        if deaths > 2 * n:
-                            error = f"workers={n}: killed again and again; is memory short?"
-                        elif left:
-                            workers.append(_start(search, worker.index, n))
-                    elif code and not error:
-                        error = f"a worker failed (exit code {worker.process.exitcode}), see above"
-                    continue
-                if what == "running":
-                    worker.trial = value
-                elif what == "error":
-                    error = value
-                elif what == "ready":
-                    worker.busy, worker.ready, worker.trial = False, True, None
-            for worker in [worker for worker in workers if worker.ready]:
-                if any(other.busy and other.trial is None for other in workers):
-                    break  # one at a time: SQLite would give two the same waiting trial
-                goes_on = left > 0 and not error and search.goes_on(todo - left)
-                title = f"{search.family.name} trial {todo - left + 1}/{todo}"
-                worker.ready, worker.busy = False, goes_on
-                left -= goes_on
-                with suppress(OSError):  # it is dead: the next look at its wire says so
-                    worker.wire.send(title if goes_on else None)
+            ended = wait([worker.process.sentinel for worker in workers])
+            worker = next(w for w in workers if w.process.sentinel in ended)
+            workers.remove(worker)
+            worker.process.join()
+            killed = worker.killed_by()
+            if killed and not error:
+                deaths += 1
+                _say_lost(search, worker, killed)
+                if deaths > 2 * n:
+                    error = f"workers={n}: killed again and again; is memory short?"
+                else:
+                    workers.append(_start(search, todo, worker.index, n))
+            error = error or ("" if killed else worker.error())
+            for other in workers if error else []:
+                with suppress(OSError):  # it has ended too
+                    other.wire.send("stop")
     finally:
         _stop(workers)
     if error:
         raise UserError(error)
 
 
-def _signal(code: int) -> int:
-    """The signal that ended a process; 0 of one that ended well, -1 of one that failed itself."""
-    if code == 128 + signal.SIGTERM:  # caught, and ended in good order
-        return signal.SIGTERM
-    return -code if code < 0 else -bool(code)
-
-
-def _lost(search: "Search", worker: Worker, number: int) -> int:
-    """Say that a worker was killed; 1 if it leaves a trial to be run, else 0."""
+def _say_lost(search: "Search", worker: Worker, number: int) -> None:
+    """Say that a worker was killed; the trial that it ran is failed, and enqueued again."""
     name = signal.Signals(number).name
-    if worker.trial is None:
-        say(f"a worker was killed ({name}) between two trials; another takes its place")
-        return int(worker.busy)
-    again = give_up(search.study, worker.trial)
+    mine = f"{search.crew}-{worker.process.pid}"
+    running = search.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    lost = [trial.number for trial in running if trial.user_attrs.get(WORKER) == mine]
+    if not lost:
+        say(f"a worker was killed ({name}); another takes its place")
+    for trial in lost:
+        what = "it is run again" if give_up(search.study, trial) else "it is not run a third time"
+        say(f"a worker was killed ({name}) in trial {trial}: the trial failed, {what}")
     search.write()
-    what = "it is run again" if again else "it is not run a third time"
-    say(f"a worker was killed ({name}) in trial {worker.trial}: the trial failed, {what}")
-    return int(again)
 
 
 def _stop(workers: list[Worker]) -> None:
@@ -114,70 +105,46 @@ def _stop(workers: list[Worker]) -> None:
         worker.process.kill()
 
 
-def _start(search: "Search", index: int, n: int) -> Worker:
+def _start(search: "Search", todo: int, index: int, n: int) -> Worker:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
+    wire, far_end = context.Pipe()
     options = dataclasses.replace(search.options, workers=1)
-    process = context.Process(
-        target=_work, args=(search.sweep, options, search.launched, theirs), daemon=True
-    )
+    settings = (search.sweep, options, search.launched, search.crew, search.begun)
+    process = context.Process(target=_work, args=(settings, todo, far_end), daemon=True)
     # a worker that is still importing must not answer Ctrl-C by a traceback: `_stop` ends it
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with _share_of_cores(index, n):
+        with environment.changed(**_variables(index, n)):
             process.start()
     finally:
         signal.signal(signal.SIGINT, before)
-    theirs.close()
-    return Worker(process, ours, index)
+    far_end.close()
+    return Worker(process, wire, index)
 
 
-@contextmanager
-def _share_of_cores(index: int, n: int) -> Iterator[None]:
+def _variables(index: int, n: int) -> dict[str, str | None]:
     """The environment of a worker: its threads, its GPU, its place among the progress bars."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    mine = {name: str(max(1, (cores or n) // n)) for name in THREADS}
-    gpus = _gpus()
+    threads = str(max(1, (cores or n) // n))
+    variables: dict[str, str | None] = dict.fromkeys(THREADS, threads)
+    gpus = environment.gpus(torch.cuda.device_count())
     if len(gpus) > 1:
-        mine["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
-    mine["TQDM_POSITION"] = str(index)
-    before = {name: os.environ.get(name) for name in mine}
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        variables["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+    return variables | {"TQDM_POSITION": str(index)}
 
 
-def _gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name]
-    import torch
-
-    return [str(i) for i in range(torch.cuda.device_count())]
-
-
-def _work(sweep: Any, options: Any, launched: bool, wire: Connection) -> None:
-    """What a worker does: it asks for leave before each trial."""
+def _work(settings: tuple[Any, ...], todo: int, wire: Connection) -> None:
+    """What a worker's process does: its part of the search's trials."""
     from genbench.search.search import Search
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        search = Search(sweep, options, launched, crowded=True)
-        while True:
-            wire.send(("ready", None))
-            title = wire.recv()
-            if title is None:
-                return
-            search.run_trial(title, lambda number: wire.send(("running", number)))
+        sweep, options, launched, crew, begun = settings
+        Search(sweep, options, launched, crew, begun).work(todo, stop=wire.poll)
     except UserError as error:
-        wire.send(("error", str(error)))
-    except (KeyboardInterrupt, EOFError, BrokenPipeError):  # Ctrl-C, or the parent is gone
+        with suppress(OSError):  # the parent is gone
+            wire.send(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
         sys.exit(130)

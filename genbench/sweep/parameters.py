@@ -105,7 +105,7 @@ def corners(space: dict[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
 
 
 def _draws(space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [study.ask(space).params for _ in range(DRAWS)]
 

@@ -1,0 +1,145 @@
+"""A trial: what is trained, how it ends, what its record says of it and Optuna is told."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from genbench import UserError
+from genbench.console import first_line
+from genbench.handlers import Diverged
+from genbench.record import read_run
+from genbench.search.launch import launch
+from genbench.search.plan import repeated
+from genbench.search.proposals import suggest
+from genbench.search.record import show_params
+from genbench.search.study import GRACE, REPEATS, WORKER
+from genbench.train import train
+
+if TYPE_CHECKING:
+    from genbench.search.search import Search
+
+TAKEN = (
+    f"no sign of life for {GRACE} s (was the machine asleep?): another process took it "
+    "for dead and runs it again"
+)
+
+
+class TrialFailed(Exception):
+    """A trial failed, and the study goes on."""
+
+
+class LeaveOptimize(BaseException):
+    """Leaves `study.optimize`, which else tells the study of every Exception and Ctrl-C.
+
+    Where another process has ended the trial, or the database is gone, telling fails with a
+    ValueError or UnboundLocalError. Its arguments: the trial's number, and what was raised.
+    """
+
+
+def run_trial(search: "Search", title: str, turn: IO[str]) -> None:
+    """Run the next trial, and write what the study knows then; the turn ends when it has begun.
+
+    `optimize` is called for each trial, since what may end a search is looked at before the next.
+    """
+
+    def objective(trial: optuna.Trial) -> list[float]:
+        with _ending(trial):
+            suggest(trial, search.sweep.space)
+            trial.set_user_attr(WORKER, f"{search.crew}-{os.getpid()}")
+            turn.close()
+            if search.sweep.method == "grid" and repeated(search.study, trial.number):
+                trial.set_user_attr(REPEATS, True)
+                raise TrialFailed
+            return _values(search, title, trial)
+
+    def say_end(study: optuna.Study, trial: FrozenTrial) -> None:
+        if REPEATS not in trial.user_attrs:
+            print(f"{title}: {_outcome(search, trial)}  ({show_params(trial.params)})", flush=True)
+
+    try:
+        search.study.optimize(objective, n_trials=1, catch=(TrialFailed,), callbacks=[say_end])
+    except LeaveOptimize as left:
+        number, why = left.args
+        if not isinstance(why, UpdateFinishedTrialError):
+            raise why from why.__cause__
+        say_end(search.study, search.study.trials[number])
+    finally:
+        search.write()
+
+
+@contextmanager
+def _ending(trial: optuna.Trial) -> Iterator[None]:
+    """Note in the trial how the block ended, and raise what makes `study.optimize` do right.
+
+    One that diverged is pruned. Bad input ends the search; but once a trial was completed, it is
+    this trial's values that will not do, and it alone fails.
+    """
+    start = time.monotonic()
+    try:
+        try:
+            yield
+        except (StorageInternalError, UpdateFinishedTrialError, TrialFailed):
+            raise
+        except (optuna.TrialPruned, Diverged) as error:
+            _note(trial, start, pruned=str(error))
+            raise optuna.TrialPruned(str(error)) from error
+        except UserError as error:
+            _note(trial, start, error=str(error))
+            if trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                raise TrialFailed from error
+            raise
+        except Exception as error:
+            _note(trial, start, error=f"{type(error).__name__}: {first_line(error)}")
+            raise TrialFailed from error
+        _note(trial, start)
+    except (StorageInternalError, UpdateFinishedTrialError) as error:
+        raise LeaveOptimize(trial.number, error) from error
+    except (KeyboardInterrupt, SystemExit) as error:
+        with suppress(StorageInternalError):
+            trial.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        raise LeaveOptimize(trial.number, error) from error
+
+
+def _note(trial: optuna.Trial, start: float, **notes: str) -> None:
+    """Set user attributes of a trial that ends; raises where another process has ended it."""
+    for name, note in notes.items():
+        trial.set_user_attr(name, note)
+    trial.set_user_attr("seconds", round(time.monotonic() - start, 2))
+
+
+def _values(search: "Search", title: str, trial: optuna.Trial) -> list[float]:
+    """Train as the trial says; its objectives."""
+    o = search.options
+    try:
+        config = search.make_config(trial.params, seed=o.seed, group=search.name, save=False)
+    except UserError as error:  # the flags and the file are good: two drawn values are not
+        raise ValueError(error) from error
+    metric = search.sweep.metric
+    if search.launched:
+        scores = launch(search.sweep, trial, search.name, o.runs_dir, config.epochs)
+    else:  # Trial.report raises in a study of several objectives
+        prune_on = "" if o.pareto else metric.removeprefix("val/")
+        scores = train(config, trial=trial, prune_on=prune_on, title=title)
+    if metric not in scores:
+        raise UserError(f"metric: {metric} is never logged; known: {', '.join(scores)}")
+    if not o.pareto:
+        return [scores[metric]]
+    record = read_run(Path(o.runs_dir) / trial.user_attrs["run"])
+    assert record
+    sizes = {"seconds": record.summary["seconds"]} | trial.params
+    return [scores[metric], float(sizes[search.objectives[1]])]
+
+
+def _outcome(search: "Search", trial: FrozenTrial) -> str:
+    if trial.state == TrialState.COMPLETE:
+        return f"{search.sweep.metric} {trial.values[0]:.5g}"
+    if trial.state == TrialState.FAIL:
+        return f"failed: {trial.user_attrs.get('error', TAKEN)}"
+    return trial.state.name.lower()
