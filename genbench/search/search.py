@@ -117,7 +117,6 @@ class Search:
 
         Raises:
             UserError: Bad input, if no trial was completed yet; or the database is gone.
-            KeyboardInterrupt: Ctrl-C, after the study was written.
         """
         todo = plan.trials_to_add(self)
         self.crew, self.begun = secrets.token_hex(4), time.monotonic()
@@ -195,10 +194,9 @@ class Search:
         The hyper-parameters were chosen on the trials' seed, so the finals use others. What is
         there already is not trained again.
         """
-        scores = []
+        scores, commit = [], git("rev-parse", "HEAD")
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
-            commit = git("rev-parse", "HEAD")
             there = finished(config.runs_dir, config.key, config.seed, commit)
             title = f"{self.family.name} best, seed {i}/{FINAL_SEEDS}"
             scores.append(there.scores if there else train(config, title=title))
