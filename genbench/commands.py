@@ -182,7 +182,7 @@ def evaluate(
             show_table(table)
     finally:  # Ctrl-C keeps what was found
         for candidate in candidates:
-            if candidate.found:
+            if candidate.findings:
                 record(candidate, options)
     print()
     for candidate in candidates:
@@ -217,12 +217,12 @@ def sweep(
         if problems := check_sweep(Path(words[1])):
             print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
             raise UserError(problems[-1])
-        found = read_sweep(Path(words[1]))
-        print(f"{words[1]}: {len(found.space)} parameters to search, nothing wrong")
-        refused, why = contradictions(found.family.config, found.space, found.held)
+        checked = read_sweep(Path(words[1]))
+        print(f"{words[1]}: {len(checked.space)} parameters to search, nothing wrong")
+        refused, why = contradictions(checked.family.config, checked.space, checked.held)
         if refused:
             print(f"of 100 draws {refused} will be failed trials, such as {why}")
-        if found.stopping and found.stopping.type == "median":
+        if checked.stopping and checked.stopping.type == "median":
             print("early_terminate: median is read here alone; W&B knows hyperband")
         return
     if len(words) != 1:

@@ -122,12 +122,12 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
 
 def roles(kind: type) -> dict[str, Role]:
     """The role of each field of a configuration."""
-    found = {}
+    by_name = {}
     for field in dataclasses.fields(kind):
         marks = getattr(_hints(kind)[field.name], "__metadata__", ())
         stated = [mark for mark in marks if isinstance(mark, Role)]
-        found[field.name] = stated[0] if stated else HYPER_PARAMETER
-    return found
+        by_name[field.name] = stated[0] if stated else HYPER_PARAMETER
+    return by_name
 
 
 @dataclass(frozen=True)

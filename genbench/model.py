@@ -195,10 +195,11 @@ class Model:
 
     def eval_scalars(self, x: Tensor, seed: int) -> dict[str, float]:
         """The evaluation scalars of one batch."""
+        self.state.modules.eval()
         rng = torch.Generator(self.device).manual_seed(seed)
         with torch.inference_mode():
-            found = self.steps.eval_step(self.state, x, rng)
-        return {name: float(value) for name, value in found.items()}
+            scalars = self.steps.eval_step(self.state, x, rng)
+        return {name: float(value) for name, value in scalars.items()}
 
     def _able(self, capability: str) -> Any:
         """One of the family's functions, with the networks in evaluation mode."""

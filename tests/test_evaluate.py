@@ -170,7 +170,7 @@ def test_all_families_stand_in_one_table_of_one_protocol(runs):
         assert [len(one.values["kid"]) for one in table.rows] == [3, 2, 3]
         assert table.floor["kid"] < min(one.sample("kid").mean for one in table.rows)
     assert test.rows[0].protocol.reals != train_.rows[0].protocol.reals
-    assert {one.model.sampler: set(one.found) for one in models} == {
+    assert {one.model.sampler: set(one.findings) for one in models} == {
         "ae+mixture": {"scores", "memorization"},
         "vae": {"scores", "memorization", "likelihood"},
         "gan": {"scores", "memorization"},
@@ -233,7 +233,7 @@ def test_a_generator_that_repeats_training_pictures_is_found(runs):
 
     thief.model.sample_bytes = steal
     list(evaluation.evaluate_models([thief], chosen))
-    found = thief.found["memorization"]
+    found = thief.findings["memorization"]
     assert found["alarm"]
     assert found["copies"] >= 0.5
 

@@ -151,7 +151,7 @@ def _cut(image: Image.Image, cut: Cut, look: Look, digest: str) -> Look:
     images = np.ascontiguousarray(np.stack([np.asarray(s) for s in squares]).transpose(0, 3, 1, 2))
     code, thumb = _signature(rgb if cut.crops else squares[0])
     pixels = () if cut.crops else (hashlib.sha256(images.tobytes()).hexdigest(),)
-    found = {
+    signs = {
         "alpha": alpha,
         "animated": look.kind != "JPEG" and _is_animated(image),
         "rotated": rotated,
@@ -160,7 +160,7 @@ def _cut(image: Image.Image, cut: Cut, look: Look, digest: str) -> Look:
     }
     return replace(
         look,
-        traits=frozenset(name for name, true in found.items() if true),
+        traits=frozenset(name for name, true in signs.items() if true),
         marks=(digest, *pixels),
         code=code,
         thumb=thumb,

@@ -73,10 +73,10 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
         if "memorization" in metrics and extractor.name == options.extractor:
             for candidate in candidates:
                 if copied := copies(candidate, options, extractor, cache):
-                    candidate.found["memorization"] = copied
+                    candidate.findings["memorization"] = copied
     for candidate in candidates:
         if "nll" in metrics and "log_weights" in candidate.model.family.can:
-            candidate.found["likelihood"] = likelihood(candidate.model, "test", cache)
+            candidate.findings["likelihood"] = likelihood(candidate.model, "test", cache)
 
 
 def _benchmark(
@@ -170,7 +170,7 @@ def _row(group: list[Candidate], options: EvaluateConfig, benchmark: Benchmark) 
         if len(group) == options.seeds == 1:
             spread = benchmark.errors(draws[0])
         n = benchmark.protocol.n
-        candidate.found.setdefault("scores", []).append(
+        candidate.findings.setdefault("scores", []).append(
             {
                 "ruler": dataclasses.asdict(benchmark.protocol),
                 "kid_subset": kid_subset(n, n),

@@ -77,9 +77,9 @@ def _common_side(listing: Listing) -> int:
         raise UserError(f"{listing.folder}: no picture can be read; genbench data audit says why")
     (width, height), _ = sizes.most_common(1)[0]
     if len(sizes) > 1 or width != height:
-        found = ", ".join(f"{n} of {w}x{h}" for (w, h), n in sizes.most_common(3))
+        listed = ", ".join(f"{n} of {w}x{h}" for (w, h), n in sizes.most_common(3))
         raise UserError(
-            f"{listing.folder}: samples must be squares of one size, not {found}; --image_size=S "
+            f"{listing.folder}: samples must be squares of one size, not {listed}; --image_size=S "
             "resizes all to S x S"
         )
     return width

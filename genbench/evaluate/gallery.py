@@ -52,5 +52,5 @@ def nearest(images: np.ndarray, split: Split) -> np.ndarray:
     parts = [split.take(slice(i, i + CHUNK)) for i in range(0, len(split), CHUNK)]
     thumbs = np.concatenate([thumbnails(part.images.cpu().numpy()) for part in parts])
     order = squared_distances(thumbnails(images), thumbs).argsort(axis=1)[:, :NEIGHBOURS]
-    found = split.take(torch.from_numpy(order.ravel()).to(split.rows.device))
-    return found.images.cpu().numpy().reshape(*order.shape, *images.shape[1:])
+    neighbours = split.take(torch.from_numpy(order.ravel()).to(split.rows.device))
+    return neighbours.images.cpu().numpy().reshape(*order.shape, *images.shape[1:])

@@ -62,8 +62,8 @@ def likelihood(model: Model, split: str, cache: Cache) -> dict[str, Any]:
 def _family_sources(model: Model) -> list[str]:
     """The files that a likelihood depends on."""
     folder = Path(str(families.__file__)).parent
-    theirs = str(model.steps.log_weights.__code__.co_filename)  # type: ignore[union-attr]
-    return [str(losses.__file__), theirs, *map(str, sorted(folder.glob("*/*.py")))]
+    own = str(model.steps.log_weights.__code__.co_filename)  # type: ignore[union-attr]
+    return [str(losses.__file__), own, *map(str, sorted(folder.glob("*/*.py")))]
 
 
 @torch.inference_mode()

@@ -40,7 +40,7 @@ class Candidate:
 
     record: Record
     model: Model
-    found: dict[str, Any] = field(default_factory=dict)  # what its record will say
+    findings: dict[str, Any] = field(default_factory=dict)  # what its record will say
 
 
 def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Candidate]:
@@ -162,26 +162,26 @@ def record(candidate: Candidate, options: EvaluateConfig) -> None:
         "weights": hash_weights(model.state.modules),
         "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
-        **candidate.found,
+        **candidate.findings,
     }
     with writable(str(folder.parent)), (folder / "evaluations.jsonl").open("a+") as file:
         file.seek(0)
         before = file.read()
         torn = before and not before.endswith("\n")  # half a line, of a process that was killed
         file.write(("\n" if torn else "") + to_json(line) + "\n")
-    log_evaluation(folder, candidate.record.about, _scores(candidate.found), options.wandb)
+    log_evaluation(folder, candidate.record.about, _scores(candidate.findings), options.wandb)
 
 
-def _scores(found: dict[str, Any]) -> dict[str, float]:
+def _scores(findings: dict[str, Any]) -> dict[str, float]:
     """What was found by the names of scores: means over sets of samples."""
     scores: dict[str, float] = {}
-    for entry in found.get("scores", []):
+    for entry in findings.get("scores", []):
         protocol = Protocol(**entry["ruler"])
         for name, values in entry["values"].items():
             scores[str(protocol.score(name))] = float(np.mean(values))
         for name, value in entry["floor"].items():
             scores[str(protocol.score(name, floor=True))] = value
-    likelihood = found.get("likelihood", {})
+    likelihood = findings.get("likelihood", {})
     for name in ("nll", "elbo", "elbo_gap", "rate", "distortion"):
         if name in likelihood:
             n, draws = likelihood["pictures"], likelihood["draws"]

@@ -34,9 +34,9 @@ def show_table(table: Table) -> None:
 
 def model_lines(candidate: Candidate) -> Iterator[str]:
     """Copies of training pictures, and the likelihood of a model that has one."""
-    folder, found = candidate.record.path, candidate.found
+    folder, findings = candidate.record.path, candidate.findings
     title = f"{candidate.model.sampler} ({folder.name})"
-    if copies := found.get("memorization"):
+    if copies := findings.get("memorization"):
         verdict = "copies training pictures" if copies["alarm"] else "no sign of copies"
         yield (
             f"{title}: {verdict}: {100 * copies['copies']:.1f} % of samples are nearer to a "
@@ -44,7 +44,7 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
             f"are, p = {copies['p']:.2g} ({copies['searched']} searched); the closest: "
             f"{folder / copies['picture']}"
         )
-    if likelihood := found.get("likelihood"):
+    if likelihood := findings.get("likelihood"):
         numbers = ", ".join(f"{name} {likelihood[name]:.2f}" for name in NATS)
         binarized = likelihood["binarize"] != "none"
         grey = "binarised" if binarized else "grey values as probabilities"

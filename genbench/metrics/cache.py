@@ -54,11 +54,11 @@ class Cache:
             return make()
         digest = content_hash([name, *key])
         path = self.folder / f"{name}-{digest[:32]}.npz"
-        found = _read(path, digest)
-        if found is None:
-            found = make()
-            self._write(path, found | {"key": np.array(digest)})
-        return found
+        arrays = _read(path, digest)
+        if arrays is None:
+            arrays = make()
+            self._write(path, arrays | {"key": np.array(digest)})
+        return arrays
 
     def _write(self, path: Path, arrays: Arrays) -> None:
         """Whole or not at all; a folder that cannot be written costs time only."""

@@ -61,8 +61,8 @@ class Extractor:
         bar = tqdm(total=len(images), desc=title, unit="picture", leave=False, disable=silent)
         with bar:
             for batch in images.split(BATCH):
-                found = self.network(batch.to(self.device).expand(-1, 3, -1, -1))
-                parts.append(tuple(part.float().cpu() for part in found))
+                outputs = self.network(batch.to(self.device).expand(-1, 3, -1, -1))
+                parts.append(tuple(part.float().cpu() for part in outputs))
                 bar.update(len(batch))
         features, logits = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         return Features(features, logits)
@@ -72,8 +72,8 @@ class Extractor:
         images = torch.as_tensor(images)
 
         def make() -> dict[str, np.ndarray]:
-            found = self(images, title)
-            return {"features": found.features, "logits": found.logits}
+            seen = self(images, title)
+            return {"features": seen.features, "logits": seen.logits}
 
         code = source_hash(__file__, lenet.__file__)
         key: list[Part] = [self.weights, code, version("torch-fidelity"), self.device]
@@ -103,8 +103,8 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
         raise UserError(f"extractor={name!r}: unknown; choose one of {', '.join(names())}")
     state = _read_weights(weights) if weights else None
     try:
-        ours: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, LENET: lenet.load_lenet}
-        net = ours.get(name, partial(_their_net, name, weights))(state)
+        own: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, LENET: lenet.load_lenet}
+        net = own.get(name, partial(_their_net, name, weights))(state)
     except UserError:
         raise
     except Exception as error:  # torch's, the network's and torch-fidelity's, whatever they are
@@ -188,8 +188,8 @@ class Theirs(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, H, W) `uint8` -> features (B, D), logits (B, K)."""
-        found = self.net(images)
-        return found[0], found[1] if self.classes else found[0][:, :0]
+        outputs = self.net(images)
+        return outputs[0], outputs[1] if self.classes else outputs[0][:, :0]
 
 
 def _their_net(name: str, weights: str, state: dict[str, Tensor] | None) -> Theirs:

@@ -80,8 +80,8 @@ def inception_score(logits: np.ndarray) -> float:
     import torch
     from torch_fidelity.metric_isc import isc_features_to_metric
 
-    found = isc_features_to_metric(torch.from_numpy(logits), splits=SPLITS, rng_seed=SEED)
-    return found["inception_score_mean"]
+    scores = isc_features_to_metric(torch.from_numpy(logits), splits=SPLITS, rng_seed=SEED)
+    return scores["inception_score_mean"]
 
 
 def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -97,14 +97,14 @@ def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float
     import torch
     from torch_fidelity.metric_prc import prc_features_to_metric
 
-    found = prc_features_to_metric(
+    scores = prc_features_to_metric(
         torch.from_numpy(features),
         torch.from_numpy(reference),
         prc_neighborhood=NEIGHBOURS,
         save_cpu_ram=True,
         verbose=False,
     )
-    return found["precision"], found["recall"]
+    return scores["precision"], scores["recall"]
 
 
 def gaussian_kl(features: np.ndarray, reference: np.ndarray, axes: int = 0) -> float:
@@ -121,9 +121,9 @@ def gaussian_kl(features: np.ndarray, reference: np.ndarray, axes: int = 0) -> f
     centre = reference.mean(0, dtype=np.float64)
     count = axes or kl_axes(len(features), *reference.shape)
     main = np.linalg.svd(reference - centre, full_matrices=False)[2][:count]
-    theirs, ours = ((side - centre) @ main.T for side in (reference, features))
-    p, q = (np.atleast_2d(np.cov(side, rowvar=False)) for side in (theirs, ours))
-    gap = ours.mean(0) - theirs.mean(0)
+    reals, samples = ((side - centre) @ main.T for side in (reference, features))
+    p, q = (np.atleast_2d(np.cov(side, rowvar=False)) for side in (reals, samples))
+    gap = samples.mean(0) - reals.mean(0)
     try:
         np.linalg.cholesky(q)
     except np.linalg.LinAlgError:

@@ -48,10 +48,10 @@ def memorization(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -
         train: (T, D), of those that were.
     """
     nearest, distances = nearest_rows(samples, train)
-    _, theirs = nearest_rows(held_out, train)
-    n, m = len(distances), len(theirs)
+    _, of_held_out = nearest_rows(held_out, train)
+    n, m = len(distances), len(of_held_out)
     k = max(1, round(NEAR * m))
-    threshold = np.sort(theirs)[k - 1]
+    threshold = np.sort(of_held_out)[k - 1]
     near = int((distances <= threshold).sum())
     # at least `near` samples come before the k-th held-out picture if of the near + k - 1 smallest
     # distances at most k - 1 are of held-out pictures

@@ -33,10 +33,10 @@ def diversity(fakes: np.ndarray, reals: np.ndarray) -> dict[str, float]:
     """
     if min(len(fakes), len(reals)) < 2:
         return {"spread": 1.0, "nearest": 1.0}
-    mine, theirs = _distances(fakes), _distances(reals)
+    of_fakes, of_reals = _distances(fakes), _distances(reals)
     return {
-        "spread": _ratio(_mean_pair(mine), _mean_pair(theirs)),
-        "nearest": _ratio(float(np.median(mine.min(1))), float(np.median(theirs.min(1)))),
+        "spread": _ratio(_mean_pair(of_fakes), _mean_pair(of_reals)),
+        "nearest": _ratio(float(np.median(of_fakes.min(1))), float(np.median(of_reals.min(1)))),
     }
 
 

@@ -153,11 +153,11 @@ def chosen(words: str) -> tuple[str, ...]:
     if not names:
         return *(name for name, metric in METRICS.items() if not metric.slow), *BY_MODEL
     known = dict.fromkeys([*(metric.asked_by for metric in METRICS.values()), *BY_MODEL])
-    found: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     for word in names:
         of_word = [name for name, metric in METRICS.items() if word in (metric.asked_by, name)]
         of_word += [name for name in BY_MODEL if name == word]
         if not of_word:
             raise UserError(f"metrics={words!r}: any of {', '.join(known)}, by commas")
-        found |= dict.fromkeys(of_word)
-    return tuple(found)
+        metrics |= dict.fromkeys(of_word)
+    return tuple(metrics)

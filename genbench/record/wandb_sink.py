@@ -117,13 +117,13 @@ def _start(wandb: Any, mode: str, **about: Any) -> Any:
 def _has_key(wandb: Any) -> bool:
     """Whether W&B has credentials, without asking for any and without a server."""
     try:
-        found = bool(wandb.login(prompt=False, verify=False))
+        has_key = bool(wandb.login(prompt=False, verify=False))
     except Exception as error:  # a malformed key or URL
         say_once(f"W&B: {first_line(error)}")
         return False
-    if not found:
+    if not has_key:
         say_once("W&B: no key, so offline; `wandb login` sets one, `wandb sync` uploads later")
-    return found
+    return has_key
 
 
 def log_evaluation(

@@ -138,8 +138,8 @@ def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record
 
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
     """The record of the run with W&B's id `run_id`, among those that were not there before."""
-    found = [read_run(path) for path in set(folder.iterdir()) - before]  # None: not there yet
-    return next((run for run in found if run and run.about.get("wandb_run") == run_id), None)
+    records = [read_run(path) for path in set(folder.iterdir()) - before]  # None: not there yet
+    return next((run for run in records if run and run.about.get("wandb_run") == run_id), None)
 
 
 def _report(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]], told: int) -> int:

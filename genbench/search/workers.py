@@ -85,9 +85,9 @@ def share(search: "Search", todo: int) -> None:
 def _say_lost(search: "Search", worker: Worker, number: int) -> None:
     """Say that a worker was killed; the trial that it ran is failed, and enqueued again."""
     name = signal.Signals(number).name
-    mine = f"{search.crew}-{worker.process.pid}"
+    worker_name = f"{search.crew}-{worker.process.pid}"
     running = search.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    lost = [trial.number for trial in running if trial.user_attrs.get(WORKER) == mine]
+    lost = [trial.number for trial in running if trial.user_attrs.get(WORKER) == worker_name]
     if not lost:
         say(f"a worker was killed ({name}); another takes its place")
     for trial in lost:

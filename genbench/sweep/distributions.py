@@ -30,12 +30,12 @@ FOREIGN = {
 }
 
 
-def refuse_unknown(found: Any, allowed: Iterable[str], what: str) -> None:
+def refuse_unknown(mapping: Any, allowed: Iterable[str], what: str) -> None:
     """Refuse keys that are not allowed, with the nearest that is."""
-    if not isinstance(found, dict):
+    if not isinstance(mapping, dict):
         raise UserError(f"{what}s: must be a mapping")
     allowed = list(allowed)
-    for key in found:
+    for key in mapping:
         if key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, 1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(allowed))}"
