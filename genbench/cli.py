@@ -73,7 +73,9 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         from genbench.sweep import read_sweep
 
         path = Path(options.sweep) if options.sweep else sweep
-        search = Search(read_sweep(path, FAMILIES[kind.model], options.given), options)
+        search = Search(
+            read_sweep(path, FAMILIES.find(kind.model, "model"), options.given), options
+        )
         if elsewhere := run_search(search):
             print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
             return

@@ -15,6 +15,8 @@ from genbench.console import print_table
 if TYPE_CHECKING:
     import numpy as np
 
+ROW = 8  # pictures of an interpolation, a row each
+
 
 def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
     """Write summary.md, summary.html and figures/ from the run records.
@@ -22,8 +24,8 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
     Args:
         runs_dir: Folder with the run folders.
         out: Folder to write to.
-        data: Data set to report on (default: of AE and VAE, and of GANs, the one with the
-            most finished runs, as is the likelihood; others are named as left out).
+        data: Data set to report on (default: of families with codes, and of those that are
+            judged by samples, the one with the most finished runs; others are named as left out).
     """
     from genbench.record import read_runs
     from genbench.report import write_report
@@ -78,18 +80,18 @@ def sample(
         truncation: Draw z from N(0, 1) cut off beyond plus and minus this: fewer surprises, less
             variety (Brock et al. 2019); 0: not cut off. An autoencoder is drawn from through a
             density fitted to its codes, which cannot be cut off.
-        interpolate: Rows of 8 pictures, each along the great circle between two codes.
+        interpolate: Rows of 8 pictures, each on the way from one sample to another.
         format: One picture with all of them, or a folder with a PNG each.
         runs_dir: Folder with the run folders.
     """
     from genbench import load
-    from genbench.evaluate.gallery import interpolations
-    from genbench.images import channels_last
+    from genbench.images import channels_last, to_bytes
 
     folder = _run_folder(run, runs_dir)
-    model = load(folder)
+    model = load(folder, "cpu")  # the same pictures on every machine
     if interpolate:
-        images = interpolations(model, n, seed)
+        lines = model.interpolate_samples(-(-n // ROW), seed, ROW, truncation)
+        images = to_bytes(lines.flatten(0, 1))
     else:
         images = model.sample_bytes(n, seed, truncation)
     pictures = channels_last(images)
@@ -167,7 +169,7 @@ def evaluate(
     if bool(runs) == bool(fakes or reals) or bool(fakes) != bool(reals):
         raise UserError("name runs, or two folders with --fakes and --reals")
     from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
-    from genbench.evaluate.runs import load_candidates, record
+    from genbench.evaluate.runs import keep, load_candidates
     from genbench.evaluate.show import model_lines, show_table
     from genbench.metrics.table import chosen
 
@@ -183,7 +185,7 @@ def evaluate(
     finally:  # Ctrl-C keeps what was found
         for candidate in candidates:
             if candidate.findings:
-                record(candidate, options)
+                keep(candidate, options)
     print()
     for candidate in candidates:
         for line in model_lines(candidate):

@@ -238,7 +238,8 @@ class SearchConfig(Checked):
     seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
     storage: str = ""  # URL of the study's database, for several machines (default: in runs_dir)
     sweep: str = ""  # W&B sweep file with the search space (default: the one in sweeps/)
-    pareto: bool = False  # two objectives: the metric and a small latent_dim (GAN: few seconds)
+    # two objectives: the metric and what the family keeps small, latent_dim or seconds
+    pareto: bool = False
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
 
@@ -263,7 +264,9 @@ class EvaluateConfig(Checked):
     # by commas: fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, or those
     # that you registered; empty: all but fd_infinity
     metrics: str = ""
-    prior: Literal["mixture", "gaussian"] = "mixture"  # fitted to an AE's codes: 10 Gaussians or 1
+    prior: Literal["mixture", "gaussian"] = (
+        "mixture"  # fitted to codes that have none: 10 Gaussians or 1
+    )
     data_dir: str = ""  # where the runs' data lie now, if not where they did
     image_size: Annotated[int, Range(0)] = 0  # folders: resize all to such squares (0: as they are)
     device: Device = "auto"  # auto: cuda, else mps, else cpu

@@ -1,8 +1,10 @@
-"""The environment variables that genbench reads: all of them are read here, none is deleted.
+"""The environment variables that genbench reads or sets: all of them here, none lost for good.
 
 GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
 once is kept. WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them.
 CUDA_VISIBLE_DEVICES: the GPUs that workers share. PATH: where a sweep's program is looked for.
+Set for W&B where the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and
+always WANDB_DATA_DIR.
 """
 
 import os

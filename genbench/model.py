@@ -17,7 +17,7 @@ from genbench.console import first_line
 from genbench.data import Data, load_data, steps_per_epoch
 from genbench.device import pick_device
 from genbench.families import FAMILIES, Family, family_of
-from genbench.families.state import Shape, State, Steps, draw_z
+from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.prior import Prior, fit_prior
 
@@ -107,17 +107,25 @@ class Model:
         return np.concatenate(parts)
 
     def _drawn(self, n: int, seed: int, truncation: float) -> Iterator[Tensor]:
-        if n < 1 or truncation < 0:
-            raise UserError(f"n={n} and truncation={truncation}: at least 1 and 0")
+        codes, by = self._codes(n, seed, truncation)
+        return self._images(codes, by)
+
+    def _codes(self, n: int, seed: int, truncation: float) -> tuple[Iterator[Tensor], str]:
+        """n codes of the prior or of what stands for it, in batches; which function draws them."""
+        if n < 1 or truncation < 0 or not 0 <= seed < 2**32:
+            raise UserError(
+                f"n={n}, seed={seed}, truncation={truncation}: at least 1, 0 and 0, "
+                "and the seed below 2^32"
+            )
         if "generate" in self.family.can:
-            z = draw_z(self.state, n, seed)
-            return self._images(truncated(z, truncation) if truncation else z, "generate")
+            parts = z_batches(self.state, n, seed, BATCH)
+            return (truncated(z, truncation) if truncation else z for z in parts), "generate"
         if truncation:
             raise UserError(
                 f"truncation={truncation}: the codes of {self.family.title} have no prior to be "
                 "cut off; leave it at 0"
             )
-        return self._images(torch.from_numpy(self.prior.sample(n, seed)), "decode")
+        return iter(torch.from_numpy(self.prior.sample(n, seed)).split(BATCH)), "decode"
 
     @property
     def prior(self) -> Prior:
@@ -127,13 +135,16 @@ class Model:
             UserError: The family has no codes to fit one to, or the data are no longer there.
         """
         if not {"encode", "decode"} <= self.family.can:
-            raise UserError(f"model {self.family.name}: has neither a prior nor codes to draw from")
+            raise UserError(
+                f"model {self.family.name}: cannot be drawn from; it has no prior, and does not "
+                "both encode and decode, so that one could be fitted to its codes"
+            )
         if self.prior_kind not in self._priors:
             codes, _ = self.codes("train", FITTED)
             self._priors[self.prior_kind] = fit_prior(codes, self.prior_kind)
         return self._priors[self.prior_kind]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, x: Tensor | np.ndarray) -> Tensor:
         """Codes (N, D) of images x, in [0, 1] or `uint8`; of a random code its mean.
 
@@ -145,42 +156,54 @@ class Model:
         parts = [encode(self.state, part) for part in self._batches(x)]
         return torch.cat(parts).cpu()
 
-    @torch.inference_mode()
     def decode(self, z: Tensor | np.ndarray) -> Tensor:
         """Images of codes z (N, D).
 
         Raises:
             UserError: The family has no decoder.
         """
-        return torch.cat(list(self._images(torch.as_tensor(z, dtype=torch.float32), "decode")))
+        codes = torch.as_tensor(z, dtype=torch.float32).split(BATCH)
+        return torch.cat(list(self._images(iter(codes), "decode")))
 
-    @torch.inference_mode()
     def generate(self, z: Tensor) -> Tensor:
         """Images of draws z (N, *z_shape) from the prior N(0, 1).
 
         Raises:
             UserError: The family has no prior.
         """
-        return torch.cat(list(self._images(z, "generate")))
+        return torch.cat(list(self._images(iter(z.split(BATCH)), "generate")))
 
     def reconstruct(self, x: Tensor | np.ndarray) -> Tensor:
         """x_hat, each image decoded from its own code."""
         return self.decode(self.encode(x))
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int = 9) -> Tensor:
-        """Images (N, steps, C, H, W) of codes from `start` to `end`, both (N, D), ends included.
+        """Images (N, steps, C, H, W) on straight lines between codes, ends included.
 
-        Codes of images are joined by straight lines, draws of a prior by great circles
-        (`great_circle`).
+        Args:
+            start: (N, D), codes of images.
+            end: (N, D).
+            steps: Images on a line.
+
+        Raises:
+            UserError: The family has no decoder.
         """
-        if "encode" in self.family.can:
-            t = torch.linspace(0, 1, steps)[:, None]
-            paths = [torch.lerp(a, b, t) for a, b in zip(start, end, strict=True)]
-            images = self.decode(torch.cat(paths))
-        else:
-            paths = [great_circle(a, b, steps) for a, b in zip(start, end, strict=True)]
-            images = self.generate(torch.cat(paths))
-        return images.unflatten(0, (len(start), steps))
+        return self.decode(_straight(start, end, steps)).unflatten(0, (len(start), steps))
+
+    def interpolate_samples(
+        self, n: int, seed: int = 0, steps: int = 9, truncation: float = 0.0
+    ) -> Tensor:
+        """Images (n, steps, C, H, W) on the way from one sample to another, ends included.
+
+        Draws of a prior are joined by great circles (`great_circle`); codes of an autoencoder's
+        fitted density by straight lines. Arguments and errors are those of `sample`.
+        """
+        parts, by = self._codes(2 * n, seed, truncation)
+        ends = torch.cat(list(parts))
+        if by == "decode":
+            return self.interpolate(ends[0::2], ends[1::2], steps)
+        paths = [great_circle(a, b, steps) for a, b in zip(ends[0::2], ends[1::2], strict=True)]
+        return self.generate(torch.cat(paths)).unflatten(0, (n, steps))
 
     def draw_z(self, n: int, seed: int) -> Tensor:
         """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
@@ -197,7 +220,7 @@ class Model:
         """The evaluation scalars of one batch."""
         self.state.modules.eval()
         rng = torch.Generator(self.device).manual_seed(seed)
-        with torch.inference_mode():
+        with torch.no_grad():
             scalars = self.steps.eval_step(self.state, x, rng)
         return {name: float(value) for name, value in scalars.items()}
 
@@ -211,11 +234,11 @@ class Model:
         self.state.modules.eval()
         return getattr(self.steps, capability)
 
-    def _images(self, z: Tensor, by: str) -> Iterator[Tensor]:
-        """Images of codes by the family's `decode` or `generate`, some at a time."""
+    def _images(self, codes: Iterator[Tensor], by: str) -> Iterator[Tensor]:
+        """Images of batches of codes by the family's `decode` or `generate`."""
         draw = self._able(by)
-        for part in z.split(BATCH):
-            with torch.inference_mode():
+        for part in codes:
+            with torch.no_grad():
                 images = draw(self.state, part.to(self.device))
             yield images.cpu()
 
@@ -293,3 +316,9 @@ def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
     angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
     t = torch.linspace(0, 1, steps, device=a.device).view(-1, *[1] * a.dim())
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def _straight(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Codes (N * steps, D) on straight lines from `start` to `end`, both (N, D), line by line."""
+    t = torch.linspace(0, 1, steps)[:, None]
+    return torch.cat([torch.lerp(a, b, t) for a, b in zip(start, end, strict=True)])

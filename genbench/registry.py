@@ -60,10 +60,14 @@ class Registry(Mapping[str, T], Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        for path in self._built_in:
-            module, attribute = path.split(":")
-            self.add(getattr(import_module(module), attribute))
+        self._loaded = True  # what is imported now may look at the registry too
+        try:
+            for path in self._built_in:
+                module, attribute = path.split(":")
+                self.add(getattr(import_module(module), attribute))
+        except BaseException:
+            self._loaded = False
+            raise
         for point in entry_points(group=self.group):
             try:
                 self.add(point.load())

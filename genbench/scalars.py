@@ -26,11 +26,15 @@ class Scalar:
         return {"maximize": 1, "minimize": -1, "": 0}[self.better]
 
     @property
+    def arrow(self) -> str:
+        """Which way is better, behind a space; nothing if neither is."""
+        return {"maximize": " ↑", "minimize": " ↓", "": ""}[self.better]
+
+    @property
     def heading(self) -> str:
         """As a table names it: `KL (nats an image) ↓`."""
         unit = f" ({self.unit})" if self.unit else ""
-        arrow = {"maximize": " ↑", "minimize": " ↓", "": ""}[self.better]
-        return f"{self.title}{unit}{arrow}"
+        return f"{self.title}{unit}{self.arrow}"
 
     def show(self, value: float) -> str:
         """The value with this scalar's digits."""

@@ -13,7 +13,7 @@ from ignite.engine import Engine
 
 from genbench import handlers as h
 from genbench.config import Config
-from genbench.data import Batches, load_data
+from genbench.data import Batches, count_sources, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
 from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
@@ -55,7 +55,7 @@ def train(
     if "generate" in model.family.can:
         val_reference(model)  # kept on disk: the run's seconds are without it
     name = f"{config.model}-{config.data}-s{config.seed}"
-    adversarial = "discriminate" in model.family.can
+    adversarial = model.family.adversarial
 
     with Run(config.runs_dir, name, config.wandb, config.group) as run:
         run.begin(dataclasses.asdict(config), **facts(model))
@@ -86,7 +86,7 @@ def attach_handlers(trainer: Engine, evaluator: Engine, model: Model, run: Run) 
     h.attach_training_log(trainer, run, model.state, config.log_every)
     time_used = h.attach_time_limit(trainer, config.minutes)
     h.attach_lr_decay(trainer, model.state, config.lr_decay, time_used)
-    if "discriminate" in model.family.can:
+    if model.family.adversarial:
         h.attach_health(trainer, evaluator, model, run)
     h.attach_scores(trainer, evaluator, model)
     h.attach_validation(trainer, evaluator, model, run)
@@ -125,7 +125,8 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         training = model.codes("train", PROBE_IMAGES)
         for split in splits:
             z, labels = model.codes(split)
-            scores |= code_scores(model, training, (z, labels), split)
+            if not model.data.sourced:  # else labels are numbers of pictures, not classes
+                scores |= code_scores(model, training, (z, labels), split)
         run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
         if "decode" in can:
             run.arrays("pictures", **portfolio(model, z[:LATENT_IMAGES], split))
@@ -146,6 +147,7 @@ def facts(model: Model) -> dict[str, Any]:
         "direction": direction,
         "data_hash": data.content_hash,
         "images": {name: len(split) for name, split in data.splits.items()},
+        "sources": {name: count_sources(data, name) for name in data.splits},
         "shape": list(data.shape),
         "parameters": sum(p.numel() for p in trained),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -13,7 +13,7 @@ from genbench.config import EvaluateConfig
 from genbench.evaluate import evaluation
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.reals import sides
-from genbench.evaluate.runs import load_candidates, record
+from genbench.evaluate.runs import keep, load_candidates
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
@@ -204,8 +204,8 @@ def test_an_autoencoder_is_drawn_from_what_was_fitted_to_its_codes(runs):
 
 def test_what_was_found_is_in_the_records(runs):
     models, _ = evaluate(runs[1:2], seeds=2)
-    record(models[0], options(seeds=2))
-    record(models[0], options(seeds=2))
+    keep(models[0], options(seeds=2))
+    keep(models[0], options(seeds=2))
     first, again = read_runs(runs[0].parent)[1].evaluations()
     assert first | {"created": ""} == again | {"created": ""}
     assert first["seeds"] == [1, 2]
@@ -281,7 +281,7 @@ def test_half_a_line_does_not_swallow_the_next_evaluation(runs):
     (model,) = load_candidates(runs[:1], chosen)
     list(evaluation.evaluate_models([model], chosen))
     (runs[0] / "evaluations.jsonl").write_text('{"sampler": "ae+mix')
-    record(model, chosen)
+    keep(model, chosen)
     (found,) = read_runs(runs[0].parent)[0].evaluations()
     assert found["sampler"] == "ae+mixture"
     assert set(found["scores"][0]["errors"]) == {"kid"}

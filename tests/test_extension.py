@@ -1,6 +1,7 @@
 """A family and a metric of somebody else's: registered by one line, they go through everything."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,10 +115,11 @@ def test_a_family_that_genbench_does_not_know_goes_through_everything(
     )
 
     genbench(monkeypatch, capsys, "report", "--out=reports")
-    text = Path("reports/summary.md").read_text()
-    assert family.title in text
-    assert f"{scores['test/error']:.1f}" in text
-    assert "Gap of means ↓" in text
+    lines = Path("reports/summary.md").read_text().splitlines()
+    assert f"## Part 1: {family.title} on mnist-mini" in lines
+    assert f"| Toy error (an image) ↓ | {scores['test/error']:.1f} |" in lines
+    (row,) = (line.split(" | ") for line in lines if line.startswith("| Gap of means ↓ | "))
+    assert row[1].startswith(f"{np.mean(values):.2f} [")
     assert list(Path("reports/figures").glob("*loss*.png"))
 
 
@@ -160,3 +162,30 @@ def test_installed_packages_add_to_a_registry_and_a_broken_one_is_passed_over(mo
     registry = Registry("some.group")
     assert dict(registry) == {"toy": toys.TOY}
     assert "some.group: broken:FAMILY cannot be loaded (no module)" in capsys.readouterr().err
+
+
+def test_a_family_that_only_encodes_is_measured_by_its_codes_and_never_drawn(
+    family, monkeypatch, capsys
+):
+    steps = replace(toys.STEPS, decode=None, generate=None)
+    monkeypatch.setattr(toys, "BLIND_STEPS", steps, raising=False)
+    blind = replace(toys.TOY, implementation="toys:BLIND_STEPS", can=frozenset({"encode"}))
+    monkeypatch.setitem(FAMILIES._items, "toy", blind)
+    scores = train(toys.ToyConfig(epochs=1, wandb="disabled", test=True))
+    assert {"test/knn_accuracy", "test/error"} <= set(scores)
+    (run,) = read_runs("runs")
+    assert {path.name for path in run.path.glob("*.npz")} == {"latents.npz"}
+    with pytest.raises(UserError, match="model toy: cannot be drawn from"):
+        load(run.path).sample(1)
+    with pytest.raises(UserError, match="eval_every=1: model toy has no prior to draw from$"):
+        train(toys.ToyConfig(epochs=1, wandb="disabled", eval_every=1))
+    genbench(monkeypatch, capsys, "report", "--out=reports")
+    assert "# Toy on mnist-mini" in Path("reports/summary.md").read_text()
+
+
+def test_a_family_whose_functions_are_not_all_there_is_named():
+    broken = replace(toys.TOY, can=frozenset({"encode", "log_weights"}))
+    with pytest.raises(TypeError, match="family toy: toys:STEPS has no log_weights"):
+        broken.steps  # noqa: B018
+    with pytest.raises(ValueError, match="metric 'my-gap': write small letters"):
+        replace(toys.GAP, name="my-gap")

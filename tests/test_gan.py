@@ -860,11 +860,11 @@ def covers_both_modes(seed):
 
 
 def test_the_default_gan_covers_both_modes_of_a_toy_distribution():
-    """Rounding decides which seeds lose a mode, about one in five do: two of six must not."""
+    """Rounding decides which seeds lose a mode, about one in five do: three of six must not."""
     covered = 0
     for seed in range(6):
         covered += covers_both_modes(seed)
-        if covered == 2:
+        if covered == 3:
             return
     pytest.fail(f"{covered} of 6 seeds cover both modes")
 

@@ -19,7 +19,7 @@ from wandb_server import wait_for
 from genbench import UserError
 from genbench.config import SearchConfig
 from genbench.record import read_runs, read_studies
-from genbench.search.launch import environment, expand, launch
+from genbench.search.launch import expand, launch, program_environment
 from genbench.search.search import Search
 from genbench.sweep import read_sweep
 
@@ -58,14 +58,14 @@ def test_the_command_is_the_one_that_wandbs_agent_starts(tmp_path, monkeypatch, 
 
 def test_the_variables_are_the_agents_and_the_user_chooses_the_mode(tmp_path, monkeypatch):
     sweep = read_sweep(write_sweep(tmp_path, TOY))
-    given = environment(sweep, "vae-x", "abc", tmp_path / "p.yaml")
+    given = program_environment(sweep, "vae-x", "abc", tmp_path / "p.yaml")
     assert given["WANDB_SWEEP_ID"] == "local-vae-x"
     assert given["WANDB_RUN_ID"] == "abc"
     assert given["WANDB_SWEEP_PARAM_PATH"] == str(tmp_path / "p.yaml")
     assert given["WANDB_MODE"] == "offline"
     assert given["PATH"].startswith(str(Path(sys.executable).parent))
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert environment(sweep, "s", "r", tmp_path / "p")["WANDB_MODE"] == "disabled"
+    assert program_environment(sweep, "s", "r", tmp_path / "p")["WANDB_MODE"] == "disabled"
 
 
 def test_a_sweep_runs_with_no_server_and_is_reported(script, tmp_path):

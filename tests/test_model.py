@@ -84,7 +84,7 @@ def test_samples_are_the_seeds_and_the_first_ones_the_same_for_any_number(tmp_pa
     torch.testing.assert_close(model.sample(150, seed=3)[:7], model.sample(7, seed=3))
     assert not torch.equal(model.sample(7, seed=3), model.sample(7, seed=4))
     assert (model.sample_bytes(7, 3) == np.round(255 * model.sample(7, 3).numpy())).all()
-    with pytest.raises(UserError, match=r"n=0 and truncation=0.0: at least 1 and 0"):
+    with pytest.raises(UserError, match=r"n=0, seed=0, truncation=0.0: at least 1, 0 and 0"):
         model.sample(0)
 
 
@@ -114,15 +114,44 @@ def test_an_autoencoder_samples_through_the_density_of_its_codes(tmp_path):
         model.sample(4, truncation=0.5)
 
 
+def test_samples_are_joined_by_great_circles_and_cut_off_as_they_are(tmp_path):
+    model = trained(tmp_path, VAEConfig)
+    lines = model.interpolate_samples(2, seed=5, steps=3)
+    assert lines.shape == (2, 3, 1, 28, 28)
+    torch.testing.assert_close(lines[:, [0, 2]].flatten(0, 1), model.sample(4, seed=5))
+    a, b = model.draw_z(4, seed=5)[:2]
+    angle = torch.arccos(a @ b / a.norm() / b.norm())
+    middle = torch.sin(angle / 2) * (a + b) / torch.sin(angle)
+    torch.testing.assert_close(lines[0, 1:2], model.generate(middle[None]), atol=1e-5, rtol=1e-4)
+    cut = model.interpolate_samples(2, seed=5, steps=3, truncation=0.5)
+    expected = model.sample(4, seed=5, truncation=0.5)
+    torch.testing.assert_close(cut[:, [0, 2]].flatten(0, 1), expected)
+    assert not torch.allclose(cut, lines)
+    with pytest.raises(UserError, match="seed=-1"):
+        model.interpolate_samples(2, seed=-1)
+
+
+def test_an_autoencoders_samples_are_joined_too(tmp_path):
+    model = trained(tmp_path, AEConfig)
+    lines = model.interpolate_samples(2, seed=5, steps=3)
+    torch.testing.assert_close(lines[:, [0, 2]].flatten(0, 1), model.sample(4, seed=5))
+
+
+def test_codes_can_be_learned_from(tmp_path):
+    z = trained(tmp_path, VAEConfig).encode(digits(5))
+    weight = torch.zeros(3, requires_grad=True)
+    (z @ weight).sum().backward()
+    torch.testing.assert_close(weight.grad, z.sum(0))
+
+
 def test_what_a_family_cannot_do_is_refused_by_name(tmp_path):
     fields = {"arch": "dcgan", "width": 4, "image_size": 32, "eval_every": 0}
     model = trained(tmp_path, GANConfig, **fields)
     assert model.sample(2).shape == (2, 1, 32, 32)
-    with pytest.raises(UserError, match="model gan: cannot encode; it can discriminate, generate"):
+    with pytest.raises(UserError, match="model gan: cannot encode; it can generate"):
         model.encode(np.zeros((1, 1, 32, 32), np.uint8))
     with pytest.raises(UserError, match="model gan: cannot decode"):
         model.decode(torch.zeros(1, 3))
-    assert model.interpolate(model.draw_z(2, 0), model.draw_z(2, 1), 3).shape == (2, 3, 1, 32, 32)
 
 
 def test_a_loaded_model_knows_where_it_stands_and_draws_as_it_did(tmp_path):
@@ -134,7 +163,7 @@ def test_a_loaded_model_knows_where_it_stands_and_draws_as_it_did(tmp_path):
         np.testing.assert_array_equal(pictures["samples"], model.sample_bytes(64, 0)[:, 0])
 
 
-def test_the_package_offers_what_it_says_and_nothing_else():
+def test_the_package_offers_load_and_model_and_names_what_it_lacks():
     assert genbench.load
     assert genbench.Model
     with pytest.raises(AttributeError, match="has no attribute 'lod'"):

@@ -68,5 +68,4 @@ def test_names_say_what_a_score_depends_on(text, name, title):
 def test_the_floor_is_the_same_score_of_real_pictures():
     name = ScoreName.parse("test/kid_lite0_n10")
     assert str(name.as_floor) == "test/floor_kid_lite0_n10"
-    assert name.as_floor.without_floor == name
     assert str(name.as_floor.within_split) == "floor_kid_lite0_n10"

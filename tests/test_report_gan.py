@@ -1,5 +1,6 @@
 """The report's part on GANs, on hand-made records: other numbers, other rows and sentences."""
 
+import json
 import re
 
 import numpy as np
@@ -187,9 +188,15 @@ def test_without_a_test_the_validation_scores_are_shown(records):
     assert not any("held-out pictures (lite0" in title for title in titles)
 
 
-def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records):
-    cut = {"data": "propaganda-debian", "crops": 750}  # of 1,500 held-out pictures
-    records.gan(config=cut, scores={"train/kid_lite0_n1000": 0.04})
+@pytest.mark.parametrize(
+    ("crops", "sources"), [(0, None), (750, None), (0, {"train": 17, "val": 2, "test": 2})]
+)
+def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records, crops, sources):
+    cut = {"data": "propaganda-debian", "crops": crops}  # 0: 200 of each tile, which are 7 then
+    path = records.gan(config=cut, scores={"train/kid_lite0_n1000": 0.04})
+    if sources:
+        about = json.loads((path / "config.json").read_text()) | {"sources": sources}
+        write_json(path / "config.json", about)
     part = records.part()
     assert part.split == "train"
     assert (
@@ -197,7 +204,7 @@ def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records
         == "Fréchet distance to training pictures (lite0, N = 1000) ↓"
     )
     assert any(
-        "of propaganda-debian 2 pictures are held out" in note
+        re.search("of propaganda-debian [27] pictures are held out", note)
         for note in records.content("Scores").notes
     )
     (said,) = records.said("By KID")

@@ -210,3 +210,9 @@ def count_batches(n: int, batch_size: int, whole: bool) -> int:
 def steps_per_epoch(n_train: int, config: Config) -> int:
     """How many steps a configuration takes over so many training images."""
     return count_batches(n_train, config.batch_size, config.whole_batches)
+
+
+def count_sources(data: Data, split: str) -> int:
+    """Of how many different pictures a split's images were cut."""
+    part = data.splits[split]
+    return len(part.labels.unique()) if data.sourced else len(part)

@@ -58,7 +58,7 @@ class Table:
 
 
 def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Iterator[Table]:
-    """Score models by each protocol, a table for each; `record` then keeps what was found.
+    """Score models by each protocol, a table for each; `runs.keep` then records what was found.
 
     Raises:
         UserError: A metric is unknown, or there are too few pictures.

@@ -13,7 +13,6 @@ NEIGHBOURS = 3
 CHUNK = 1_000  # pictures read at once
 STEPS = 9  # pictures of an interpolation, ends included
 LINES = 6
-ROW = 8  # pictures of an interpolation that is asked for
 
 
 def gallery(model: Model) -> dict[str, np.ndarray]:
@@ -27,21 +26,13 @@ def gallery(model: Model) -> dict[str, np.ndarray]:
     samples = model.sample_bytes(64, seed)
     held_out = splits["test" if "test" in splits else "val"]
     near = nearest(samples[:ALIKE], splits["train"])
-    ends = model.draw_z(2 * LINES, seed)
-    lines = to_bytes(model.interpolate(ends[0::2], ends[1::2], STEPS).flatten(0, 1))
+    lines = to_bytes(model.interpolate_samples(LINES, seed, STEPS).flatten(0, 1))
     return {
         "originals": channels_last(held_out.take(slice(64)).images.cpu().numpy()),
         "samples": channels_last(samples),
         "neighbours": channels_last(np.concatenate([samples[:ALIKE, None], near], axis=1)),
         "interpolations": channels_last(lines.reshape(LINES, STEPS, *lines.shape[1:])),
     }
-
-
-def interpolations(model: Model, n: int, seed: int) -> np.ndarray:
-    """At least n pictures (rows * 8, C, S, S) `uint8`: rows along the way between two draws."""
-    rows = -(-n // ROW)
-    ends = model.draw_z(2 * rows, seed)
-    return to_bytes(model.interpolate(ends[0::2], ends[1::2], ROW).flatten(0, 1))
 
 
 def nearest(images: np.ndarray, split: Split) -> np.ndarray:

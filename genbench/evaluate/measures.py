@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from inspect import getsourcefile
 
 import numpy as np
 
 from genbench.metrics import METRICS, Features, Metric, fidelity
-from genbench.metrics.cache import Cache, Part, source_hash
+from genbench.metrics.cache import Cache, KeyPart, source_hash, source_of
 
 
 def measure(
@@ -53,9 +52,15 @@ def _once(
     compute: Callable[[Features, Features], float],
 ) -> float:
     """A score, read back if it was computed before of these features by the same code."""
-    sources = [__file__, fidelity.__file__, getsourcefile(metric.compute) or ""]
+    own = source_of(metric.compute)
+    if own is None:  # nothing would tell that it has changed
+        return compute(samples, reals)
     arrays = [samples.features, samples.logits, reals.features, reals.logits]
-    key: list[Part] = [source_hash(*filter(None, sources)), version("torch-fidelity"), *arrays]
+    key: list[KeyPart] = [
+        source_hash(__file__, fidelity.__file__, own),
+        version("torch-fidelity"),
+        *arrays,
+    ]
     value = cache.get(
         f"{kind}-{metric.name}", key, lambda: {"value": np.array(compute(samples, reals))}
     )

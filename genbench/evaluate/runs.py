@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from genbench import UserError
-from genbench.config import Config, EvaluateConfig, roles
+from genbench.config import PICTURES, Config, EvaluateConfig, roles
 from genbench.console import say
 from genbench.data import Data, Split, load_data
 from genbench.device import pick_device
@@ -86,8 +86,8 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
 
 def _place(config: Config) -> str:
     """What decides which pictures a configuration reads."""
-    cut = [name for name, role in roles(type(config)).items() if role.compare or name == "data_dir"]
-    return repr([getattr(config, name) for name in cut])
+    cut = [name for name, role in roles(type(config)).items() if role == PICTURES]
+    return repr({name: getattr(config, name) for name in ("data", "data_dir", *cut)})
 
 
 def copies(
@@ -151,7 +151,7 @@ def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
     )
 
 
-def record(candidate: Candidate, options: EvaluateConfig) -> None:
+def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     """Append what was found to the run's evaluations.jsonl, and give its means to W&B."""
     model, folder = candidate.model, candidate.record.path
     line = {

@@ -21,8 +21,7 @@ def show_table(table: Table) -> None:
     for name in names:
         metric = METRICS[name]
         floor = metric.show(table.floor[name]) if name in table.floor else "—"
-        arrow = "↑" if metric.sign > 0 else "↓"
-        title = f"{protocol.score(name).within_split} {arrow}"
+        title = f"{protocol.score(name).within_split}{metric.arrow}"
         lines.append([title, *(row.show(name) for row in rows), floor])
     print_table(
         ["", *(row.title for row in rows), "real pictures"],
@@ -45,7 +44,7 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
             f"{folder / copies['picture']}"
         )
     if likelihood := findings.get("likelihood"):
-        numbers = ", ".join(f"{name} {likelihood[name]:.2f}" for name in NATS)
+        numbers = ", ".join(f"{n} {likelihood[n]:.2f}" for n in NATS if n in likelihood)
         binarized = likelihood["binarize"] != "none"
         grey = "binarised" if binarized else "grey values as probabilities"
         what = f"{likelihood['p']}, {grey}" if likelihood["p"] == "bernoulli" else likelihood["p"]
@@ -54,5 +53,5 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
             f"-log p(x) {likelihood['nll']:.2f} (standard error {likelihood['nll_error']:.2f}, "
             f"{likelihood['draws']} draws), {numbers}"
         )
-        if likelihood["posterior_collapse"]:
+        if likelihood.get("posterior_collapse"):
             yield f"{title}: the posterior has collapsed: the code says nothing of the picture"

@@ -11,7 +11,8 @@ from genbench.scalars import Scalar
 if TYPE_CHECKING:
     from genbench.families.state import Steps
 
-CAPABILITIES = ("encode", "decode", "generate", "log_weights", "discriminate")
+CAPABILITIES = ("encode", "decode", "generate", "log_weights")
+OF_A_DISCRIMINATOR = {"loss_d", "loss_g", "d_real", "d_fake", "accuracy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class Family:
     implementation: Where its `Steps` are, as `module:ATTRIBUTE`; that module may import torch.
     can: Which of `CAPABILITIES` those functions have: what is measured, drawn and reported of a
         model follows from them.
-    scalars: What is logged of the validation split after every epoch, by name.
+    scalars: What is logged of the validation split after every epoch, by name. With those of a
+        discriminator (`OF_A_DISCRIMINATOR`) a collapse or a saturation is watched for.
     small: What `--pareto` keeps small beside the metric: a field, or `seconds` of the run.
     baseline: Fields of the published model that others are held against; empty: none.
     """
@@ -51,7 +53,14 @@ class Family:
         """Its functions; imports torch."""
         module, attribute = self.implementation.split(":")
         steps: Steps = getattr(import_module(module), attribute)
+        if missing := [name for name in sorted(self.can) if getattr(steps, name) is None]:
+            raise TypeError(f"family {self.name}: {self.implementation} has no {missing[0]}")
         return steps
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a discriminator trains a generator: it then logs what is watched of the two."""
+        return set(self.scalars) >= OF_A_DISCRIMINATOR
 
     @property
     def judged_by_samples(self) -> bool:

@@ -1,6 +1,6 @@
 """What training changes, and a family's functions over it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -58,7 +58,8 @@ class State(Generic[C]):
 class Steps:
     """A family's functions; the last ones are there if its `can` names them.
 
-    Images x are (B, C, H, W) in [0, 1]; codes z are (B, *state.z_shape).
+    Images x are (B, C, H, W) in [0, 1]. Codes z of images are (B, D); draws of the prior are
+    (B, *state.z_shape), which is (D,) where there are codes of images too.
     """
 
     build: Callable[[Any, Shape, int, str], State]  # config, shape, steps an epoch, device
@@ -67,17 +68,25 @@ class Steps:
     encode: Callable[[Any, Tensor], Tensor] | None = None  # x -> z (its mean, if it is random)
     decode: Callable[[Any, Tensor], Tensor] | None = None  # z -> x_hat
     generate: Callable[[Any, Tensor], Tensor] | None = None  # z drawn from N(0, 1) -> x
-    # x, K -> log p(x, z_k) - log q(z_k|x), (K, B); with it come the next two
+    # x, K -> log p(x, z_k) - log q(z_k|x), (K, B); the next two may come with it
     log_weights: Callable[[Any, Tensor, int, torch.Generator], Tensor] | None = None
     rate: Callable[[Any, Tensor], Tensor] | None = None  # x -> KL(q(z|x) || p(z)), (B,), nats
     observe: Callable[[Any, Tensor, torch.Generator], Tensor] | None = (
         None  # x -> what p(x|z) is of
     )
-    discriminate: Callable[[Any, Tensor], Tensor] | None = None  # x in [-1, 1] -> logits (B,)
 
 
 def draw_z(state: State, n: int, seed: int) -> Tensor:
     """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
+    return torch.cat(list(z_batches(state, n, seed, n)))
+
+
+def z_batches(state: State, n: int, seed: int, size: int) -> Iterator[Tensor]:
+    """The same, at most `size` at a time: of pictures of noise all at once would be large."""
     rng = torch.Generator(state.device).manual_seed(seed)
-    rows = [torch.randn(1, *state.z_shape, generator=rng, device=state.device) for _ in range(n)]
-    return torch.cat(rows)
+    for first in range(0, n, size):
+        rows = [
+            torch.randn(1, *state.z_shape, generator=rng, device=state.device)
+            for _ in range(min(size, n - first))
+        ]
+        yield torch.cat(rows)

@@ -20,9 +20,10 @@ def attach_scores(trainer: Engine, evaluator: Engine, model: Model) -> None:
     if not every:
         return
     if "generate" not in model.family.can:
+        codes = {"encode", "decode"} <= model.family.can
+        hint = "; `genbench evaluate` fits one to its codes" if codes else ""
         raise UserError(
-            f"eval_every={every}: model {model.family.name} has no prior to draw from; "
-            "`genbench evaluate` fits one to its codes"
+            f"eval_every={every}: model {model.family.name} has no prior to draw from{hint}"
         )
     if n < LEAST:
         say(f"no scores while training: {n} validation pictures, {LEAST} needed; try --crops")

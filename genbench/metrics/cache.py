@@ -5,7 +5,10 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from inspect import getsourcefile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +20,10 @@ LIMIT = 4 * 2**30  # bytes; beyond them what was not read for the longest time g
 STALE_SECONDS = 86_400.0  # younger halves of files may be in the making
 
 Arrays = dict[str, np.ndarray]
-Part = str | int | float | np.ndarray
+KeyPart = str | int | float | np.ndarray
 
 
-def content_hash(parts: Iterable[Part]) -> str:
+def content_hash(parts: Iterable[KeyPart]) -> str:
     """SHA-256 of values and arrays (bytes, shape and type), in hex."""
     digest = hashlib.sha256()
     for part in parts:
@@ -37,6 +40,16 @@ def source_hash(*files: str) -> str:
     return content_hash(Path(file).read_text() for file in files)
 
 
+def source_of(function: Any) -> str | None:
+    """The file that a function's code stands in; None where Python cannot tell."""
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        return getsourcefile(function)
+    except TypeError:  # a builtin, or an object that is called
+        return None
+
+
 class Cache:
     """Arrays by what they were computed from.
 
@@ -48,7 +61,7 @@ class Cache:
         """Keep files in `folder`; None: keep nothing."""
         self.folder = folder
 
-    def get(self, name: str, key: Iterable[Part], make: Callable[[], Arrays]) -> Arrays:
+    def get(self, name: str, key: Iterable[KeyPart], make: Callable[[], Arrays]) -> Arrays:
         """What `make()` gave for this name and key, now or at an earlier time."""
         if not self.folder:
             return make()

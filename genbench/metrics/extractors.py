@@ -24,7 +24,7 @@ from tqdm import tqdm
 from genbench import UserError
 from genbench.console import first_line
 from genbench.metrics import lenet
-from genbench.metrics.cache import Cache, Part, source_hash
+from genbench.metrics.cache import Cache, KeyPart, source_hash
 from genbench.metrics.features import Features
 
 DEFAULT = "efficientnet-lite0"
@@ -76,7 +76,7 @@ class Extractor:
             return {"features": seen.features, "logits": seen.logits}
 
         code = source_hash(__file__, lenet.__file__)
-        key: list[Part] = [self.weights, code, version("torch-fidelity"), self.device]
+        key: list[KeyPart] = [self.weights, code, version("torch-fidelity"), self.device]
         return Features(**files.get(f"features-{self.name}", [*key, images.cpu().numpy()], make))
 
 

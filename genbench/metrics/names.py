@@ -72,11 +72,6 @@ class ScoreName:
         return bool(self.extractor)
 
     @property
-    def without_floor(self) -> "ScoreName":
-        """The samples' own score."""
-        return replace(self, floor=False)
-
-    @property
     def as_floor(self) -> "ScoreName":
         """The same of real pictures against others."""
         return replace(self, floor=True)

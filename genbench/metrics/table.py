@@ -3,6 +3,7 @@
 A new one is a `Metric` and `METRICS.add(...)`, or an entry point of the group `genbench.metrics`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,6 +45,11 @@ class Metric(Scalar):
     inception: bool = False
     needs_classes: bool = False
     slow: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a name that could not be read back from records."""
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.name) or self.name.startswith("floor_"):
+            raise ValueError(f"metric {self.name!r}: write small letters, digits and _")
 
     @property
     def asked_by(self) -> str:

@@ -19,6 +19,7 @@ from genbench.report.group import (
 from genbench.report.part import Part, in_order
 
 COLUMNS = 3  # groups of a family
+CROPPED = {"propaganda-debian": 200}  # crops of a picture where a configuration names none
 FEW_SOURCES = 10  # pictures held out to cut crops from; scores against fewer say little
 Kind = tuple[tuple[str, str], ...]  # fields that runs must share to be compared, and their values
 
@@ -56,7 +57,7 @@ def _parts_of(
         kind = max(total, key=lambda kind: (finished[kind], total[kind]))
         inside = [r for r in ended if _kind_of(r, fields) == kind]
         shown = {r.model for r in inside if r.status == "finished"} or {r.model for r in inside}
-        over = [s for s in studies if s["model"] in shown and _kind(s["base"], fields) == kind[:-1]]
+        over = [s for s in studies if s["model"] in shown and _kind(s["base"], fields) == kind[:-2]]
         own = [r for r in records if r.model in shown]
         others = Counter(_kind_of(r, fields) for r in ended if r.model in shown)
         del others[kind]
@@ -76,7 +77,7 @@ def _compared_fields(models: list[str]) -> dict[str, str]:
     for model in [model for model in models if model in FAMILIES] or FAMILIES:
         for name, role in field_roles(model).items():
             if role.compare:
-                fields.setdefault(name, str(getattr(FAMILIES[model].config, name, "none")))
+                fields.setdefault(name, "none")
     return fields
 
 
@@ -85,8 +86,9 @@ def _kind(config: dict[str, Any], fields: dict[str, str]) -> Kind:
 
 
 def _kind_of(run: Record, fields: dict[str, str]) -> Kind:
-    """What the scores of a run are of: such fields of its configuration, and its data's hash."""
-    return (*_kind(run.config, fields), ("data_hash", str(run.about.get("data_hash"))[:12]))
+    """What the scores of a run are of: such fields of its configuration, its data and its shape."""
+    data_hash, shape = str(run.about.get("data_hash"))[:12], run.about.get("shape")
+    return (*_kind(run.config, fields), ("shape", str(shape)), ("data_hash", data_hash))
 
 
 def _difference(kind: Kind, chosen: Kind) -> str:
@@ -117,14 +119,18 @@ def _part(
 
 def held_out_sources(group: Group) -> int:
     """How many pictures are held out; of crops, how many they are cut from."""
-    images = group.about["images"]
-    return images.get("test", images["val"]) // max(1, group.config.get("crops", 0))
+    images, sources = group.about["images"], group.about.get("sources")
+    if sources:
+        return sources.get("test", sources["val"])
+    crops = group.config.get("crops") or CROPPED.get(group.config["data"], 1)  # an earlier record
+    return images.get("test", images["val"]) // crops
 
 
 def few_sources(group: Group) -> bool:
     """Whether samples are held against crops of so few pictures that it says little."""
-    cut = group.judged_by_samples and group.config.get("crops", 0) > 0
-    return cut and held_out_sources(group) < FEW_SOURCES
+    images = group.about["images"]
+    cropped = held_out_sources(group) < images.get("test", images["val"])
+    return group.judged_by_samples and cropped and held_out_sources(group) < FEW_SOURCES
 
 
 def _shown(groups: list[Group], wanted: str) -> list[Group]:

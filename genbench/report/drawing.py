@@ -127,7 +127,7 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
         plt.close(figure)
 
 
-def holds(run: Record, archive: str, *names: str) -> bool:
+def kept_arrays(run: Record, archive: str, *names: str) -> bool:
     """Whether a run kept <archive>.npz with arrays of these names."""
     path = run.path / f"{archive}.npz"
     if not path.is_file():
@@ -148,7 +148,7 @@ def picture(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-def whole(path: Path) -> Figure:
+def as_it_is(path: Path) -> Figure:
     """A picture on disk as it is."""
     return sheet([picture(path)])
 

@@ -41,6 +41,15 @@ class Part:
         return [first[model] for model in in_order(first)]
 
     @property
+    def comparisons(self) -> list[tuple[Group, Group]]:
+        """Groups to compare: the first with the others, each family's first with its baselines."""
+        pairs = [(self.groups[0], other) for other in self.groups[1:]] if self.groups else []
+        for lead in self.leading:
+            own = [g for g in self.groups if g.is_baseline and g.model == lead.model and g != lead]
+            pairs += [(lead, baseline) for baseline in own if (lead, baseline) not in pairs]
+        return pairs
+
+    @property
     def judged_by_samples(self) -> bool:
         """Whether its models' samples are all there is to judge."""
         return all(group.judged_by_samples for group in self.groups)

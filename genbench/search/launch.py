@@ -52,7 +52,7 @@ def launch(
     parameters = folder / "studies" / study / f"config-{run_id}.yaml"
     parameters.parent.mkdir(parents=True, exist_ok=True)
     parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
-    variables = environment(sweep, study, run_id, parameters)
+    variables = program_environment(sweep, study, run_id, parameters)
     before = set(folder.iterdir())
     record, why, told = None, "", 0
     with _process(command, variables) as process:
@@ -87,7 +87,7 @@ def expand(sweep: Sweep, values: dict[str, dict[str, Any]]) -> list[str]:
     return line
 
 
-def environment(sweep: Sweep, study: str, run_id: str, parameters: Path) -> dict[str, str]:
+def program_environment(sweep: Sweep, study: str, run_id: str, parameters: Path) -> dict[str, str]:
     """The variables that W&B's agent sets; the runs of the sweep are one group, and offline."""
     return for_program(
         Path(sys.executable).parent,  # `python` is this one, activated or not
@@ -159,7 +159,7 @@ def _verdict(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]]) -> s
     """Why the run is to be stopped; empty: it is not."""
     if not sweep.stopping:
         return ""
-    if "discriminate" in sweep.family.can and (why := hopeless(rows)):
+    if sweep.family.adversarial and (why := hopeless(rows)):
         return why
     return f"{sweep.metric} is worse than other trials'" if trial.should_prune() else ""
 

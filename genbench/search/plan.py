@@ -108,7 +108,7 @@ def goes_on(search: "Search", done: int) -> bool:
         why = "every point of the grid is tried or being tried"
     elif _reached(search):
         why = f"the target {search.sweep.target:g} is reached"
-    if why:
+    if why and not search.is_worker:  # whose parent says it, once
         say(f"{search.name}: {why}")
     return not why
 

@@ -121,9 +121,9 @@ class Search:
         todo = plan.trials_to_add(self)
         self.crew, self.begun = secrets.token_hex(4), time.monotonic()
         if self.options.workers > 1 and todo:
-            from genbench.search.workers import share
+            from genbench.search.workers import run_workers
 
-            share(self, todo)
+            run_workers(self, todo)
         else:
             self.work(todo)
         self.write()

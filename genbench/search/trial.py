@@ -141,5 +141,6 @@ def _outcome(search: "Search", trial: FrozenTrial) -> str:
     if trial.state == TrialState.COMPLETE:
         return f"{search.sweep.metric} {trial.values[0]:.5g}"
     if trial.state == TrialState.FAIL:
-        return f"failed: {trial.user_attrs.get('error', TAKEN)}"
+        unnoted = "its score is not a number" if "seconds" in trial.user_attrs else TAKEN
+        return f"failed: {trial.user_attrs.get('error', unnoted)}"
     return trial.state.name.lower()

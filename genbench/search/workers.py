@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from genbench import UserError, environment
 from genbench.console import say
+from genbench.search import plan
 from genbench.search.study import WORKER, give_up
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Worker:
         return f"a worker failed (exit code {code}), see above" if code else ""
 
 
-def share(search: "Search", todo: int) -> None:
+def run_workers(search: "Search", todo: int) -> None:
     """Run `todo` trials of the search in `options.workers` processes.
 
     A worker that is killed is replaced, and its trial is marked as failed and run once more. What
@@ -80,6 +81,9 @@ def share(search: "Search", todo: int) -> None:
         _stop(workers)
     if error:
         raise UserError(error)
+    done = plan.count(search.study, plan.BEGUN, search.crew)
+    if done < todo:
+        plan.goes_on(search, done)  # says why not
 
 
 def _say_lost(search: "Search", worker: Worker, number: int) -> None:

@@ -59,7 +59,7 @@ class Sweep:
     @property
     def family(self) -> Family:
         """The family that `program` trains."""
-        return FAMILIES[Path(self.program).stem]
+        return FAMILIES.find(Path(self.program).stem, "program")
 
     @property
     def held(self) -> dict[str, Any]:

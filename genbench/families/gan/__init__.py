@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from genbench import UserError
 from genbench.config import Count, PictureConfig, Positive, Range
 from genbench.families.family import Family
-from genbench.scalars import Scalar
+from genbench.scalars import MEASURED, Scalar
 
 AUGMENTATIONS = ("color", "translation", "cutout")
 
@@ -89,10 +89,8 @@ SCALARS = {
     ),
     "accuracy_train": Scalar(title="D's accuracy on training pictures"),
     "accuracy_ratio": Scalar(title="D's accuracy on training / held-out pictures", digits=2),
-    "spread": Scalar(title="Spread of the samples", unit="1: the real pictures'", digits=2),
-    "nearest": Scalar(
-        title="Distance to the nearest other sample", unit="1: the real pictures'", digits=2
-    ),
+    "spread": MEASURED["spread"],
+    "nearest": MEASURED["nearest"],
     "histogram_kl": Scalar(
         title="KL of the colour histograms", unit="nats a pixel", better="minimize", digits=3
     ),
@@ -101,7 +99,7 @@ FAMILY = Family(
     config=GANConfig,
     title="GAN",
     implementation="genbench.families.gan.steps:STEPS",
-    can=frozenset({"generate", "discriminate"}),
+    can=frozenset({"generate"}),
     scalars=SCALARS,
     small="seconds",
     baseline=DCGAN,

@@ -219,4 +219,4 @@ def generate(state: State[GANConfig], z: Tensor) -> Tensor:
     return ((state.modules[name](z) + 1) / 2).clamp(0, 1)
 
 
-STEPS = Steps(build, train_step, eval_step, generate=generate, discriminate=discriminate)
+STEPS = Steps(build, train_step, eval_step, generate=generate)

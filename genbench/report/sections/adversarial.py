@@ -63,8 +63,8 @@ def stability(part: Part) -> Iterator[Content]:
     rows.append(["Trainings that collapsed", *collapsed])
     diverged = [f"{len(group.failed)} of {len(group.ended)}" for group in groups]
     rows.append(["Trainings that diverged", *diverged])
-    others = [g for g in groups[1:] if g.is_baseline or len(groups) == 2]
-    said = [sentence for other in others for sentence in steadier(groups[0], other)]
+    pairs = [(a, b) for a, b in part.comparisons if b.is_baseline or len(groups) == 2]
+    said = [sentence for a, b in pairs for sentence in steadier(a, b)]
     kinds = (about_endings, about_saturation, about_memory, about_events)
     said += [about(group) for group in groups for about in kinds]
     yield Content("Stability", said, [heads(groups), *filter(None, rows)], NOTES)
@@ -95,7 +95,8 @@ def about_endings(group: Group) -> str:
     counts = {"ended collapsed": sum(collapses(group)), "diverged": len(group.failed)}
     wrong = " and ".join(f"{k} {what}" for what, k in counts.items() if k)
     trainings = "1 training" if len(group.ended) == 1 else f"{len(group.ended)} trainings"
-    return f"Of {trainings} of the {group.named}, {wrong or 'none ended collapsed or diverged'}."
+    none = "none ended collapsed or diverged" if collapses(group) else "none diverged"
+    return f"Of {trainings} of the {group.named}, {wrong or none}."
 
 
 def about_saturation(group: Group) -> str | None:

@@ -8,7 +8,7 @@ from functools import partial
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
-from genbench.report.drawing import whole
+from genbench.report.drawing import as_it_is
 from genbench.report.evaluated import Evaluated
 from genbench.report.part import Content, Drawing, Part
 from genbench.scalars import Scalar
@@ -131,8 +131,13 @@ def likelihoods(part: Part) -> Iterator[Content]:
     for name, title in CONDITIONS.items():
         rows.append([title, *(str(known[0].get(name, "—")) for known in lines.values())])
     for name, scalar in LIKELIHOODS.items():
-        samples = [Sample.of(line[name] for line in known) for known in lines.values()]
-        rows.append([scalar.heading, *(sample.show(scalar.digits) for sample in samples)])
+        cells = [
+            Sample.of(line[name] for line in known).show(scalar.digits)
+            if all(name in line for line in known)
+            else "—"
+            for known in lines.values()
+        ]
+        rows.append([scalar.heading, *cells])
     yield Content("Likelihood of held-out pictures", table=rows)
 
 
@@ -144,7 +149,7 @@ def copies(part: Part) -> Iterator[Content]:
         path = model.runs[0].path / tested.get("picture", "none")
         if path.is_file():
             caption = f"{model.title}: the ten samples nearest to a training picture, each above it"
-            figures.append(Drawing(f"closest_pairs_{number}", caption, partial(whole, path)))
+            figures.append(Drawing(f"closest_pairs_{number}", caption, partial(as_it_is, path)))
     said = list(map(about_copies, part.evaluated))
     yield Content("Samples and their nearest training pictures", said, figures=figures)
 

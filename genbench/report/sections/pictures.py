@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 
 from genbench.images import first_tiles
 from genbench.record import Record
-from genbench.report.drawing import array, eight_by_eight, holds, picture, sheet, tiled, whole
+from genbench.report.drawing import (
+    array,
+    as_it_is,
+    eight_by_eight,
+    kept_arrays,
+    picture,
+    sheet,
+    tiled,
+)
 from genbench.report.group import Group
 from genbench.report.part import Content, Drawing, Part, each
 
@@ -36,11 +44,11 @@ SHOWN = {  # pictures that are shown as they were kept in pictures.npz: heading,
 
 def _keeping(part: Part, archive: str, *names: str) -> list[Group]:
     """Each family's first group if its first seed kept such arrays, of the split of the part."""
-    kept = [g for g in part.leading if g.runs and holds(g.runs[0], archive, *names)]
+    kept = [g for g in part.leading if g.runs and kept_arrays(g.runs[0], archive, *names)]
     return [
         g
         for g in kept
-        if not holds(g.runs[0], "latents", "split")
+        if not kept_arrays(g.runs[0], "latents", "split")
         or str(array(g.runs[0], "latents", "split")) == part.split
     ]
 
@@ -68,7 +76,7 @@ def generated(part: Part) -> Iterator[Content]:
             grids, whose = sample_grids(run), f"{group.title}, seed {run.config['seed']}"
             known = sorted(grids)
             for epoch in dict.fromkeys([known[0], known[(len(known) - 1) // 2], known[-1]]):
-                name, draw = f"generated-images-{epoch:04d}", partial(whole, grids[epoch])
+                name, draw = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
                 caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
                 figures.append(Drawing(name, caption, draw, group.model))
             draw = partial(strip, {epoch: grids[epoch] for epoch in evenly(known, EPOCHS)})
@@ -103,7 +111,7 @@ def against_originals(part: Part) -> Iterator[Content]:
     if not first:
         return
     baselines = [g for g in part.groups if g.is_baseline and g.runs and g not in first]
-    shown = first + [g for g in baselines if holds(g.runs[0], "pictures", "samples")]
+    shown = first + [g for g in baselines if kept_arrays(g.runs[0], "pictures", "samples")]
     pictures = [array(first[0].runs[0], "pictures", "originals")]
     pictures += [array(group.runs[0], "pictures", "samples") for group in shown]
     panels, gap = [eight_by_eight(some) for some in pictures], 24
@@ -191,7 +199,8 @@ def about_code(group: Group, split: str) -> str | None:
 
 def about_sizes(part: Part) -> str | None:
     """A warning where the codes differ in size: the comparison is then not on equal terms."""
-    sizes = {g.named: g.config.get("latent_dim") for g in part.groups if "encode" in g.can}
+    coding = [group for group in part.groups if "encode" in group.can]
+    sizes = {g.named: g.config["latent_dim"] for g in coding if "latent_dim" in g.config}
     if len(set(sizes.values())) < 2:
         return None
     named = ", ".join(f"{size} numbers ({name})" for name, size in sizes.items())
@@ -201,13 +210,12 @@ def about_sizes(part: Part) -> str | None:
 def about_prior(part: Part) -> str | None:
     """Which models can be drawn from, and why."""
     codes = [group for group in part.groups if "encode" in group.can]
-    priors = [g for g in codes if "generate" in g.can and g.score(f"{part.split}/kl")]
-    others = " and ".join(f"the {g.named}" for g in codes if "generate" not in g.can)
-    if len(priors) != 1 or not others:
+    priors = [group for group in codes if "generate" in group.can]
+    if len(priors) != 1 or len(codes) == 1 or not priors[0].score(f"{part.split}/kl"):
         return None
     return (
-        f"Only the {priors[0].named} has a prior to draw new images from: the KL term of its loss "
-        f"ties its codes to N(0, 1); nothing ties those of {others}."
+        f"Of these only the {priors[0].named} has a prior to draw new images from: the KL term of "
+        "its loss ties its codes to N(0, 1)."
     )
 
 

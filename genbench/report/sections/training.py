@@ -91,7 +91,8 @@ def about_training(group: Group) -> str | None:
     ends = [(run.last_epoch("train", name), run.last_epoch("val", name)) for run in group.runs]
     gaps = [sign * (val - train) for train, val in ends if train is not None and val is not None]
     best, epochs = group.score("best_epoch"), group.score("epochs")  # time may have ended it
-    if not best or not epochs or not gaps or not all(map(math.isfinite, gaps)):
+    averaged = group.config.get("ema")  # validation is of the average, training of the live weights
+    if not best or not epochs or not gaps or averaged or not all(map(math.isfinite, gaps)):
         return None
     scalar, gap = group.scalar(name), statistics.fmean(gaps)
     unit = f" {scalar.unit}" if scalar.unit else ""
@@ -107,8 +108,8 @@ def distances(part: Part) -> Iterator[Content]:
     """Whose samples are nearer to real pictures, how far from the floor, and curves of that."""
     groups = part.groups
     names = [name for name in part.sample_scores(part.split) if name.scalar.better]
-    said = [nearer(groups[0], other, name) for other in groups[1:] for name in names]
-    said += [above_floor(groups[0], name) for name in names]
+    said = [nearer(a, b, name) for a, b in part.comparisons for name in names]
+    said += [above_floor(group, name) for group in part.leading for name in names]
     said += [about_length(group) for group in groups]
     figures = []
     if panels := _distance_panels(groups):
