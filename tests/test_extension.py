@@ -177,7 +177,7 @@ def test_a_family_that_only_encodes_is_measured_by_its_codes_and_never_drawn(
     assert {path.name for path in run.path.glob("*.npz")} == {"latents.npz"}
     with pytest.raises(UserError, match="model toy: cannot be drawn from"):
         load(run.path).sample(1)
-    with pytest.raises(UserError, match="eval_every=1: model toy has no prior to draw from$"):
+    with pytest.raises(UserError, match=r"eval_every=1: model toy has no prior to draw from$"):
         train(toys.ToyConfig(epochs=1, wandb="disabled", eval_every=1))
     genbench(monkeypatch, capsys, "report", "--out=reports")
     assert "# Toy on mnist-mini" in Path("reports/summary.md").read_text()
