@@ -1,7 +1,6 @@
 """A model of any family as one object: in training, or trained and loaded from its run."""
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,7 +18,7 @@ from genbench.device import pick_device
 from genbench.families import FAMILIES, Family, family_of
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
-from genbench.prior import Prior, fit_prior
+from genbench.prior import Prior, fit_prior, great_circle, straight_lines, truncated
 
 BATCH = 100  # images made at once
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
@@ -188,7 +187,7 @@ class Model:
         Raises:
             UserError: The family has no decoder.
         """
-        return self.decode(_straight(start, end, steps)).unflatten(0, (len(start), steps))
+        return self.decode(straight_lines(start, end, steps)).unflatten(0, (len(start), steps))
 
     def interpolate_samples(
         self, n: int, seed: int = 0, steps: int = 9, truncation: float = 0.0
@@ -294,31 +293,3 @@ def best_weights(folder: Path, device: str) -> dict[str, Any]:
     name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
     saved: dict[str, Any] = torch.load(folder / name, map_location=device, weights_only=True)
     return saved
-
-
-def truncated(z: Tensor, limit: float) -> Tensor:
-    """Codes of N(0, 1) as codes of N(0, 1) cut off at +-limit, the order of values kept.
-
-    The truncation trick (Brock et al. 2019, arXiv:1809.11096), without drawing again: through the
-    distribution function of one normal and back through that of the other.
-    """
-    root = math.sqrt(2)
-    return root * torch.erfinv(torch.erf(z / root) * math.erf(limit / root))
-
-
-def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
-    """Codes (steps, *shape) from a to b, ends included, that stay as far out as the prior's.
-
-    Spherical interpolation (White 2016, arXiv:1609.04468); a straight line passes through codes
-    shorter than any that the generator has seen.
-    """
-    cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
-    angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-    t = torch.linspace(0, 1, steps, device=a.device).view(-1, *[1] * a.dim())
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-
-
-def _straight(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Codes (N * steps, D) on straight lines from `start` to `end`, both (N, D), line by line."""
-    t = torch.linspace(0, 1, steps)[:, None]
-    return torch.cat([torch.lerp(a, b, t) for a, b in zip(start, end, strict=True)])

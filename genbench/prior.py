@@ -1,9 +1,12 @@
-"""A density fitted to codes, for families that have no prior of their own."""
+"""Codes to draw from: a density fitted to some, draws cut off, and ways between two."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 COMPONENTS = 10  # of the mixture
 
@@ -30,3 +33,31 @@ def fit_prior(codes: np.ndarray, kind: str) -> Prior:
 
     count = min(COMPONENTS, len(codes)) if kind == "mixture" else 1
     return Prior(GaussianMixture(count, random_state=0).fit(codes.astype(np.float64)))
+
+
+def truncated(z: Tensor, limit: float) -> Tensor:
+    """Codes of N(0, 1) as codes of N(0, 1) cut off at +-limit, the order of values kept.
+
+    The truncation trick (Brock et al. 2019, arXiv:1809.11096), without drawing again: through the
+    distribution function of one normal and back through that of the other.
+    """
+    root = math.sqrt(2)
+    return root * torch.erfinv(torch.erf(z / root) * math.erf(limit / root))
+
+
+def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Codes (steps, *shape) from a to b, ends included, that stay as far out as the prior's.
+
+    Spherical interpolation (White 2016, arXiv:1609.04468); a straight line passes through codes
+    shorter than any that the generator has seen.
+    """
+    cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+    angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+    t = torch.linspace(0, 1, steps, device=a.device).view(-1, *[1] * a.dim())
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def straight_lines(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Codes (N * steps, D) on straight lines from `start` to `end`, both (N, D), line by line."""
+    t = torch.linspace(0, 1, steps)[:, None]
+    return torch.cat([torch.lerp(a, b, t) for a, b in zip(start, end, strict=True)])

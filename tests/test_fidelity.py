@@ -17,7 +17,8 @@ from genbench.families.gan import GANConfig
 from genbench.handlers import attach_scores
 from genbench.metrics import extractors, fidelity
 from genbench.metrics.extractors import load_extractor
-from genbench.model import Model, great_circle
+from genbench.model import Model
+from genbench.prior import great_circle
 
 
 def rng(seed=0):
