@@ -118,8 +118,8 @@ def test_a_family_that_genbench_does_not_know_goes_through_everything(
     lines = Path("reports/summary.md").read_text().splitlines()
     assert f"## Part 1: {family.title} on mnist-mini" in lines
     assert f"| Toy error (an image) ↓ | {scores['test/error']:.1f} |" in lines
-    (row,) = (line.split(" | ") for line in lines if line.startswith("| Gap of means ↓ | "))
-    assert row[1].startswith(f"{np.mean(values):.2f} [")
+    test, _ = (line.split(" | ") for line in lines if line.startswith("| Gap of means ↓ | "))
+    assert test[1].startswith(f"{np.mean(values):.2f} [")
     assert list(Path("reports/figures").glob("*loss*.png"))
 
 

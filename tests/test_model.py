@@ -1,6 +1,8 @@
 """A trained model as an object, and README's snippet of it."""
 
 import re
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -8,21 +10,18 @@ import torch
 from conftest import ROOT
 
 import genbench
-from genbench import UserError
+from genbench import UserError, commands
 from genbench.data import DIGITS
+from genbench.data.digits import read_mini
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
-from genbench.files import write_json
 from genbench.record import read_runs
+from genbench.report import write_report
 from genbench.train import train
 
-EARLIER = {  # the fields of a VAE's configuration in the first version that stood on main
-    *("data", "data_dir", "epochs", "batch_size", "lr", "seed", "patience", "log_every"),
-    *("eval_every", "eval_images", "test", "save", "device", "wandb", "runs_dir", "group"),
-    *("arch", "latent_dim", "width", "depth", "activation", "likelihood", "sigma", "learn_sigma"),
-    *("beta", "kl_warmup", "free_bits", "binarize", "importance_samples"),
-}
+EVALUATION = ["--extractor=lenet-digits", "--n=100", "--seeds=2", "--split=test", "--metrics=kid"]
+EVALUATION += ["--wandb=disabled"]
 TOY = {"epochs": 1, "wandb": "disabled", "width": 16, "latent_dim": 3, "data": "mnist-mini"}
 
 
@@ -170,11 +169,31 @@ def test_the_package_offers_load_and_model_and_names_what_it_lacks():
         genbench.lod  # noqa: B018
 
 
-def test_a_run_of_an_earlier_genbench_is_loaded(tmp_path):
-    """Whose configuration lacks the fields that came later."""
-    model = trained(tmp_path, VAEConfig)
-    (run,) = read_runs(tmp_path / "runs")
-    about = run.about | {"config": {k: v for k, v in run.config.items() if k in EARLIER}}
-    assert set(run.config) - EARLIER == {"minutes", "lr_decay"}
-    write_json(run.path / "config.json", about)
-    torch.testing.assert_close(genbench.load(run.path).sample(3), model.sample(3))
+@pytest.fixture
+def earlier(tmp_path):
+    """A run folder that commit ecb8ee3 left, of a tiny VAE that was evaluated too."""
+    return shutil.copytree(ROOT / "tests" / "earlier", tmp_path / "runs" / "earlier")
+
+
+def test_a_run_of_an_earlier_genbench_is_loaded_and_reported(earlier, tmp_path):
+    model = genbench.load(earlier)
+    (run,) = read_runs(earlier.parent)
+    assert model.state.epoch == run.summary["best_epoch"]
+    assert model.config == VAEConfig(width=4, latent_dim=2, epochs=1, test=True, wandb="disabled")
+    error = model.reconstruct(digits(200)) - torch.from_numpy(digits(200)) / 255
+    assert error.square().mean().item() == pytest.approx(run.scores["test/mse"], rel=0.1)
+    write_report(str(earlier.parent), str(tmp_path / "out"))
+    text = (tmp_path / "out" / "summary.md").read_text()
+    assert f"| ELBO (nats an image) ↑ | {run.scores['test/elbo']:.2f} |" in text
+    kid = np.mean(run.evaluations()[0]["scores"][0]["values"]["kid"])
+    assert f"| KID ↓ | {kid:.4f} [" in text
+
+
+def test_an_earlier_run_is_scored_again_beside_what_it_had(earlier, monkeypatch):
+    monkeypatch.setitem(DIGITS, "mnist-mini", read_mini)  # its data, whole
+    monkeypatch.setattr(sys, "argv", ["genbench", "evaluate", str(earlier), *EVALUATION])
+    commands.main()
+    before, now = (line["scores"][0] for line in read_runs(earlier.parent)[0].evaluations())
+    assert before["ruler"] == now["ruler"]
+    assert now["values"]["kid"] == pytest.approx(before["values"]["kid"], rel=0.02)
+    assert now["floor"]["kid"] == pytest.approx(before["floor"]["kid"], abs=1e-4)
