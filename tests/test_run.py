@@ -289,12 +289,11 @@ def test_later_scores_are_a_wandb_run_of_their_own_in_the_same_group(tmp_path):
 def test_every_run_of_a_process_knows_its_sweep(tmp_path, monkeypatch):
     """Also of a sweep that W&B is not told of, since no server knows it."""
     monkeypatch.setenv("WANDB_SWEEP_ID", "local-study")
-    monkeypatch.setenv("WANDB_RUN_GROUP", "study")
     for _ in range(2):
         with Run(str(tmp_path), "toy", wandb="offline") as run:
             run.begin({})
         begun = [json.loads(line) for line in inspect(run.dir).splitlines()]
         (started,) = (one["run"] for one in begun if one["type"] == "run")
-        assert (started.get("sweep_id", ""), started["run_group"]) == ("", "study")
+        assert not started.get("sweep_id")
     assert [record.about["sweep"] for record in read_runs(tmp_path)] == ["local-study"] * 2
     assert os.environ["WANDB_SWEEP_ID"] == "local-study"

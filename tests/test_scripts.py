@@ -42,7 +42,10 @@ def test_a_search_is_continued_reported_and_listed(script, tmp_path):
         flags = ("--epochs=1", "--final_epochs=1", "--runs_dir=there")
         sweep = tmp_path / f"{model}.yaml"
         text = (ROOT / "sweeps" / f"{model}.yaml").read_text()
-        sweep.write_text(text.replace("[mlp, conv]", "[mlp]").replace("512]", "512, 16]"))
+        small = text.replace("[mlp, conv]", "[mlp]").replace("[128, 256, 512]", "[16, 24]")
+        sweep.write_text(
+            small.replace("max: 64", "max: 3")
+        )  # codes that a probe learns from at once
         first = script(f"optuna_{model}.py", "--trials=3", f"--sweep={sweep}", *flags)
         assert first.returncode == 0, first.stderr
         assert f"Best of {model}-mnist-mini-1ep-" in first.stdout
