@@ -369,13 +369,17 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
 
 
 def drop_connections(process, url):
-    """Cut a process' connections if it is in no transaction; whether it was done."""
+    """Cut a process' connections if it is in no transaction, nor about to begin one; whether it was.
+
+    A connection is looked at just before it is used: cut between the two, it is missed.
+    """
     others = "from pg_stat_activity where pid <> pg_backend_pid() and datname is not null"
     process.send_signal(signal.SIGSTOP)
     try:
         with psycopg.connect(url, autocommit=True) as admin:
-            states = admin.execute(f"select state {others}").fetchall()
-            idle = set(states) == {("idle",)}
+            rested = "clock_timestamp() - state_change > interval '0.2 seconds'"
+            states = admin.execute(f"select state, {rested} {others}").fetchall()
+            idle = set(states) == {("idle", True)}
             return idle and bool(admin.execute(f"select pg_terminate_backend(pid) {others}"))
     finally:
         process.send_signal(signal.SIGCONT)
