@@ -369,7 +369,7 @@ def test_postgresql_survives_a_killed_worker(tmp_path, postgres):
 
 
 def drop_connections(process, url):
-    """Cut a process' connections if it is in no transaction, nor about to begin one; whether it was.
+    """Cut a process' connections if it is in no transaction nor about to begin one; whether it was.
 
     A connection is looked at just before it is used: cut between the two, it is missed.
     """
