@@ -37,24 +37,22 @@ def test_training_prints_its_scores_and_leaves_a_record_that_both_tools_read(scr
     assert "no key, so offline" in done.stderr
 
 
-def test_a_search_is_continued_reported_and_listed(script, tmp_path):
-    for model in ("ae", "vae"):
-        flags = ("--epochs=1", "--final_epochs=1", "--runs_dir=there")
-        sweep = tmp_path / f"{model}.yaml"
-        text = (ROOT / "sweeps" / f"{model}.yaml").read_text()
-        small = text.replace("[mlp, conv]", "[mlp]").replace("[128, 256, 512]", "[16, 24]")
-        sweep.write_text(
-            small.replace("max: 64", "max: 3")
-        )  # codes that a probe learns from at once
-        first = script(f"optuna_{model}.py", "--trials=3", f"--sweep={sweep}", *flags)
-        assert first.returncode == 0, first.stderr
-        assert f"Best of {model}-mnist-mini-1ep-" in first.stdout
-        assert re.search(r"\nlatent_dim +\d+", first.stdout)
-        assert "over 3 training seeds" in first.stdout
-        second = script(f"optuna_{model}.py", "--trials=2", f"--sweep={sweep}", *flags)
-        assert "3 trials so far, adding 2" in second.stderr
-    for study in read_studies(tmp_path / "there"):
-        assert len(study["trials"]) == 5
+@pytest.mark.parametrize("model", ["ae", "vae"])
+def test_a_search_is_continued_reported_and_listed(script, tmp_path, model):
+    flags = ("--epochs=1", "--final_epochs=1", "--runs_dir=there")
+    sweep = tmp_path / f"{model}.yaml"
+    text = (ROOT / "sweeps" / f"{model}.yaml").read_text()
+    small = text.replace("[mlp, conv]", "[mlp]").replace("[128, 256, 512]", "[16, 24]")
+    sweep.write_text(small.replace("max: 64", "max: 3"))  # codes that a probe learns from at once
+    first = script(f"optuna_{model}.py", "--trials=3", f"--sweep={sweep}", *flags)
+    assert first.returncode == 0, first.stderr
+    assert f"Best of {model}-mnist-mini-1ep-" in first.stdout
+    assert re.search(r"\nlatent_dim +\d+", first.stdout)
+    assert "over 3 training seeds" in first.stdout
+    second = script(f"optuna_{model}.py", "--trials=2", f"--sweep={sweep}", *flags)
+    assert "3 trials so far, adding 2" in second.stderr
+    (study,) = read_studies(tmp_path / "there")
+    assert len(study["trials"]) == 5
     runs = read_runs(tmp_path / "there")
     assert {run.status for run in runs} <= {"finished", "pruned"}
     for run in runs:
@@ -66,8 +64,7 @@ def test_a_search_is_continued_reported_and_listed(script, tmp_path):
     assert "wandb leet there/" in done.stdout
     assert "wandb sync there/" in done.stdout
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
-    for model in ("ae", "vae"):
-        assert {f"{model}_loss.png", f"{model}_latent_space.png", f"{model}_manifold.png"} <= names
+    assert {f"{model}_loss.png", f"{model}_latent_space.png", f"{model}_manifold.png"} <= names
     table = script("genbench", "runs", "--runs_dir=there").stdout
     for run in runs:
         assert re.search(rf"{run.path.name} +{run.status}", table)
