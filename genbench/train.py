@@ -47,8 +47,9 @@ def train(
         genbench.handlers.Diverged: A scalar was no longer finite.
         optuna.TrialPruned: The trial said stop.
     """
-    data = load_data(config, pick_device(config.device))
-    model = Model.build(config, data, pick_device(config.device))
+    device = pick_device(config.device)
+    data = load_data(config, device)
+    model = Model.build(config, data, device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
@@ -76,7 +77,7 @@ def train(
             finally:
                 if adversarial:
                     run.summary["stability"] = summarise(run.rows)
-            best = best_weights(folder, str(model.device))
+            best = best_weights(folder, device)
         return finish(model, run, best)
 
 

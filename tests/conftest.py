@@ -50,6 +50,20 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three hundred digits in place of ten thousand."""
+    from genbench.data import DIGITS
+
+    read = DIGITS["mnist-mini"]
+
+    def few(root: Path, split: str) -> tuple[Any, Any]:
+        images, labels = read(root, split)
+        return images[:300], labels[:300]
+
+    monkeypatch.setitem(DIGITS, "mnist-mini", few)
+
+
 def torn_mnist(folder: Path) -> Path:
     """A folder for data sets in which MNIST's images are cut off."""
     images = folder / "torn" / "MNIST" / "raw" / "train-images-idx3-ubyte"

@@ -25,16 +25,7 @@ EVALUATION += ["--wandb=disabled"]
 TOY = {"epochs": 1, "wandb": "disabled", "width": 16, "latent_dim": 3, "data": "mnist-mini"}
 
 
-@pytest.fixture(autouse=True)
-def few_images(monkeypatch):
-    """Three hundred digits in place of ten thousand."""
-    read = DIGITS["mnist-mini"]
-
-    def reader(root, split):
-        images, labels = read(root, split)
-        return images[:300], labels[:300]
-
-    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
+pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 def trained(tmp_path, config, **fields):

@@ -22,16 +22,7 @@ from genbench.train import train
 TOY = {"width": 16, "latent_dim": 3, "batch_size": 20, "epochs": 2, "wandb": "disabled"}
 
 
-@pytest.fixture(autouse=True)
-def few_images(monkeypatch):
-    """Three hundred digits in place of ten thousand."""
-    read = DIGITS["mnist-mini"]
-
-    def reader(root, split):
-        images, labels = read(root, split)
-        return images[:300], labels[:300]
-
-    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
+pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 def toy(tmp_path, kind=VAEConfig, **fields):

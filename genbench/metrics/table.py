@@ -91,7 +91,7 @@ FD = Metric(
     title="Fréchet distance",
     better="minimize",
     digits=1,
-    compute=_of_features(lambda samples, reals: fidelity.frechet_distance(samples, reals)),
+    compute=_of_features(fidelity.frechet_distance),
     while_training=True,
     inception=True,
 )
