@@ -1,12 +1,14 @@
 """The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
+import argparse
+import dataclasses
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from genbench import UserError, environment
 from genbench.config import Config, SearchConfig
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from genbench.search.search import Search
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
 
 def parse(kind: type[T]) -> T:
@@ -45,22 +48,71 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
+def parse_training(kind: type[C]) -> tuple[C, Path | None]:
+    """Read a training's command line: its configuration, and the run that it goes on with, if any.
+
+    `--config` and `--resume` name a run whose configuration stands in place of the defaults.
+    """
+    import tyro
+
+    from genbench.resume import find_run, read_config
+
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--config", "--resume", "--runs_dir"):
+        first.add_argument(flag, default="")
+    named, _ = first.parse_known_args()
+    folder = find_run(named.resume, named.runs_dir or "runs") if named.resume else None
+    file = folder / "config.json" if folder else Path(named.config)
+    default: Any = read_config(file) if folder or named.config else kind()
+    if not isinstance(default, kind):
+        raise UserError(f"{file}: a run of {default.model}, not of {kind.model}")
+    note = "a run's config.json, whose values are the defaults; other flags win over it"
+    again = "a run's folder, or its name in runs_dir: go on with it from its last checkpoint"
+    command_line = dataclasses.make_dataclass(
+        "CommandLine",
+        [
+            ("config", Annotated[str, tyro.conf.arg(help=note)], ""),
+            ("resume", Annotated[str, tyro.conf.arg(help=again)], ""),
+            ("training", kind, default),
+        ],
+    )
+    flags = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
+    parsed: Any = tyro.cli(command_line, config=flags, use_underscores=True)
+    return parsed.training, folder
+
+
 def train_main(kind: type[Config]) -> None:
     """Train what the command line says, and print the scores of its best epoch."""
 
     def main() -> None:
-        config = parse(kind)
-        from genbench.handlers import Diverged
-        from genbench.train import train
-
-        try:
-            scores = train(config)
-        except Diverged as error:
-            sys.exit(f"failed: {error}")
-        for name, value in scores.items():
-            print(f"{name:24} {value:.4f}")
+        config, resume = parse_training(kind)
+        run_training(config, resume)
 
     guard(main)
+
+
+def run_training(config: Config, resume: Path | None = None) -> None:
+    """Train, or go on with a run, and print the scores of the best epoch.
+
+    A run of a W&B sweep that was preempted here is gone on with.
+    """
+    from genbench.resume import at_home, check_resume, stopped
+
+    if resume:
+        check_resume(resume, config)
+    elif resume := stopped(config):
+        print(f"going on with {resume}", flush=True)
+    if resume:
+        config = at_home(resume, config)
+    from genbench.handlers import Diverged
+    from genbench.train import train
+
+    try:
+        scores = train(config, resume=resume)
+    except Diverged as error:
+        sys.exit(f"failed: {error}")
+    for name, value in scores.items():
+        print(f"{name:24} {value:.4f}")
 
 
 def search_main(kind: type[Config], sweep: Path) -> None:

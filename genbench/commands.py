@@ -1,11 +1,12 @@
 """`genbench` itself, a function a command: its parameters are the flags. Imports are lazy."""
 
+import dataclasses
 import math
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genbench import UserError
 from genbench.cli import guard, run_search
@@ -59,6 +60,43 @@ def runs(runs_dir: str = "runs") -> None:
     print_table(["run", "status", "epochs", "seconds", "score"], rows)
 
 
+def resume(
+    run: str,
+    /,
+    epochs: int = 0,
+    minutes: float = 0.0,
+    data_dir: str = "",
+    device: Literal["", "auto", "cpu", "cuda", "mps"] = "",
+    wandb: Literal["", "auto", "online", "offline", "disabled"] = "",
+    runs_dir: str = "runs",
+) -> None:
+    """Go on with a run that was stopped, in its folder, from its last checkpoint.
+
+    Args:
+        run: The run's folder, or its name below runs_dir.
+        epochs: Go on to so many epochs in all (default: as many as it was to have).
+        minutes: Go on to so many minutes of training in all (default: as it was).
+        data_dir: Where its data lie now (default: where they did).
+        device: Where to go on (default: where it was); only a CPU repeats a training to the bit.
+        wandb: W&B's mode (default: as it was).
+        runs_dir: Folder with the run folders.
+    """
+    from genbench.cli import run_training
+    from genbench.resume import find_run, read_config
+
+    folder = find_run(run, runs_dir)
+    named: dict[str, Any] = {
+        "epochs": epochs,
+        "minutes": minutes,
+        "data_dir": data_dir,
+        "device": device,
+        "wandb": wandb,
+    }
+    given = {name: value for name, value in named.items() if value}
+    config = read_config(folder / "config.json")
+    run_training(dataclasses.replace(config, **given), folder)
+
+
 def sample(
     run: str,
     /,
@@ -86,8 +124,9 @@ def sample(
     """
     from genbench import load
     from genbench.images import channels_last, to_bytes
+    from genbench.resume import find_run
 
-    folder = _run_folder(run, runs_dir)
+    folder = find_run(run, runs_dir)
     model = load(folder, "cpu")  # the same pictures on every machine
     if interpolate:
         lines = model.interpolate_samples(-(-n // ROW), seed, ROW, truncation)
@@ -172,13 +211,14 @@ def evaluate(
     from genbench.evaluate.runs import keep, load_candidates
     from genbench.evaluate.show import model_lines, show_table
     from genbench.metrics.table import chosen
+    from genbench.resume import find_run
 
     chosen(options.metrics)  # an unknown one is refused before anything is read
     if fakes:
         for table in evaluate_folders(Path(fakes).expanduser(), Path(reals).expanduser(), options):
             show_table(table)
         return
-    candidates = load_candidates([_run_folder(run, runs_dir) for run in runs], options)
+    candidates = load_candidates([find_run(run, runs_dir) for run in runs], options)
     try:
         for table in evaluate_models(candidates, options):
             show_table(table)
@@ -243,16 +283,11 @@ def sweep(
     print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
 
 
-def _run_folder(run: str, runs_dir: str) -> Path:
-    """A run by its folder, or by its name below `runs_dir`."""
-    return Path(run) if Path(run).is_dir() else Path(runs_dir) / run
-
-
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function above."""
     import tyro
 
-    commands: list[Callable[..., None]] = [report, runs, sample, evaluate, sweep, data]
+    commands: list[Callable[..., None]] = [report, runs, resume, sample, evaluate, sweep, data]
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(

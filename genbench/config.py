@@ -149,6 +149,8 @@ class Config(Checked):
     seed: Annotated[Seed, REPETITION] = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
     log_every: Annotated[Count, LOGGING] = 20  # steps between two logs of the training scalars
+    # minutes between two checkpoints within an epoch (0: only after epochs)
+    checkpoint_minutes: Annotated[float, Range(0), LOGGING] = 5.0
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     eval_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
     test: Annotated[bool, SEARCHS_OWN] = False  # score the test split, once, at the end

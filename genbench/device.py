@@ -3,15 +3,16 @@
 import torch
 
 from genbench import UserError
+from genbench.config import Device
 
 
-def pick_device(choice: str) -> str:
+def pick_device(choice: Device) -> Device:
     """The device by name; auto takes cuda, else mps, else cpu.
 
     Raises:
         UserError: The device is not there.
     """
-    there = {
+    there: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,

@@ -1,6 +1,7 @@
 """Bare Ignite engines: a step returns a dict of scalars, everything else is attached elsewhere."""
 
 import logging
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -38,6 +39,14 @@ class Means:
                 counts[name] = counts.get(name, 0) + count
         self.sums = {}
         return {name: total / counts[name] for name, total in totals.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted since the last `take`."""
+        return {"sums": self.sums}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Count on from there."""
+        self.sums = saved["sums"]
 
 
 def make_trainer(model: Model) -> Engine:

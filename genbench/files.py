@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from genbench import UserError
 
@@ -39,6 +39,22 @@ def writable(runs_dir: str) -> Iterator[None]:
             f"runs_dir={runs_dir}: cannot be written ({error.strerror}); "
             "choose another with --runs_dir"
         ) from error
+
+
+def locked(file: IO) -> bool:
+    """Lock an open file until it is closed, by a kill too; False: another process holds the lock.
+
+    Where the system or the file system has no such locks, no process is known to hold one.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench import UserError
-from genbench.config import Config
+from genbench.config import Config, Device
 from genbench.console import first_line
 from genbench.data import Data, load_data, steps_per_epoch
 from genbench.device import pick_device
@@ -252,7 +252,7 @@ class Model:
             yield images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
-def load(run: str | Path, device: str = "auto") -> Model:
+def load(run: str | Path, device: Device = "auto") -> Model:
     """A run's model, with the weights of its best epoch (of its last, if none is best).
 
     Args:
@@ -291,5 +291,10 @@ def best_weights(folder: Path, device: str) -> dict[str, Any]:
         OSError: There is neither.
     """
     name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
-    saved: dict[str, Any] = torch.load(folder / name, map_location=device, weights_only=True)
+    return read_checkpoint(folder / name, device)
+
+
+def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values, and nothing that could run."""
+    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return saved

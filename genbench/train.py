@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.engine import Engine
 
+from genbench import UserError
 from genbench import handlers as h
 from genbench.config import Config
 from genbench.data import Batches, count_sources, load_data
@@ -29,12 +30,20 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Config, *, trial: "optuna.Trial | None" = None, prune_on: str = "", title: str = ""
+    config: Config,
+    *,
+    resume: Path | None = None,
+    trial: "optuna.Trial | None" = None,
+    prune_on: str = "",
+    title: str = "",
 ) -> dict[str, float]:
     """Train the model that `config` describes; its run folder holds everything that it did.
 
     Args:
         config: The configuration; its class names the model.
+        resume: The folder of a run of this configuration, to go on with from its last checkpoint,
+            or from its start if it has none. On the CPU the result is that of a run that was
+            never ended, to the bit.
         trial: An Optuna trial that is told where the record is.
         prune_on: The validation scalar by which the trial may prune the run; empty: never.
         title: What the progress bar says.
@@ -43,11 +52,12 @@ def train(
         The scalars of the best epoch: `val/...`, with `test=True` also `test/...`.
 
     Raises:
-        UserError: The configuration or the data cannot be used.
+        UserError: The configuration, the data or the run to go on with cannot be used.
         genbench.handlers.Diverged: A scalar was no longer finite.
         optuna.TrialPruned: The trial said stop.
     """
     device = pick_device(config.device)
+    config = dataclasses.replace(config, device=device)  # auto, as it was resolved
     data = load_data(config, device)
     model = Model.build(config, data, device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
@@ -58,41 +68,83 @@ def train(
     name = f"{config.model}-{config.data}-s{config.seed}"
     adversarial = model.family.adversarial
 
-    with Run(config.runs_dir, name, config.wandb, config.group) as run:
-        run.begin(dataclasses.asdict(config), **facts(model))
+    with open_run(config, name, resume) as run:
+        trainer, evaluator = make_trainer(model), make_evaluator(model)
+        parts = attach_handlers(trainer, evaluator, model, run)
+        stopper = h.attach_early_stopping(trainer, evaluator, objective, config.patience)
+        best = h.Best(objective)
+        parts |= {"run": run, "stopper": stopper, "best": best}
+        checkpoints = h.Checkpoints(run.dir / "checkpoints", model.state, parts)
+        if resume:
+            resume_run(run, model, checkpoints)
+        else:
+            run.begin(dataclasses.asdict(config), **facts(model))
         if trial:
             trial.set_user_attr("run", run.id)
-        trainer, evaluator = make_trainer(model), make_evaluator(model)
-        attach_handlers(trainer, evaluator, model, run)
-        h.attach_early_stopping(trainer, evaluator, objective, config.patience)
-        if trial and prune_on:
-            h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-            if adversarial:
-                h.attach_giving_up(trainer, evaluator, run, trial)
-        bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
-        with checkpoint_folder(run, config.save) as folder, h.signals_between_steps(trainer), bar:
-            h.attach_checkpoints(trainer, evaluator, model.state, objective, folder)
-            try:
-                trainer.run(batches, max_epochs=config.epochs)
-            finally:
+            if prune_on:
+                h.attach_pruning(trainer, evaluator, run, trial, prune_on)
                 if adversarial:
-                    run.summary["stability"] = summarise(run.rows)
-            best = best_weights(folder, device)
-        return finish(model, run, best)
+                    h.attach_giving_up(trainer, evaluator, run, trial)
+        h.attach_checkpoints(trainer, evaluator, checkpoints, best, config.checkpoint_minutes)
+        bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
+        with passing(checkpoints.folder, config.save), bar:
+            with h.signals_between_steps(trainer, checkpoints.write):
+                try:
+                    take_steps(trainer, batches, model.state.step, config.epochs)
+                finally:
+                    if adversarial:
+                        run.summary["stability"] = summarise(run.rows)
+            return finish(model, run, best_weights(checkpoints.folder, device))
 
 
-def attach_handlers(trainer: Engine, evaluator: Engine, model: Model, run: Run) -> None:
-    """All that happens beside the steps of any training; what a family can do decides."""
+def open_run(config: Config, name: str, resume: Path | None) -> Run:
+    """The record of a new run, or of the one that goes on."""
+    if resume:
+        return Run.reopen(resume, config.wandb, config.group)
+    return Run(config.runs_dir, name, config.wandb, config.group)
+
+
+def resume_run(run: Run, model: Model, checkpoints: h.Checkpoints) -> None:
+    """Put everything where the run's last checkpoint left it; without one, where it began."""
+    about = facts(model)
+    if (before := run.about()["data_hash"]) != about["data_hash"]:
+        raise UserError(
+            f"{run.dir}: its data have changed (hash {before[:8]}, now {about['data_hash'][:8]}); "
+            "name those it began with by --data_dir"
+        )
+    if not checkpoints.go_on():
+        run.load_state_dict({"bytes": 0, "seconds": 0.0, "events": {}})
+    run.go_on(model.state.step, dataclasses.asdict(model.config), **about)
+
+
+def take_steps(trainer: Engine, batches: Batches, done: int, epochs: int) -> None:
+    """Take the steps that are left after those that are done, in mid-epoch too."""
+    if done < epochs * len(batches):
+        batches.go_to(done)
+        place = {"iteration": done, "epoch_length": len(batches), "max_epochs": epochs}
+        trainer.load_state_dict(place)
+        trainer.run(batches)
+
+
+def attach_handlers(
+    trainer: Engine, evaluator: Engine, model: Model, run: Run
+) -> dict[str, h.Part]:
+    """All that happens beside the steps of any training; what a family can do decides.
+
+    Returns:
+        What of it a checkpoint must hold.
+    """
     config = model.config
-    h.attach_training_log(trainer, run, model.state, config.log_every)
-    time_used = h.attach_time_limit(trainer, config.minutes)
-    h.attach_lr_decay(trainer, model.state, config.lr_decay, time_used)
+    means = h.attach_training_log(trainer, run, model.state, config.log_every)
+    clock = h.attach_time_limit(trainer, config.minutes)
+    h.attach_lr_decay(trainer, model.state, clock)
     if model.family.adversarial:
         h.attach_health(trainer, evaluator, model, run)
     h.attach_scores(trainer, evaluator, model)
     h.attach_validation(trainer, evaluator, model, run)
     if config.save:
         h.attach_pictures(trainer, model, run)
+    return {"means": means, "clock": clock}
 
 
 def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
@@ -159,11 +211,13 @@ def facts(model: Model) -> dict[str, Any]:
 
 
 @contextmanager
-def checkpoint_folder(run: Run, keep: bool) -> Iterator[Path]:
-    """The run's folder for checkpoints, removed at the end unless they are to be kept."""
-    folder = run.dir / "checkpoints"
+def passing(folder: Path, keep: bool) -> Iterator[None]:
+    """Remove the checkpoints at the end, unless they are to be kept or a signal ended the run."""
     try:
-        yield folder
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        keep = True
+        raise
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -256,7 +256,8 @@ def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, 
         "b": torch.optim.Adam(weights[1:], lr=2),
     }
     modules = torch.nn.ModuleDict()
-    state = State(GANConfig(), modules, optimizers, torch.Generator(), (1,), 5)
+    config = GANConfig(lr_decay=share, minutes=minutes, epochs=2)
+    state = State(config, modules, optimizers, torch.Generator(), (1,), 5)
     found = []
 
     def step(engine, batch):
@@ -264,7 +265,7 @@ def test_learning_rates_fall_over_the_last_share_of_steps_or_time(clock, share, 
         found.append([each.param_groups[0]["lr"] for each in optimizers.values()])
 
     trainer = Engine(step)
-    attach_lr_decay(trainer, state, share, attach_time_limit(trainer, minutes))
+    attach_lr_decay(trainer, state, attach_time_limit(trainer, minutes))
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: clock.__setitem__(0, clock[0] + 1e6))
     trainer.run(range(5), max_epochs=2)
     expected = [pytest.approx([0.1 * factor, 2 * factor]) for factor in factors]

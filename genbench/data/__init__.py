@@ -168,12 +168,16 @@ class Batches:
 
     With a seed every pass is a new order, given by (seed, pass); without one the split's own.
     `whole` leaves out the images that do not fill a batch. A split that is streamed from a file is
-    read one batch ahead.
+    read one batch ahead. `go_to` chooses the pass, and its place, that comes next.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int | None = None, whole: bool = False):
         self.split, self.batch_size, self.seed, self.whole = split, batch_size, seed, whole
-        self.epoch = 0
+        self.go_to(0)
+
+    def go_to(self, step: int) -> None:
+        """Let the next pass begin where `step` batches were read before, in mid-epoch too."""
+        self.epoch, self.done = divmod(step, len(self))
 
     def __len__(self) -> int:
         return count_batches(len(self.split), self.batch_size, self.whole)
@@ -184,8 +188,8 @@ class Batches:
         else:
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(len(self.split), generator=rng)
-            self.epoch += 1
-        parts = order.to(self.split.pool.device).split(self.batch_size)[: len(self)]
+        parts = order.to(self.split.pool.device).split(self.batch_size)[self.done : len(self)]
+        self.epoch, self.done = self.epoch + 1, 0
         return self._ahead(parts) if self.split.streamed else map(self._read, parts)
 
     def _read(self, index: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,11 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
+from genbench.handlers.checkpoint import Best, Checkpoints, Part, attach_checkpoints
 from genbench.handlers.health import attach_giving_up, attach_health
 from genbench.handlers.pictures import attach_pictures
 from genbench.handlers.scores import attach_scores
 from genbench.handlers.training import (
     Diverged,
-    attach_checkpoints,
     attach_early_stopping,
     attach_lr_decay,
     attach_pruning,
@@ -17,7 +17,10 @@ from genbench.handlers.training import (
 )
 
 __all__ = [
+    "Best",
+    "Checkpoints",
     "Diverged",
+    "Part",
     "attach_checkpoints",
     "attach_early_stopping",
     "attach_giving_up",

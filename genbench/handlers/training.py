@@ -2,15 +2,16 @@
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import optuna
 from ignite.engine import Engine, Events
-from ignite.handlers import Checkpoint, DiskSaver, EarlyStopping
+from ignite.handlers import EarlyStopping
 from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
@@ -28,7 +29,7 @@ class Diverged(RuntimeError):
     """A training scalar is no longer finite."""
 
 
-def attach_training_log(trainer: Engine, run: Run, state: State, every: int) -> None:
+def attach_training_log(trainer: Engine, run: Run, state: State, every: int) -> Means:
     """Log the running means of the training scalars, and stop at the first that is not finite.
 
     The scalars are summed on the device and read every `every` steps and at the epoch's end, so
@@ -48,6 +49,8 @@ def attach_training_log(trainer: Engine, run: Run, state: State, every: int) -> 
         trainer.state.metrics.update(scalars)
         run.log("train", scalars, state.step, state.epoch)
         check_finite("train", scalars, state.step)
+
+    return means
 
 
 def check_finite(split: str, scalars: dict[str, float], step: int) -> None:
@@ -71,109 +74,112 @@ def attach_validation(trainer: Engine, evaluator: Engine, model: Model, run: Run
         check_finite("val", evaluator.state.metrics, state.step)
 
 
-def attach_checkpoints(
-    trainer: Engine, evaluator: Engine, state: State, objective: tuple[str, str], folder: Path
-) -> None:
-    """Keep best.pt (by the validation objective) and last.pt, each written whole or not at all.
+class Clock:
+    """How many seconds the steps of a training took, those before a resume included.
 
-    An epoch without the objective cannot be the best.
+    What happens between epochs (validation, samples, scores) does not count.
     """
-    name, direction = objective
-    sign = 1 if direction == "maximize" else -1
-    saver = DiskSaver(folder, atomic=True, require_empty=False)
-    best = Checkpoint(
-        {"state": state},
-        saver,
-        filename_pattern="best.pt",
-        score_function=lambda engine: sign * engine.state.metrics[name],
-        score_name=name,
-        global_step_transform=lambda *_: trainer.state.epoch,
-    )
-    last = Checkpoint({"state": state}, saver, filename_pattern="last.pt")
 
-    @evaluator.on(Events.COMPLETED)
-    def keep_best() -> None:
-        if name in evaluator.state.metrics:
-            best(evaluator)
+    def __init__(self, trainer: Engine):
+        self.before, self.since = 0.0, 0.0  # seconds up to then; since when steps run, 0: none do
+        trainer.add_event_handler(Events.EPOCH_STARTED, self.start)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self.stop)
 
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, last)
+    def start(self) -> None:
+        """Steps begin."""
+        self.since = time.monotonic()
+
+    def stop(self) -> None:
+        """Steps have ended."""
+        self.before, self.since = self.seconds, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """So many until now."""
+        return self.before + (time.monotonic() - self.since if self.since else 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Count on from there."""
+        self.before = saved["seconds"]
 
 
-def attach_time_limit(trainer: Engine, minutes: float) -> Callable[[], float]:
+def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     """End the training once its steps have taken so many minutes; 0 never ends it.
 
-    What happens between epochs (validation, samples, scores) does not count: two models with the
-    same limit have had the same time to learn. The epoch that is cut short is completed as any.
-
-    Returns:
-        A function that says, within an epoch, which share of the minutes is used up; 0: no limit.
+    Two models with the same limit have had the same time to learn, since what happens between
+    epochs does not count. The epoch that is cut short is completed as any.
     """
+    clock = Clock(trainer)
     if not minutes:
-        return lambda: 0.0
-    start = pause = time.monotonic()  # `start` moves on with every pause
-
-    def used() -> float:
-        return (time.monotonic() - start) / (60 * minutes)
-
-    @trainer.on(Events.EPOCH_STARTED)
-    def begin() -> None:
-        nonlocal start
-        start += time.monotonic() - pause
+        return clock
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def watch() -> None:
-        if used() >= 1:
+        if clock.seconds >= 60 * minutes:
             trainer.terminate_epoch()
 
-    @trainer.on(Events.EPOCH_COMPLETED)
+    @trainer.on(Events.STARTED | Events.EPOCH_COMPLETED)
     def end() -> None:
-        nonlocal pause
-        pause = time.monotonic()
-        if used() >= 1:
+        if clock.seconds >= 60 * minutes:
             trainer.terminate()
 
-    return used
+    return clock
 
 
-def attach_lr_decay(trainer: Engine, state: State, share: float, used: Callable[[], float]) -> None:
-    """Lower all learning rates linearly to 0 over the last `share` of the training; 0 never does.
+def attach_lr_decay(trainer: Engine, state: State, clock: Clock) -> None:
+    """Lower all learning rates linearly to 0 over the last part of the training; lr_decay 0: never.
 
     Args:
         trainer: Its epochs, or its time if that is shorter, are the length of the training.
-        state: Its optimisers are at their full learning rates.
-        share: In [0, 1].
-        used: Share of the time that is used up (`attach_time_limit`).
+        state: Its configuration says `lr_decay`, a share in [0, 1], and the limits; its optimisers
+            are at their full learning rates, as they are built.
+        clock: What of `minutes` is used up.
     """
-    if not share:
+    config = state.config
+    if not config.lr_decay:
         return
-    groups = [group for each in state.optimizers.values() for group in each.param_groups]
-    full = [group["lr"] for group in groups]
+    full = [group["lr"] for group in _groups(state)]
 
     @trainer.on(Events.ITERATION_STARTED)
     def lower() -> None:
-        epochs, length = trainer.state.max_epochs, trainer.state.epoch_length
-        assert epochs
+        length = trainer.state.epoch_length
         assert length
-        done = (trainer.state.iteration - 1) / (epochs * length)
-        left = 1 - min(1.0, max(done, used()))
-        for group, lr in zip(groups, full, strict=True):
-            group["lr"] = lr * min(1.0, left / share)
+        done = (trainer.state.iteration - 1) / (config.epochs * length)
+        used = clock.seconds / (60 * config.minutes) if config.minutes else 0.0
+        left = 1 - min(1.0, max(done, used))
+        for group, lr in zip(_groups(state), full, strict=True):
+            group["lr"] = lr * min(1.0, left / config.lr_decay)
+
+
+def _groups(state: State) -> list[dict[str, Any]]:
+    """The parameter groups of all optimisers; those of a checkpoint replace them."""
+    return [group for each in state.optimizers.values() for group in each.param_groups]
 
 
 def attach_early_stopping(
     trainer: Engine, evaluator: Engine, objective: tuple[str, str], patience: int
-) -> None:
+) -> EarlyStopping:
     """Stop after `patience` scored epochs without a better validation objective; 0 never stops."""
-    if not patience:
-        return
     name, direction = objective
     sign = 1 if direction == "maximize" else -1
-    stopper = EarlyStopping(patience, lambda engine: sign * engine.state.metrics[name], trainer)
+    most = patience or sys.maxsize
+    stopper = EarlyStopping(most, lambda engine: sign * engine.state.metrics[name], trainer)
 
     @evaluator.on(Events.COMPLETED)
     def compare() -> None:
         if name in evaluator.state.metrics:
             stopper(evaluator)
+
+    @trainer.on(Events.STARTED)  # of a resume
+    def enough() -> None:
+        if stopper.counter >= most:
+            trainer.terminate()
+
+    return stopper
 
 
 @contextmanager
@@ -185,6 +191,7 @@ def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> I
     @trainer.on(Events.STARTED)
     def start() -> None:
         bar.reset(total=(trainer.state.max_epochs or 0) * (trainer.state.epoch_length or 0))
+        bar.update(trainer.state.iteration)  # done before a resume
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def advance() -> None:
@@ -205,11 +212,12 @@ def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> I
 
 
 @contextmanager
-def signals_between_steps(trainer: Engine) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the step.
+def signals_between_steps(trainer: Engine, keep: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the step, and of the epoch after its last step.
 
     In the middle of a file being written they would tear it, and the writer may turn the
-    KeyboardInterrupt into an error of its own, which a search takes for a failed trial.
+    KeyboardInterrupt into an error of its own, which a search takes for a failed trial. In
+    mid-epoch `keep` is called first: it writes the checkpoint that an epoch's end has anyway.
     """
     waiting: list[int] = []
     before = {}
@@ -223,13 +231,26 @@ def signals_between_steps(trainer: Engine) -> Iterator[None]:
             signal.signal(number, before[number])
             signal.raise_signal(number)
 
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, deliver)
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def within() -> None:
+        if waiting and mid_epoch(trainer):
+            keep()
+            deliver()
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, deliver)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         deliver()
+
+
+def mid_epoch(trainer: Engine) -> bool:
+    """Whether more steps of this epoch follow, so that nothing of its end is due."""
+    steps = trainer.state.epoch_length
+    assert steps
+    return trainer.state.iteration % steps != 0 and not trainer.should_terminate_single_epoch
 
 
 def over(trainer: Engine) -> bool:

@@ -11,6 +11,8 @@ The disk comes first: whatever W&B does, nothing is lost here.
 """
 
 import datetime
+import json
+import os
 import secrets
 import signal
 import time
@@ -21,9 +23,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from genbench import environment
-from genbench.files import to_json, whole, writable, write_json
+from genbench import UserError, environment
+from genbench.files import locked, to_json, whole, writable, write_json
 from genbench.record.provenance import provenance
+from genbench.record.reader import Record
 from genbench.record.wandb_sink import WandbSink
 
 STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
@@ -43,11 +46,28 @@ class Run:
             UserError: `runs_dir` cannot be written.
         """
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        self.id = f"{now}-{name}-{secrets.token_hex(2)}"
-        self.dir = Path(runs_dir) / self.id
-        with writable(runs_dir):
-            (self.dir / "samples").mkdir(parents=True)
-            self._metrics = (self.dir / "metrics.jsonl").open("a", buffering=1)
+        self._open(Path(runs_dir) / f"{now}-{name}-{secrets.token_hex(2)}", wandb, group)
+
+    @classmethod
+    def reopen(cls, folder: Path, wandb: str = "auto", group: str = "") -> "Run":
+        """A run that ended, or was killed, to be gone on with; `load_state_dict` says from where.
+
+        Raises:
+            UserError: It still runs, or its folder cannot be written.
+        """
+        run = cls.__new__(cls)
+        run._open(folder, wandb, group)
+        run._touched = False
+        return run
+
+    def _open(self, folder: Path, wandb: str, group: str) -> None:
+        self.id, self.dir = folder.name, folder
+        with writable(str(folder.parent)):
+            (self.dir / "samples").mkdir(parents=True, exist_ok=True)
+            self._metrics = (self.dir / "metrics.jsonl").open("ab", buffering=0)
+        if not locked(self._metrics):
+            raise UserError(f"{folder}: this run is still running; wait for its end, or stop it")
+        self._touched = True  # else what ends it early leaves the folder as it was
         self.status: Status = "running"
         self.summary: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
@@ -55,6 +75,35 @@ class Run:
         self._sink = WandbSink("disabled", self.dir)
         self._sweep: dict[str, str] = {}
         self._start = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the record is: bytes of metrics.jsonl, seconds, events of the summary."""
+        os.fsync(self._metrics.fileno())
+        size = os.fstat(self._metrics.fileno()).st_size
+        seconds = time.monotonic() - self._start
+        return {"bytes": size, "seconds": seconds, "events": dict(self.summary.get("events", {}))}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Cut metrics.jsonl back to there, and count on."""
+        self._metrics.truncate(saved["bytes"])
+        self._start = time.monotonic() - saved["seconds"]
+        if "events" in self.summary:  # a handler holds the dict
+            self.summary["events"] |= saved["events"]
+        self.rows = Record(self.dir, {}, {}).metrics()
+
+    def about(self) -> dict[str, Any]:
+        """config.json, as it is now."""
+        about: dict[str, Any] = json.loads((self.dir / "config.json").read_text())
+        return about
+
+    def go_on(self, step: int, config: dict[str, Any], **facts: Any) -> None:
+        """What `begin` is to a run that goes on at `step`: config.json says with which code."""
+        self._touched = True
+        self._sweep = environment.wandb_sweep()
+        record = self.about() | {"config": config, **facts, **self._sweep}
+        record["resumed"] = [*record.get("resumed", []), {"step": step, **provenance()}]
+        write_json(self.dir / "config.json", record)
+        (self.dir / "summary.json").unlink(missing_ok=True)
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
         """Write config.json and open W&B's record: before the first step.
@@ -80,7 +129,7 @@ class Run:
         """Append the scalars of a split to metrics.jsonl, and to W&B as `split/name`."""
         row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
         self.rows.append(row)
-        self._metrics.write(to_json(row) + "\n")
+        self._metrics.write(to_json(row).encode() + b"\n")
         named = {f"{split}/{name}": value for name, value in scalars.items()}
         self._sink.scalars({"epoch": row["epoch"], **named}, step)
 
@@ -129,5 +178,7 @@ class Run:
         seconds = round(time.monotonic() - self._start, 2)
         record = {"status": self.status, "seconds": seconds, **self.summary}
         self._metrics.close()
+        if not self._touched:
+            return
         write_json(self.dir / "summary.json", record)
         self._sink.close(record)

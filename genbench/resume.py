@@ -1,0 +1,94 @@
+"""Run folders as configurations: to do a run again, and to go on with one that was stopped."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from genbench import UserError, environment
+from genbench.config import Config, roles
+from genbench.console import first_line
+from genbench.families import FAMILIES
+from genbench.record import Record, read_run, read_runs
+
+LIMITS = ("epochs", "minutes", "patience")  # a run may go on with others
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a run's config.json.
+
+    Raises:
+        UserError: It is no such file, or of another version's fields.
+    """
+    try:
+        about = json.loads(path.read_text())
+        values = dict(about["config"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: no configuration of a run ({first_line(error)}); "
+            "name the config.json in a run's folder"
+        ) from error
+    kind = FAMILIES.find(about.get("model", ""), "model").config
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"{path}: of another version of genbench ({error})") from error
+
+
+def find_run(run: str, runs_dir: str) -> Path:
+    """A run's folder by its path, or by its name below `runs_dir`."""
+    return Path(run).expanduser() if Path(run).expanduser().is_dir() else Path(runs_dir) / run
+
+
+def check_resume(folder: Path, config: Config) -> None:
+    """Refuse to go on with a run under a configuration that is not its own, or for nothing.
+
+    What does not change the weights may be another, and the limits of its length.
+
+    Raises:
+        UserError: It says which flag, or that the run is finished.
+    """
+    before = read_config(folder / "config.json")
+    for name in own_fields(config):
+        if getattr(config, name) != getattr(before, name):
+            raise UserError(
+                f"{name}={getattr(config, name)}: the run has {name}={getattr(before, name)}; "
+                f"leave it out, or train a new run with --config={folder}/config.json"
+            )
+    record = read_run(folder)
+    limits = {name: getattr(config, name) for name in (*LIMITS, "test")}
+    same = all(getattr(before, name) == value for name, value in limits.items())
+    if record and record.status == "finished" and same:
+        raise UserError(
+            f"{folder}: is finished; more --epochs than its {before.epochs} go on with it"
+        )
+    if record and record.status == "finished" and not (folder / "checkpoints").is_dir():
+        raise UserError(f"{folder}: is finished, and kept no checkpoint to go on from")
+
+
+def own_fields(config: Config) -> list[str]:
+    """The fields that a run that goes on must share with what it was."""
+    by_name = roles(type(config))
+    return [n for n, role in by_name.items() if n == "seed" or (role.key and n not in LIMITS)]
+
+
+def stopped(config: Config) -> Path | None:
+    """The folder of this run of a W&B sweep, if it was begun here and preempted."""
+    run_id = environment.wandb_run_id()
+    if not run_id or not Path(config.runs_dir).is_dir():
+        return None
+    mine = [run for run in read_runs(config.runs_dir) if run.about.get("wandb_run") == run_id]
+    return next((run.path for run in mine if goes_on(run, config)), None)
+
+
+def goes_on(record: Record, config: Config) -> bool:
+    """Whether a run is not finished, and of this configuration."""
+    fields: dict[str, Any] = {name: getattr(config, name) for name in own_fields(config)}
+    ours = fields | {name: getattr(config, name) for name in LIMITS}
+    theirs = {name: record.config.get(name) for name in ours}
+    return record.status != "finished" and record.model == config.model and ours == theirs
+
+
+def at_home(folder: Path, config: Config) -> Config:
+    """The configuration of a run that goes on in its folder."""
+    return dataclasses.replace(config, runs_dir=str(folder.parent))
