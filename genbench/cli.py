@@ -96,11 +96,11 @@ def run_training(config: Config, resume: Path | None = None) -> None:
 
     A run of a W&B sweep that was preempted here is gone on with.
     """
-    from genbench.resume import at_home, check_resume, stopped
+    from genbench.resume import at_home, check_resume, preempted
 
     if resume:
         check_resume(resume, config)
-    elif resume := stopped(config):
+    elif resume := preempted(config):
         print(f"going on with {resume}", flush=True)
     if resume:
         config = at_home(resume, config)

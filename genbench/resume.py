@@ -3,13 +3,12 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from genbench import UserError, environment
 from genbench.config import Config, roles
 from genbench.console import first_line
 from genbench.families import FAMILIES
-from genbench.record import Record, read_run, read_runs
+from genbench.record import Record, is_running, read_run, read_runs
 
 LIMITS = ("epochs", "minutes", "patience")  # a run may go on with others
 
@@ -72,8 +71,8 @@ def own_fields(config: Config) -> list[str]:
     return [n for n, role in by_name.items() if n == "seed" or (role.key and n not in LIMITS)]
 
 
-def stopped(config: Config) -> Path | None:
-    """The folder of this run of a W&B sweep, if it was begun here and preempted."""
+def preempted(config: Config) -> Path | None:
+    """The folder of this run of a W&B sweep, if it was begun here and stopped."""
     run_id = environment.wandb_run_id()
     if not run_id or not Path(config.runs_dir).is_dir():
         return None
@@ -81,12 +80,24 @@ def stopped(config: Config) -> Path | None:
     return next((run.path for run in mine if goes_on(run, config)), None)
 
 
+def stopped(run: str, config: Config) -> Path | None:
+    """The folder of a run below the configuration's `runs_dir`, if it can go on."""
+    record = read_run(Path(config.runs_dir) / run) if run else None
+    return record.path if record and goes_on(record, config) else None
+
+
+def stopped_in_group(config: Config) -> Path | None:
+    """The folder of a run of this configuration, of its group too, that can go on."""
+    mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)]
+    return next((run.path for run in mine if run.config.get("group") == config.group), None)
+
+
 def goes_on(record: Record, config: Config) -> bool:
-    """Whether a run is not finished, and of this configuration."""
-    fields: dict[str, Any] = {name: getattr(config, name) for name in own_fields(config)}
-    ours = fields | {name: getattr(config, name) for name in LIMITS}
-    theirs = {name: record.config.get(name) for name in ours}
-    return record.status != "finished" and record.model == config.model and ours == theirs
+    """Whether a run of this configuration was ended before its time, and nobody goes on with it."""
+    names = [*own_fields(config), *LIMITS]
+    same = all(record.config.get(name) == getattr(config, name) for name in names)
+    unfinished = record.status != "finished" and record.model == config.model
+    return same and unfinished and not is_running(record.path)
 
 
 def at_home(folder: Path, config: Config) -> Config:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from genbench import UserError
+from genbench.console import first_line, say
 from genbench.families.state import State
 from genbench.files import whole
 from genbench.handlers.training import mid_epoch
@@ -104,19 +106,29 @@ class Checkpoints:
         """Put the state and every part where the later checkpoint left them; False: there is none.
 
         Raises:
-            UserError: It is damaged, or of a version that could not go on.
+            UserError: They are damaged, or of a version that could not go on.
         """
-        there = [path for name in ("best.pt", "last.pt") if (path := self.folder / name).is_file()]
-        if not there:
+        paths = [path for n in ("best.pt", "last.pt") if (path := self.folder / n).is_file()]
+        found = [saved for path in paths if (saved := self._read(path, alone=len(paths) == 1))]
+        if not found:
             return False
-        each = [read_checkpoint(path, str(self.state.device)) for path in there]
-        saved = max(each, key=lambda checkpoint: checkpoint["step"])
+        saved = max(found, key=lambda checkpoint: checkpoint["step"])
         if "training" not in saved:
             raise UserError(f"{self.folder.parent}: trained by a version that could not resume")
         self.state.load_state_dict(saved)
         for name, part in self.parts.items():
             part.load_state_dict(saved["training"][name])
         return True
+
+    def _read(self, path: Path, alone: bool) -> dict[str, Any] | None:
+        try:
+            return read_checkpoint(path, str(self.state.device))
+        except (RuntimeError, ValueError, EOFError, LookupError, UnpicklingError) as error:
+            damage = f"{path}: damaged ({first_line(error)})"
+            if alone:
+                raise UserError(f"{damage}; without it the run begins anew") from error
+            say(f"{damage}; the other checkpoint is taken")
+            return None
 
 
 def attach_checkpoints(

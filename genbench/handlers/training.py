@@ -1,5 +1,6 @@
 """What every training has beside its steps: logs, validation, checkpoints, limits, progress."""
 
+import logging
 import math
 import signal
 import sys
@@ -168,6 +169,7 @@ def attach_early_stopping(
     sign = 1 if direction == "maximize" else -1
     most = patience or sys.maxsize
     stopper = EarlyStopping(most, lambda engine: sign * engine.state.metrics[name], trainer)
+    stopper.logger.setLevel(logging.CRITICAL)  # the bar shows where it ended
 
     @evaluator.on(Events.COMPLETED)
     def compare() -> None:
@@ -261,7 +263,13 @@ def over(trainer: Engine) -> bool:
 def attach_pruning(
     trainer: Engine, evaluator: Engine, run: Run, trial: "optuna.Trial", name: str
 ) -> None:
-    """Report the validation scalar `name` to Optuna every epoch, and stop where it says so."""
+    """Report the validation scalar `name` to Optuna every epoch, and stop where it says so.
+
+    Of a run that goes on, the epochs before are reported first.
+    """
+    for row in run.rows:
+        if row["split"] == "val" and name in row:
+            trial.report(row[name], round(row["epoch"]))
     handler = PyTorchIgnitePruningHandler(trial, name, trainer)
 
     @evaluator.on(Events.COMPLETED)

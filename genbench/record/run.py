@@ -33,6 +33,15 @@ STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
 Status = Literal["running", "finished", "pruned", "failed"]
 
 
+def is_running(folder: Path) -> bool:
+    """Whether a process writes the record in this folder now."""
+    try:
+        with (folder / "metrics.jsonl").open("rb") as log:
+            return not locked(log)
+    except OSError:
+        return False
+
+
 class Run:
     """One run folder; a context manager that leaves summary.json whatever happens inside.
 
@@ -66,6 +75,7 @@ class Run:
             (self.dir / "samples").mkdir(parents=True, exist_ok=True)
             self._metrics = (self.dir / "metrics.jsonl").open("ab", buffering=0)
         if not locked(self._metrics):
+            self._metrics.close()
             raise UserError(f"{folder}: this run is still running; wait for its end, or stop it")
         self._touched = True  # else what ends it early leaves the folder as it was
         self.status: Status = "running"
@@ -104,6 +114,8 @@ class Run:
         record["resumed"] = [*record.get("resumed", []), {"step": step, **provenance()}]
         write_json(self.dir / "config.json", record)
         (self.dir / "summary.json").unlink(missing_ok=True)
+        for torn in self.dir.rglob("*.part"):  # of a writer that was killed
+            torn.unlink()
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
         """Write config.json and open W&B's record: before the first step.

@@ -43,7 +43,8 @@ def launch(
         optuna.TrialPruned: It was stopped early, or diverged.
         RuntimeError: It failed.
     """
-    run_id = secrets.token_hex(4)
+    run_id = trial.user_attrs.get("wandb_run", secrets.token_hex(4))  # of a first try
+    trial.set_user_attr("wandb_run", run_id)
     values = {name: {"value": value} for name, value in (sweep.fixed | trial.params).items()}
     if runs_dir != "runs":
         values["runs_dir"] = {"value": runs_dir}
@@ -53,12 +54,13 @@ def launch(
     parameters.parent.mkdir(parents=True, exist_ok=True)
     parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
     variables = program_environment(sweep, study, run_id, parameters)
-    before = set(folder.iterdir())
+    before = set(folder.iterdir()) - {folder / trial.user_attrs.get("run", "")}
     record, why, told = None, "", 0
     with _process(command, variables) as process:
         while process.poll() is None and not why:
             time.sleep(POLL)
-            record = record or _begun(sweep, folder, before, run_id)
+            if not record and (record := _begun(sweep, folder, before, run_id)):
+                trial.set_user_attr("run", record.path.name)
             if record:
                 rows = dataclasses.replace(record).metrics()  # as the file is now
                 before_now, told = told, _report(sweep, trial, rows, told)
@@ -70,6 +72,7 @@ def launch(
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
     if not record:
         raise UserError(f"{' '.join(command)}: left no record in {folder}; run it by hand")
+    trial.set_user_attr("run", record.path.name)
     return _outcome(record, trial, why)
 
 
@@ -137,8 +140,9 @@ def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record
 
 
 def _find(folder: Path, before: set[Path], run_id: str) -> Record | None:
-    """The record of the run with W&B's id `run_id`, among those that were not there before."""
-    records = [read_run(path) for path in set(folder.iterdir()) - before]  # None: not there yet
+    """The newest record of the run with W&B's id `run_id`, of those that were not there before."""
+    new = sorted(set(folder.iterdir()) - before, reverse=True)
+    records = [read_run(path) for path in new]  # None: not there yet
     return next((run for run in records if run and run.about.get("wandb_run") == run_id), None)
 
 
@@ -166,7 +170,6 @@ def _verdict(sweep: Sweep, trial: optuna.Trial, rows: list[dict[str, Any]]) -> s
 
 def _outcome(record: Record, trial: optuna.Trial, why: str) -> dict[str, float]:
     """The scores of a run that has ended, or the exception that says how it ended."""
-    trial.set_user_attr("run", record.path.name)
     if record.status == "finished":
         return record.scores
     error = record.summary.get("error", "its process died")

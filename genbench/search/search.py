@@ -20,6 +20,7 @@ from genbench.console import say
 from genbench.files import writable, write_json
 from genbench.record import finished
 from genbench.record.provenance import git
+from genbench.resume import stopped_in_group
 from genbench.search import plan, proposals
 from genbench.search import study as studies
 from genbench.search.record import study_name, to_record
@@ -192,14 +193,18 @@ class Search:
         """The test scores of the best trial's configuration, trained over new seeds.
 
         The hyper-parameters were chosen on the trials' seed, so the finals use others. What is
-        there already is not trained again.
+        there already is not trained again, and one that was stopped goes on.
         """
         scores, commit = [], git("rev-parse", "HEAD")
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
             there = finished(config.runs_dir, config.key, config.seed, commit)
             title = f"{self.family.name} best, seed {i}/{FINAL_SEEDS}"
-            scores.append(there.scores if there else train(config, title=title))
+            if there:
+                scores.append(there.scores)
+            else:
+                resume = stopped_in_group(config)
+                scores.append(train(config, resume=resume, title=title))
         return scores
 
     def final_config(self, seed: int) -> Config:

@@ -15,6 +15,7 @@ from genbench import UserError
 from genbench.console import first_line
 from genbench.handlers import Diverged
 from genbench.record import read_run
+from genbench.resume import stopped
 from genbench.search.launch import launch
 from genbench.search.plan import repeated
 from genbench.search.proposals import suggest
@@ -126,7 +127,8 @@ def _values(search: "Search", title: str, trial: optuna.Trial) -> list[float]:
         scores = launch(search.sweep, trial, search.name, o.runs_dir, config.epochs)
     else:  # Trial.report raises in a study of several objectives
         prune_on = "" if o.pareto else metric.removeprefix("val/")
-        scores = train(config, trial=trial, prune_on=prune_on, title=title)
+        resume = stopped(trial.user_attrs.get("run", ""), config)
+        scores = train(config, resume=resume, trial=trial, prune_on=prune_on, title=title)
     if metric not in scores:
         raise UserError(f"metric: {metric} is never logged; known: {', '.join(scores)}")
     if not o.pareto:
