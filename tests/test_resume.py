@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -395,3 +396,29 @@ def test_auto_is_resolved_in_the_record(half_a_run):
     assert about["config"]["device"] == ("cuda" if torch.cuda.is_available() else "cpu")
     assert os.path.exists(half_a_run.path / "checkpoints" / "last.pt")
     assert read_run(half_a_run.path).status == "failed"
+
+
+# --- long trainings -------------------------------------------------------------------------------
+
+
+def test_memory_and_open_files_stay_flat_over_3000_steps(tmp_path, monkeypatch):
+    from genbench import train as module
+
+    make, seen = module.make_trainer, []
+
+    def make_trainer(model):
+        trainer = make(model)
+
+        @trainer.on(Events.EPOCH_COMPLETED)
+        def look():
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            seen.append((pages * os.sysconf("SC_PAGESIZE"), len(os.listdir("/proc/self/fd"))))
+
+        return trainer
+
+    monkeypatch.setattr(module, "make_trainer", make_trainer)
+    train(config_of(tmp_path, batch_size=60, epochs=20, patience=20, checkpoint_minutes=0.01))
+    assert only(tmp_path).metrics()[-1]["step"] == 3000
+    memory, files_open = zip(*seen, strict=True)
+    assert max(memory) - memory[4] < 30e6  # bytes, once everything was used
+    assert set(files_open[1:]) == {files_open[1]}
