@@ -71,7 +71,7 @@ def launch(
             process.terminate()  # as W&B's agent does
     record = _find(folder, before, run_id)  # with what it left at its end
     if record and record.disk_refused:
-        raise DiskError(record.summary["error"].removeprefix("DiskError: "))
+        raise DiskError(f"{record.path}: a file of it cannot be written, see above; then run again")
     if process.returncode == 2 or (process.returncode in (126, 127) and not record):
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
     if not record:
