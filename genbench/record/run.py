@@ -126,7 +126,6 @@ class Run:
 
     def go_on(self, step: int, config: dict[str, Any], **facts: Any) -> None:
         """What `begin` is to a run that goes on at `step`: config.json says with which code."""
-        self._touched = True
         self._sweep = environment.wandb_sweep()
         record = self.about() | {"config": config, **facts, **self._sweep}
         record["resumed"] = [*record.get("resumed", []), {"step": step, **provenance()}]
@@ -135,6 +134,7 @@ class Run:
         self._room = reserve(self.dir / "summary.json")
         write_json(self.dir / "config.json", record)
         (self.dir / "summary.json").unlink(missing_ok=True)
+        self._touched = True
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
         """Write config.json and open W&B's record: before the first step.
