@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from genbench import UserError, environment
 from genbench.config import Config, SearchConfig
-from genbench.console import print_table
+from genbench.console import lenient_output, print_table, say
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -29,19 +28,29 @@ def parse(kind: type[T]) -> T:
 
 
 def guard(main: Callable[[], None]) -> None:
-    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order."""
+    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
+
+    What cannot be printed costs no work: it is said at the end, but where nobody reads on.
+    """
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # `genbench runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
-    except KeyboardInterrupt:
-        print("interrupted; what is done is kept", file=sys.stderr)
-        sys.exit(130)
+    with lenient_output() as stdout:
+        try:
+            main()
+        except UserError as error:
+            say(f"error: {error}")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            say("interrupted; what is done is kept")
+            sys.exit(130)
+        except SystemExit as ended:
+            if ended.code:  # 0: --help was printed
+                raise
+        stdout.flush()
+        if isinstance(stdout.error, BrokenPipeError):  # `genbench runs | head`
+            sys.exit(128 + signal.SIGPIPE)
+        if stdout.error:
+            say(f"error: stdout: cannot be written ({stdout.error.strerror}); all else is done")
+            sys.exit(2)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -123,6 +123,7 @@ def sample(
         runs_dir: Folder with the run folders.
     """
     from genbench import load
+    from genbench.files import writing
     from genbench.images import channels_last, to_bytes
     from genbench.resume import find_run
 
@@ -137,10 +138,8 @@ def sample(
     target = Path(out).expanduser()
     if format == "png-folder" and out == "grid.png":
         target = Path("samples")
-    try:
+    with writing(f"out={out}"):
         _save(pictures, target, as_grid=format == "grid")
-    except (OSError, ValueError) as error:
-        raise UserError(f"out={out}: cannot be written ({error}); name another") from error
     print(f"{len(pictures)} pictures of {folder.name}: {target}")
 
 
@@ -148,15 +147,21 @@ def _save(pictures: "np.ndarray", target: Path, as_grid: bool) -> None:
     """Pictures (N, H, W[, 3]) `uint8` as one file, or as a folder with a PNG each."""
     from PIL import Image
 
+    from genbench.files import whole
     from genbench.images import tile
 
-    if as_grid:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(tile(pictures, min(8, len(pictures)))).save(target)
+    if not as_grid:
+        target.mkdir(parents=True, exist_ok=True)
+        for i, picture in enumerate(pictures):
+            with whole(target / f"{i:05d}.png") as file:
+                Image.fromarray(picture).save(file, "PNG")
         return
-    target.mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture).save(target / f"{i:05d}.png")
+    kind = Image.registered_extensions().get(target.suffix.lower())
+    if kind not in Image.SAVE:
+        raise UserError(f"out={target}: no kind of picture ends so; name one such as grid.png")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole(target) as file:
+        Image.fromarray(tile(pictures, min(8, len(pictures)))).save(file, kind)
 
 
 def data(
@@ -222,14 +227,14 @@ def evaluate(
     try:
         for table in evaluate_models(candidates, options):
             show_table(table)
+        print()
+        for candidate in candidates:
+            for line in model_lines(candidate):
+                print(line, flush=True)
     finally:  # Ctrl-C keeps what was found
         for candidate in candidates:
             if candidate.findings:
                 keep(candidate, options)
-    print()
-    for candidate in candidates:
-        for line in model_lines(candidate):
-            print(line, flush=True)
 
 
 def sweep(

@@ -1,8 +1,11 @@
 """Lines for the person at the terminal on stderr, and results as tables on stdout."""
 
+import contextlib
 import functools
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO
 
 
 def say(line: str) -> None:
@@ -14,6 +17,53 @@ def say(line: str) -> None:
 def say_once(line: str) -> None:
     """`say`, but not the same line again in this process."""
     say(line)
+
+
+class Stream:
+    """stdout or stderr, of which a line that cannot be written costs no work.
+
+    `error` is the first refusal; what comes after it goes nowhere.
+    """
+
+    def __init__(self, stream: TextIO | None):
+        """Write to `stream`; None: it was closed when Python began."""
+        self.stream = stream or open(os.devnull, "w")  # noqa: SIM115 - it stays open
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write to the stream, or nowhere."""
+        with self._lenient():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        with self._lenient():
+            self.stream.flush()
+
+    @contextlib.contextmanager
+    def _lenient(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a stream has."""
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def lenient_output() -> Iterator[Stream]:
+    """stdout and stderr as `Stream`s, flushed at the end of the block, which gets the first."""
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            yield out
+        finally:
+            out.flush()
+            err.flush()
 
 
 def first_line(error: Exception) -> str:

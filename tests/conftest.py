@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import mounted
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +50,18 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A small file system of its own: `mount("size=1m")` returns its folder."""
+    with ExitStack() as disks:
+
+        def mount(options: str) -> Path:
+            disks.enter_context(mounted(tmp_path / "mounted", options))
+            return tmp_path / "mounted"
+
+        yield mount
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from wandb_server import wait_for
 
 from genbench import UserError
 from genbench.config import SearchConfig
+from genbench.files import DiskError
 from genbench.record import read_runs, read_studies
 from genbench.search.launch import expand, launch, program_environment
 from genbench.search.search import Search
@@ -200,6 +201,12 @@ def test_a_killed_program_is_a_failed_trial(tmp_path):
 def test_bad_input_to_the_program_ends_the_sweep(tmp_path):
     end = "from genbench import UserError; raise UserError('no such data')"
     with pytest.raises(UserError, match="exit code 2, see above"):
+        run_fake(tmp_path, fake(tmp_path, [-1.0], end=end))
+
+
+def test_a_full_disk_of_a_sweeps_program_ends_the_sweep(tmp_path):
+    end = "from genbench.files import DiskError; raise DiskError('x: cannot be written (full)')"
+    with pytest.raises(DiskError, match="a file of it cannot be written, see above"):
         run_fake(tmp_path, fake(tmp_path, [-1.0], end=end))
 
 

@@ -12,6 +12,7 @@ from genbench.data import DIGITS
 from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
+from genbench.files import DiskError
 from genbench.handlers import Diverged
 from genbench.metrics import stability
 from genbench.record import read_runs, read_studies
@@ -257,6 +258,28 @@ def test_bad_input_after_a_good_trial_fails_its_own_trial_alone(make, monkeypatc
     (record,) = read_studies(study.options.runs_dir)
     assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert record["trials"][1]["error"] == "batch_size=64: more than the 50 training pictures"
+
+
+def test_a_full_disk_ends_a_search_at_once_and_keeps_its_trials(make, monkeypatch):
+    fail_second_training(monkeypatch, DiskError("x/last.pt: cannot be written (full)"))
+    search = make(trials=4)
+    with pytest.raises(DiskError, match=r"x/last\.pt"):
+        search.run()
+    (record,) = read_studies(search.options.runs_dir)
+    assert [trial["state"] for trial in record["trials"]] == ["COMPLETE", "FAIL"]
+    assert record["trials"][1]["error"] == "x/last.pt: cannot be written (full)"
+
+
+@pytest.mark.parametrize("size", ["60k", "160k", "240k"])
+def test_a_study_on_a_full_disk_is_one_line_and_stays_readable(mount, make, size):
+    disk = mount(f"size={size}")
+    with pytest.raises(UserError) as raised:
+        make(runs_dir=str(disk), trials=20).run()
+    assert "\n" not in str(raised.value)
+    assert "full" in str(raised.value) or "No space" in str(raised.value)
+    for record in read_studies(disk):
+        assert len(record["trials"]) >= 1
+    assert list(disk.rglob("*.part")) == []
 
 
 def test_ctrl_c_keeps_the_study(make, monkeypatch):

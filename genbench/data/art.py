@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from genbench import UserError
 from genbench.config import PictureConfig
-from genbench.console import first_line, say
+from genbench.console import first_line, say, say_once
 from genbench.data import synthetic
-from genbench.data.pictures import read_pictures, split_sources
+from genbench.data.pictures import read_pictures, split_sources, write_header
 from genbench.environment import cache_folder
-from genbench.files import whole
+from genbench.files import DiskError, whole, writing
 
 SPLIT_SEED = 0  # one cut for all runs
 PROPAGANDA = Path("/usr/share/wallpapers")
@@ -57,11 +57,16 @@ def _painted(n: int, size: int, seed: int) -> np.ndarray:
     with tqdm(total=n, unit="picture", leave=False, disable=None) as bar:
         images = synthetic.paint(n, size, seed, bar.update)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as file:
-            np.save(file, images)
-    except OSError as error:
-        say(f"{path.parent}: the pictures cannot be kept ({error.strerror}), and are painted anew")
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as file:  # not by np.save, whose error does not say why
+            write_header(file, size, n)
+            file.write(images.data)
+    except DiskError as error:
+        say_once(
+            f"{path.parent}: the pictures cannot be kept ({error.reason}), and are painted anew "
+            "every time; set $GENBENCH_CACHE to a folder with room for them"
+        )
     return images
 
 

@@ -23,7 +23,7 @@ from genbench import UserError
 from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
 from genbench.environment import cache_folder
-from genbench.files import whole
+from genbench.files import DiskError, whole, writing
 
 MIN_PICTURES = 10
 MIN_SOURCES = 3  # different pictures: one for each split
@@ -57,7 +57,8 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
         wrap: The pictures are tiles, and a random square goes on at the opposite edge.
 
     Raises:
-        UserError: No such folder, too few usable pictures, or a cache that cannot be written.
+        UserError: No such folder, too few usable pictures.
+        DiskError: The cache cannot be written.
     """
     if image_size < 1 or crops < 0:
         raise UserError(f"image_size={image_size} and crops={crops}: 1 and 0 are the least")
@@ -190,17 +191,18 @@ def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
     """Decode the folder into the cache: images first, then what makes them valid."""
     say(f"Reading {len(listing.files)} pictures from {listing.folder} once")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as file:
             sources, about = _write_images(file, listing, cut)
         with whole(path.with_suffix(".npz")) as file:
             np.savez(file, sources=sources, about=np.array(json.dumps(about)))
-        images = np.load(path, mmap_mode="r")
-    except OSError as error:
+    except DiskError as error:
         raise UserError(
-            f"{path.parent}: the decoded pictures cannot be kept there ({error.strerror or error})"
+            f"{path.parent}: the decoded pictures cannot be kept there ({error.reason})"
             "; set $GENBENCH_CACHE to a folder with room for them"
         ) from error
+    images = np.load(path, mmap_mode="r")
     _tidy(path)
     return Pictures(images, sources, **about)
 
@@ -214,7 +216,7 @@ def _write_images(file: BinaryIO, listing: Listing, cut: Cut) -> tuple[np.ndarra
     Raises:
         UserError: Too few usable pictures.
     """
-    header = functools.partial(_write_header, file, cut.image_size)
+    header = functools.partial(write_header, file, cut.image_size)
     header(0)
     digest = hashlib.sha256()
     broken, twins = list(listing.closed), list[str]()
@@ -234,13 +236,14 @@ def _write_images(file: BinaryIO, listing: Listing, cut: Cut) -> tuple[np.ndarra
         raise UserError(f"{listing.folder}: {why}; {audit_command(listing.folder)} tells more")
     sources = np.repeat(groups, max(1, cut.crops))
     header(len(sources))
-    file.flush()
-    os.fsync(file.fileno())
     return sources, {"content_hash": digest.hexdigest(), "skipped": broken + twins}
 
 
-def _write_header(file: BinaryIO, side: int, n: int) -> None:
-    """(Over)write the .npy header; numpy leaves room for any number along the first axis."""
+def write_header(file: BinaryIO, side: int, n: int) -> None:
+    """(Over)write the .npy header of n images (n, 3, side, side) `uint8`.
+
+    NumPy leaves room for any number along the first axis.
+    """
     file.seek(0)
     shape = (n, 3, side, side)
     about = {"descr": "|u1", "fortran_order": False, "shape": shape}

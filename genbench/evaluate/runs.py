@@ -16,7 +16,7 @@ from genbench.config import PICTURES, Config, EvaluateConfig, roles
 from genbench.console import say
 from genbench.data import Data, Split, load_data
 from genbench.device import pick_device
-from genbench.files import to_json, whole, writable
+from genbench.files import append_line, to_json, whole, writing
 from genbench.images import channels_last, framed, tile
 from genbench.metrics import ScoreName
 from genbench.metrics.cache import Cache
@@ -99,7 +99,7 @@ def copies(
     where too few sources are held out.
 
     Raises:
-        UserError: The picture cannot be written.
+        DiskError: The picture cannot be written.
     """
     data, folder = candidate.model.data, candidate.record.path
     held_out = _one_a_source(data)
@@ -118,7 +118,7 @@ def copies(
     closest = np.argsort(result.distances)[:PAIRS]
     near = searched.take(torch.from_numpy(result.nearest[closest]).to(train.rows.device)).images
     pairs = np.concatenate([samples[closest], framed(near.cpu().numpy())])
-    with writable(str(folder.parent)), whole(path) as file:
+    with whole(path) as file:
         Image.fromarray(tile(channels_last(pairs), PAIRS)).save(file, "PNG")
     return {
         "copies": result.copies,
@@ -152,7 +152,11 @@ def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
 
 
 def keep(candidate: Candidate, options: EvaluateConfig) -> None:
-    """Append what was found to the run's evaluations.jsonl, and give its means to W&B."""
+    """Append what was found to the run's evaluations.jsonl, and give its means to W&B.
+
+    Raises:
+        DiskError: The file cannot be written.
+    """
     model, folder = candidate.model, candidate.record.path
     line = {
         "created": now(),
@@ -164,11 +168,9 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
     }
-    with writable(str(folder.parent)), (folder / "evaluations.jsonl").open("a+") as file:
-        file.seek(0)
-        before = file.read()
-        torn = before and not before.endswith("\n")  # half a line, of a process that was killed
-        file.write(("\n" if torn else "") + to_json(line) + "\n")
+    path = folder / "evaluations.jsonl"
+    with writing(path), path.open("a+b", buffering=0) as file:
+        append_line(file, to_json(line))
     log_evaluation(folder, candidate.record.about, _scores(candidate.findings), options.wandb)
 
 

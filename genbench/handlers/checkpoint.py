@@ -19,7 +19,7 @@ from ignite.engine import Engine, Events
 from genbench import UserError
 from genbench.console import first_line, say
 from genbench.families.state import State
-from genbench.files import whole
+from genbench.files import whole, writing
 from genbench.handlers.training import mid_epoch
 from genbench.model import read_checkpoint
 
@@ -95,7 +95,8 @@ class Checkpoints:
 
     def write(self, as_best: bool = False) -> None:
         """Write the state of this moment as last.pt, and before as best.pt if it is the best."""
-        self.folder.mkdir(exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(exist_ok=True)
         training = {name: dict(part.state_dict()) for name, part in self.parts.items()}
         saved = {**self.state.state_dict(), "training": training}
         for name in ("best.pt", "last.pt") if as_best else ("last.pt",):

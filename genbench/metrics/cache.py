@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from genbench.console import say
+from genbench.console import say, say_once
 from genbench.environment import cache_folder
-from genbench.files import whole
+from genbench.files import DiskError, whole, writing
 
 LIMIT = 4 * 2**30  # bytes; beyond them what was not read for the longest time goes
 STALE_SECONDS = 86_400.0  # younger halves of files may be in the making
@@ -76,12 +76,14 @@ class Cache:
     def _write(self, path: Path, arrays: Arrays) -> None:
         """Whole or not at all; a folder that cannot be written costs time only."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
+        except DiskError as error:
+            say_once(f"{path.parent}: features cannot be kept ({error.reason})")
+        with contextlib.suppress(OSError):  # another process tidies too
             self._tidy()
-        except OSError as error:
-            say(f"{path.parent}: features cannot be kept ({error.strerror})")
 
     def _tidy(self) -> None:
         assert self.folder

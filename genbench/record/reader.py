@@ -50,6 +50,11 @@ class Record:
             not_finite or self.summary.get("error", "").startswith("Diverged")
         )
 
+    @property
+    def disk_refused(self) -> bool:
+        """Whether it failed because a file could not be written."""
+        return self.summary.get("error", "").startswith("DiskError")
+
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; torn ones are left out. They are read once."""
         return self._metrics

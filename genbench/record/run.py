@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import secrets
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -24,7 +25,17 @@ import numpy as np
 from PIL import Image
 
 from genbench import UserError, environment
-from genbench.files import locked, to_json, whole, writable, write_json
+from genbench.files import (
+    DiskError,
+    append_line,
+    locked,
+    reserve,
+    to_json,
+    whole,
+    writable,
+    write_json,
+    writing,
+)
 from genbench.record.provenance import provenance
 from genbench.record.reader import Record
 from genbench.record.wandb_sink import WandbSink
@@ -52,10 +63,15 @@ class Run:
         """Make the folder `runs_dir`/<time>-`name`-<random>.
 
         Raises:
-            UserError: `runs_dir` cannot be written.
+            DiskError: `runs_dir` cannot be written.
         """
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        self._open(Path(runs_dir) / f"{now}-{name}-{secrets.token_hex(2)}", wandb, group)
+        folder = Path(runs_dir) / f"{now}-{name}-{secrets.token_hex(2)}"
+        try:
+            self._open(folder, wandb, group)
+        except DiskError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     @classmethod
     def reopen(cls, folder: Path, wandb: str = "auto", group: str = "") -> "Run":
@@ -73,10 +89,11 @@ class Run:
         self.id, self.dir = folder.name, folder
         with writable(str(folder.parent)):
             (self.dir / "samples").mkdir(parents=True, exist_ok=True)
-            self._metrics = (self.dir / "metrics.jsonl").open("ab", buffering=0)
+            self._metrics = (self.dir / "metrics.jsonl").open("a+b", buffering=0)
         if not locked(self._metrics):
             self._metrics.close()
             raise UserError(f"{folder}: this run is still running; wait for its end, or stop it")
+        self._room: Path | None = None  # for summary.json
         self._touched = True  # else what ends it early leaves the folder as it was
         self.status: Status = "running"
         self.summary: dict[str, Any] = {}
@@ -88,7 +105,8 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """How far the record is: bytes of metrics.jsonl, seconds, events of the summary."""
-        os.fsync(self._metrics.fileno())
+        with writing(self._metrics.name):
+            os.fsync(self._metrics.fileno())
         size = os.fstat(self._metrics.fileno()).st_size
         seconds = time.monotonic() - self._start
         return {"bytes": size, "seconds": seconds, "events": dict(self.summary.get("events", {}))}
@@ -108,14 +126,15 @@ class Run:
 
     def go_on(self, step: int, config: dict[str, Any], **facts: Any) -> None:
         """What `begin` is to a run that goes on at `step`: config.json says with which code."""
-        self._touched = True
         self._sweep = environment.wandb_sweep()
         record = self.about() | {"config": config, **facts, **self._sweep}
         record["resumed"] = [*record.get("resumed", []), {"step": step, **provenance()}]
-        write_json(self.dir / "config.json", record)
-        (self.dir / "summary.json").unlink(missing_ok=True)
         for torn in self.dir.rglob("*.part"):  # of a writer that was killed
             torn.unlink()
+        self._room = reserve(self.dir / "summary.json")
+        write_json(self.dir / "config.json", record)
+        (self.dir / "summary.json").unlink(missing_ok=True)
+        self._touched = True
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
         """Write config.json and open W&B's record: before the first step.
@@ -125,6 +144,7 @@ class Run:
             facts: Whatever else identifies the run (model, key, data hash, device, ...).
         """
         self._sweep = environment.wandb_sweep()
+        self._room = reserve(self.dir / "summary.json")
         record = {"id": self.id, **facts, "config": config, **self._sweep, **provenance()}
         write_json(self.dir / "config.json", record)
         flat = {k: v for k, v in facts.items() if not isinstance(v, dict)}
@@ -141,7 +161,7 @@ class Run:
         """Append the scalars of a split to metrics.jsonl, and to W&B as `split/name`."""
         row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
         self.rows.append(row)
-        self._metrics.write(to_json(row).encode() + b"\n")
+        append_line(self._metrics, to_json(row))
         named = {f"{split}/{name}": value for name, value in scalars.items()}
         self._sink.scalars({"epoch": row["epoch"], **named}, step)
 
@@ -190,7 +210,17 @@ class Run:
         seconds = round(time.monotonic() - self._start, 2)
         record = {"status": self.status, "seconds": seconds, **self.summary}
         self._metrics.close()
-        if not self._touched:
-            return
-        write_json(self.dir / "summary.json", record)
-        self._sink.close(record)
+        if not (self.dir / "config.json").exists():  # it never began, and leaves nothing
+            shutil.rmtree(self.dir, ignore_errors=True)
+        elif self._touched:
+            self._end(record, said=isinstance(error, DiskError))
+
+    def _end(self, summary: dict[str, Any], said: bool) -> None:
+        """Write summary.json, and close W&B's record; that the disk refuses is said once."""
+        try:
+            write_json(self.dir / "summary.json", summary, self._room)
+        except DiskError:
+            if not said:
+                raise
+        finally:
+            self._sink.close(summary)

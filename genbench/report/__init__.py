@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 
 from genbench import UserError
+from genbench.files import whole, writing
 from genbench.record import Record, read_runs, read_studies
 from genbench.report.choice import make_parts
 from genbench.report.drawing import save
@@ -35,18 +36,17 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
         The path of summary.html.
 
     Raises:
-        UserError: Nothing to report, or `out` cannot be written.
+        UserError: Nothing to report.
+        DiskError: `out` cannot be written.
     """
     pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data)
     if not pages:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     folder = Path(out).expanduser()
-    try:
+    with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        return _write(pages, folder)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error}); name another") from error
+    return _write(pages, folder)
 
 
 def make_pages(records: Sequence[Record], studies: Sequence[Study], data: str = "") -> list[Page]:
@@ -81,5 +81,6 @@ def _write(pages: list[Page], folder: Path) -> Path:
         environment.filters["file"] = lambda figure: files[id(figure)]
         environment.filters["base64"] = lambda path: base64.b64encode(path.read_bytes()).decode()
         text = environment.get_template(f"summary.{kind}.j2").render(pages=pages)
-        (folder / f"summary.{kind}").write_text(text)
+        with whole(folder / f"summary.{kind}") as file:
+            file.write(text.encode())
     return folder / "summary.html"

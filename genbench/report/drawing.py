@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from genbench.files import whole
 from genbench.images import tile
 from genbench.record import Record
 from genbench.report.group import Group
@@ -123,7 +124,8 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "Attempting to set identical low and high")  # Optuna's
         figure = draw()
-        figure.savefig(path)
+        with whole(path) as file:
+            figure.savefig(file, format="png")
         plt.close(figure)
 
 

@@ -23,6 +23,7 @@ import yaml
 from genbench import UserError
 from genbench.environment import LOCAL_SWEEP, for_program
 from genbench.evaluate.distances import check_logged
+from genbench.files import DiskError, writing
 from genbench.metrics.stability import hopeless
 from genbench.record import Record, read_run
 from genbench.sweep import Sweep
@@ -51,8 +52,9 @@ def launch(
     command = expand(sweep, values)
     folder = Path(runs_dir)
     parameters = folder / "studies" / study / f"config-{run_id}.yaml"
-    parameters.parent.mkdir(parents=True, exist_ok=True)
-    parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
+    with writing(parameters):
+        parameters.parent.mkdir(parents=True, exist_ok=True)
+        parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
     variables = program_environment(sweep, study, run_id, parameters)
     before = set(folder.iterdir()) - {folder / trial.user_attrs.get("run", "")}
     record, why, told = None, "", 0
@@ -68,6 +70,8 @@ def launch(
         if why:
             process.terminate()  # as W&B's agent does
     record = _find(folder, before, run_id)  # with what it left at its end
+    if record and record.disk_refused:
+        raise DiskError(f"{record.path}: a file of it cannot be written, see above; then run again")
     if process.returncode == 2 or (process.returncode in (126, 127) and not record):
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
     if not record:

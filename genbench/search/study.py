@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
 from genbench.console import first_line, say
+from genbench.files import writing
 from genbench.record.provenance import masked
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
@@ -115,7 +116,9 @@ def turn(file: Path) -> IO[str]:
     On SQLite Optuna gives the same waiting trial to two processes that ask at once. The turn ends
     when the file that is returned is closed; the system closes that of a process that is killed.
     """
-    lock = file.with_suffix(".lock").open("w")
+    path = file.with_suffix(".lock")
+    with writing(path):
+        lock = path.open("w")
     with suppress(ImportError, OSError):  # a system, or a file system, that has no such locks
         import fcntl
 

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError
 from genbench.console import first_line
+from genbench.files import DiskError
 from genbench.handlers import Diverged
 from genbench.record import read_run
 from genbench.resume import stopped
@@ -80,13 +81,14 @@ def _ending(trial: optuna.Trial) -> Iterator[None]:
     """Note in the trial how the block ended, and raise what makes `study.optimize` do right.
 
     One that diverged is pruned. Bad input ends the search; but once a trial was completed, it is
-    this trial's values that will not do, and it alone fails.
+    this trial's values that will not do, and it alone fails. A disk that refuses to be written
+    ends the search in any case.
     """
     start = time.monotonic()
     try:
         try:
             yield
-        except (StorageInternalError, UpdateFinishedTrialError, TrialFailed):
+        except (StorageInternalError, UpdateFinishedTrialError, TrialFailed, DiskError):
             raise
         except (optuna.TrialPruned, Diverged) as error:
             _note(trial, start, pruned=str(error))
@@ -102,8 +104,10 @@ def _ending(trial: optuna.Trial) -> Iterator[None]:
         _note(trial, start)
     except (StorageInternalError, UpdateFinishedTrialError) as error:
         raise LeaveOptimize(trial.number, error) from error
-    except (KeyboardInterrupt, SystemExit) as error:
+    except (KeyboardInterrupt, SystemExit, DiskError) as error:
         with suppress(StorageInternalError):
+            if isinstance(error, DiskError):
+                trial.set_user_attr("error", str(error))
             trial.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise LeaveOptimize(trial.number, error) from error
 

@@ -13,7 +13,7 @@ import torch
 from optuna.trial import TrialState
 
 from genbench import UserError, environment
-from genbench.console import say
+from genbench.console import lenient_output, say
 from genbench.search import plan
 from genbench.search.study import WORKER, give_up
 
@@ -145,7 +145,8 @@ def _work(settings: tuple[Any, ...], todo: int, wire: Connection) -> None:
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sweep, options, launched, crew, begun = settings
-        Search(sweep, options, launched, crew, begun).work(todo, stop=wire.poll)
+        with lenient_output():
+            Search(sweep, options, launched, crew, begun).work(todo, stop=wire.poll)
     except UserError as error:
         with suppress(OSError):  # the parent is gone
             wire.send(str(error))
