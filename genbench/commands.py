@@ -51,9 +51,9 @@ def runs(runs_dir: str = "runs") -> None:
 
     rows = []
     for record in read_runs(runs_dir):
-        name = record.about["objective"]
+        name = record.about.get("objective", "")
         score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
-        seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
+        seconds = f"{record.summary['seconds']:.1f}" if "seconds" in record.summary else ""
         logged = record.metrics()
         epochs = math.ceil(logged[-1]["epoch"]) if logged else 0  # done, not asked for
         rows.append([record.path.name, record.status, str(epochs), seconds, score])

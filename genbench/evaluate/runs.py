@@ -67,6 +67,8 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
         if place not in known:
             known[place] = load_data(config, device)
         model.data, model.prior_kind = known[place], options.prior
+        if record.lacks:
+            raise UserError(f"{folder}/config.json: lacks {', '.join(record.lacks)}; train again")
         if model.data.content_hash != record.about["data_hash"]:
             raise UserError(
                 f"{folder}: {config.data} is no longer what the run was trained on; --data_dir "
@@ -169,7 +171,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         before = file.read()
         torn = before and not before.endswith("\n")  # half a line, of a process that was killed
         file.write(("\n" if torn else "") + to_json(line) + "\n")
-    log_evaluation(folder, candidate.record.about, _scores(candidate.findings), options.wandb)
+    log_evaluation(folder, {**candidate.record.about}, _scores(candidate.findings), options.wandb)
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

@@ -18,7 +18,7 @@ import signal
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,10 +27,10 @@ from genbench import UserError, environment
 from genbench.files import locked, to_json, whole, writable, write_json
 from genbench.record.provenance import provenance
 from genbench.record.reader import Record
+from genbench.record.shapes import Status
 from genbench.record.wandb_sink import WandbSink
 
 STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
-Status = Literal["running", "finished", "pruned", "failed"]
 
 
 def is_running(folder: Path) -> bool:
