@@ -276,10 +276,10 @@ def flipped(path):
 
 
 def bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("samples.npy", "w") as member:
-            for _ in range(300):
-                member.write(bytes(2**20))
+    archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("samples.npy", "w") as member:
+        for _ in range(300):
+            member.write(bytes(2**20))
 
 
 def one_array(path):

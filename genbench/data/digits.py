@@ -49,10 +49,8 @@ def read_idx_set(name: str, root: Path, split: str) -> tuple[np.ndarray, np.ndar
 
 def _find(name: str, root: Path) -> Path:
     """The folder with the set's IDX files, downloaded if it must be."""
-    folders = [root / name / "raw"] + ([DEBIAN_FASHION] if name == "FashionMNIST" else [])
-    for folder in folders:
-        if any(folder.glob("train-images-idx3-ubyte*")):
-            return folder
+    if folder := on_disk(name, root):
+        return folder
     from torchvision import datasets  # slow to import, and needed for a download only
 
     dataset = getattr(datasets, name)
@@ -60,14 +58,21 @@ def _find(name: str, root: Path) -> Path:
     if not reason:
         reason = _download(dataset, root)
     if reason:
-        ways_out = f"connect to the network, put its IDX files into {folders[0]}"
+        ways_out = f"connect to the network, put its IDX files into {root / name / 'raw'}"
         if name == "FashionMNIST":
             ways_out += ", install Debian's dataset-fashion-mnist"
         raise UserError(
             f"{name}: not on disk and not downloadable ({reason}); {ways_out}, "
             "or use --data=mnist-mini"
         )
-    return folders[0]
+    return root / name / "raw"
+
+
+def on_disk(name: str, root: Path) -> Path | None:
+    """Where the set's IDX files lie already; None if they do not."""
+    folders = [root / name / "raw"] + ([DEBIAN_FASHION] if name == "FashionMNIST" else [])
+    there = (folder for folder in folders if any(folder.glob("train-images-idx3-ubyte*")))
+    return next(there, None)
 
 
 def _unreachable(url: str) -> str:

@@ -220,5 +220,5 @@ def _said(read: tuple[T, list[str]]) -> T:
     """What was read; what is wrong with it is said, once in this process."""
     value, problems = read
     for problem in problems:
-        say_once(problem)
+        say_once(f"{problem}; passed over")
     return value

@@ -145,9 +145,9 @@ def read_lines(path: Path, parse_line: Callable[[bytes], T]) -> tuple[list[T], l
         except ValueError as error:
             if i < len(lines):
                 damaged += 1
-                problems += [f"{path}:{i}: {error}; passed over"] * (damaged <= SAID)
+                problems += [f"{path}:{i}: {error}"] * (damaged <= SAID)
     if damaged > SAID:
-        problems.append(f"{path}: {damaged - SAID} more damaged lines passed over")
+        problems.append(f"{path}: {damaged - SAID} more damaged lines")
     return values, problems
 
 
@@ -164,9 +164,9 @@ def read_object(path: Path, kind: type[T]) -> tuple[T | None, list[str]]:
         value = fit(parse(content), kind, problems)
     except ValueError as error:
         problems = [str(error)]
-    said = [f"{path}: {problem}; passed over" for problem in problems[:SAID]]
+    said = [f"{path}: {problem}" for problem in problems[:SAID]]
     if len(problems) > SAID:
-        said.append(f"{path}: {len(problems) - SAID} more damaged fields passed over")
+        said.append(f"{path}: {len(problems) - SAID} more damaged fields")
     return value, said
 
 
@@ -190,7 +190,7 @@ def read_arrays(
             check(name, array, fitting)
             fitting[name] = array
         except ValueError as error:
-            problems.append(f"{path}: {brief(name)}: {error}; passed over")
+            problems.append(f"{path}: {brief(name)}: {error}")
     return fitting, problems
 
 
@@ -206,7 +206,7 @@ def read_picture(path: Path) -> tuple[np.ndarray | None, list[str]]:
                     raise ValueError(f"a picture of mode {image.mode}")
                 return np.asarray(image), []
     except Exception as error:  # decoders raise almost anything on damaged files
-        return None, [f"{path}: {first_line(error)}; passed over"]
+        return None, [f"{path}: {first_line(error)}"]
 
 
 def _content(path: Path) -> tuple[bytes | None, list[str]]:
@@ -232,7 +232,7 @@ def _is_there(path: Path) -> bool:
 
 def _refusal(path: Path, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) else error
-    return f"{path}: {reason}; passed over"
+    return f"{path}: {reason}"
 
 
 def check_picture_array(name: str, array: np.ndarray, others: Arrays) -> None:

@@ -99,7 +99,7 @@ class Run:
         self._start = time.monotonic() - saved["seconds"]
         if "events" in self.summary:  # a handler holds the dict
             self.summary["events"] |= saved["events"]
-        self.rows = Record(self.dir, {}, {}).metrics()
+        self.rows = Record(self.dir, {"config": {}}, {}).metrics()
 
     def about(self) -> dict[str, Any]:
         """config.json, as it is now."""

@@ -10,7 +10,7 @@ def read_study(path: Path) -> tuple[Study | None, list[str]]:
     """A study file, and what is wrong with it; None unless all of it is whole."""
     study, problems = read_object(path, Study)
     if study and not problems and (why := _contradiction(study)):
-        problems = [f"{path}: {why}; passed over"]
+        problems = [f"{path}: {why}"]
     return (None if problems else study), problems
 
 
