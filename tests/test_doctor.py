@@ -234,7 +234,7 @@ def test_more_threads_than_cores_are_pointed_out():
 
 
 def test_a_disk_that_is_nearly_full_or_closed_is_pointed_out(tmp_path, monkeypatch):
-    found, remedy = disk_row(tmp_path / "not" / "yet")
+    found, _ = disk_row(tmp_path / "not" / "yet")
     assert found.startswith(f"{tmp_path}/not/yet: ")
     (tmp_path / "file").write_text("")
     assert disk_row(tmp_path / "file" / "x")[0].endswith("cannot be written")
