@@ -98,8 +98,8 @@ def test_a_run_that_was_killed_before_its_first_step_is_named(records):
     [
         ("config.json", b"{", "config.json damaged: no JSON", "restore it, else delete"),
         ("summary.json", b'{"status": 1}', "summary.json damaged: status: 1 is none of", "resume"),
-        ("metrics.jsonl", b"[]\n", "metrics.jsonl damaged: 1: [] is no object", "the other lines"),
-        ("evaluations.jsonl", b"[]\n", "evaluations.jsonl damaged: 1: [] is no", "evaluate"),
+        ("metrics.jsonl", b"[]\n", "metrics.jsonl damaged: line 1: [] is no", "the other lines"),
+        ("evaluations.jsonl", b"[]\n", "evaluations.jsonl damaged: line 1: []", "evaluate"),
         ("pictures.npz", b"x", "pictures.npz damaged: ", "the report does without"),
         ("latents.npz", b"x", "latents.npz damaged: ", "the report does without"),
         ("checkpoints/last.pt", b"PK", "checkpoints/last.pt is torn", "delete it: the run can"),

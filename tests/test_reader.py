@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from records import Records
@@ -116,7 +117,7 @@ def test_many_damaged_lines_are_counted(records, capsys):
     assert len(read_run(path.parent).metrics()) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 6
-    assert f"{path}: 995 more damaged lines passed over" in err
+    assert f"{path}: 995 more damaged lines; passed over" in err
 
 
 def test_numbers_are_those_of_strict_json():
@@ -483,3 +484,11 @@ def test_a_record_with_anything_in_it_is_reported(tmp_path, data):
         edited(path, *where, value=data.draw(ANYTHING))
     commands.runs(str(records.folder))
     records.pages()
+
+
+def test_a_run_of_an_earlier_genbench_is_whole(capsys):
+    folder = ROOT / "tests" / "earlier"
+    run = read_run(folder)
+    assert (len(run.metrics()), len(run.evaluations()), run.lacks) == (10, 1, [])
+    assert problems_of(folder) == []
+    assert capsys.readouterr().err == ""

@@ -208,7 +208,7 @@ def test_flipped_bytes_of_tensors_and_arrays_are_values_or_one_error(tmp_path, d
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        said = str(sorted((read_tensors if kind == "pt" else read_npz)(path)))
+        said = str(type((read_tensors if kind == "pt" else read_npz)(path)))
     except ValueError as error:
         said = str(error)
     assert said

@@ -78,6 +78,7 @@ def _damage(run: Path) -> Iterator[Row]:
 
 def _damaged(path: Path, problem: str, remedy: str) -> Row:
     told = problem.removeprefix(str(path)).removeprefix(":").strip()
+    told = re.sub(r"^(\d+):", r"line \1:", told)
     return [path.parent.name, f"{path.name} damaged: {told}", remedy]
 
 
