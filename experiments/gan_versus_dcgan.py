@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 from genbench import UserError
 from genbench.cli import guard, parse
@@ -116,7 +116,9 @@ def table(sides: dict[str, list[Record]]) -> list[list[str]]:
             values = [[run.scores.get(str(name)) for run in side] for side in runs]
             ratio = [] if name.floor else [_ratio(values[0], values[1])]
             rows.append([str(name), *map(_mean_std, values), *ratio])
-    steady = [[run.summary.get("stability", {}) for run in side] for side in runs]
+    steady: list[list[dict[str, Any]]] = [
+        [{**run.summary.get("stability", {})} for run in side] for side in runs
+    ]
     for scalar in ("oscillation_d", "oscillation_g", "saturated_epochs"):
         rows.append([scalar, *(_mean_std([one.get(scalar) for one in side]) for side in steady)])
     for event in ("collapsed", "diverged"):

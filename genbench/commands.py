@@ -51,9 +51,9 @@ def runs(runs_dir: str = "runs") -> None:
 
     rows = []
     for record in read_runs(runs_dir):
-        name = record.about["objective"]
+        name = record.about.get("objective", "")
         score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
-        seconds = f"{record.summary['seconds']:.1f}" if record.summary else ""
+        seconds = f"{record.summary['seconds']:.1f}" if "seconds" in record.summary else ""
         logged = record.metrics()
         epochs = math.ceil(logged[-1]["epoch"]) if logged else 0  # done, not asked for
         rows.append([record.path.name, record.status, str(epochs), seconds, score])
@@ -288,17 +288,28 @@ def sweep(
     print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
 
 
+def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
+    """Say what this machine has for a training, and what is unfinished, damaged or left behind.
+
+    Args:
+        runs_dir: Folder with the run folders.
+        clean: Remove what killed writers left half written; never a record.
+    """
+    from genbench.doctor import examine
+
+    examine(runs_dir, clean)
+
+
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function above."""
     import tyro
 
     commands: list[Callable[..., None]] = [report, runs, resume, sample, evaluate, sweep, data]
-    config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
+    configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
+    by_name = {command.__name__: configured(command) for command in commands}
+    by_name["doctor"] = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(doctor)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in commands},
-            prog="genbench",
-            use_underscores=True,
-            config=config,
+            by_name, prog="genbench", use_underscores=True, config=(tyro.conf.OmitArgPrefixes,)
         )
     )

@@ -72,9 +72,13 @@ def first_line(error: Exception) -> str:
 
 
 def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", footer: str = ""
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    footer: str = "",
+    left: bool = False,
 ) -> None:
-    """A table on stdout: the first column to the left, the others to the right.
+    """A table on stdout: the first column to the left, the others to the right (of numbers).
 
     Off a terminal no cell is folded, so that `grep` finds whole lines. rich is imported here: it
     takes a tenth of a second.
@@ -87,7 +91,9 @@ def print_table(
         console.width = 10_000
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left", no_wrap=not console.is_terminal)
+        table.add_column(
+            name, justify="right" if i and not left else "left", no_wrap=not console.is_terminal
+        )
     for row in rows:
         table.add_row(*row)
     if title:

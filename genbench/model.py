@@ -1,9 +1,9 @@
 """A model of any family as one object: in training, or trained and loaded from its run."""
 
-import json
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,11 @@ from genbench.families import FAMILIES, Family, family_of
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.prior import Prior, fit_prior, great_circle, straight_lines, truncated
+from genbench.record import read_run
+from genbench.weights import read_tensors
 
 BATCH = 100  # images made at once
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
-TORN = (EOFError, UnpicklingError)  # what half a file gives
 
 
 class Model:
@@ -264,10 +265,16 @@ def load(run: str | Path, device: Device = "auto") -> Model:
     """
     folder, place = Path(run).expanduser(), pick_device(device)
     try:
-        about = json.loads((folder / "config.json").read_text())
-        family = FAMILIES.find(about["model"], "model")
-        config = family.config(**about["config"])
-        shape = tuple(about["shape"])
+        record = read_run(folder)
+        if not record:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if record.problems:
+            raise ValueError(record.problems[0])
+        about = record.about
+        family = FAMILIES.find(record.model, "model")
+        config = family.config(**record.config)
+        channels, height, width = about["shape"]
+        shape = channels, height, width
         per_epoch = steps_per_epoch(about["images"]["train"], config)
         state = family.steps.build(config, shape, per_epoch, place)
         saved = best_weights(folder / "checkpoints", place)
@@ -277,7 +284,7 @@ def load(run: str | Path, device: Device = "auto") -> Model:
         raise UserError(
             f"{folder}: no run with checkpoints ({error.strerror}); `genbench runs` lists them"
         ) from error
-    except (UserError, LookupError, TypeError, ValueError, RuntimeError, *TORN) as error:
+    except (UserError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
     state.modules.eval()
@@ -289,12 +296,20 @@ def best_weights(folder: Path, device: str) -> dict[str, Any]:
 
     Raises:
         OSError: There is neither.
+        ValueError: It is damaged, or no checkpoint.
     """
     name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
     return read_checkpoint(folder / name, device)
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
-    """What a checkpoint holds: tensors and plain values, and nothing that could run."""
-    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    """What a checkpoint holds: tensors and plain values, and nothing that could run.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is damaged, or no checkpoint.
+    """
+    saved = read_tensors(path, device)
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path.name} is no checkpoint")
     return saved

@@ -1,14 +1,15 @@
 """Run folders as configurations: to do a run again, and to go on with one that was stopped."""
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import Any
 
 from genbench import UserError, environment
 from genbench.config import Config, roles
-from genbench.console import first_line
 from genbench.families import FAMILIES
 from genbench.record import Record, is_running, read_run, read_runs
+from genbench.record.reading import read_object
+from genbench.record.shapes import About
 
 LIMITS = ("epochs", "minutes", "patience")  # a run may go on with others
 
@@ -19,15 +20,14 @@ def read_config(path: Path) -> Config:
     Raises:
         UserError: It is no such file, or of another version's fields.
     """
-    try:
-        about = json.loads(path.read_text())
-        values = dict(about["config"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    about, problems = read_object(path, About)
+    if not about or problems:
+        reason = problems[0].removeprefix(f"{path}: ") if problems else "no such file"
         raise UserError(
-            f"{path}: no configuration of a run ({first_line(error)}); "
-            "name the config.json in a run's folder"
-        ) from error
+            f"{path}: no configuration of a run ({reason}); name the config.json in a run's folder"
+        )
     kind = FAMILIES.find(about.get("model", ""), "model").config
+    values: dict[str, Any] = {**about["config"]}
     try:
         return kind(**values)
     except TypeError as error:
@@ -55,6 +55,8 @@ def check_resume(folder: Path, config: Config) -> None:
                 f"leave it out, or train a new run with --config={folder}/config.json"
             )
     record = read_run(folder)
+    if record and "data_hash" not in record.about:
+        raise UserError(f"{folder}/config.json: lacks data_hash, so that nobody knows its data")
     limits = {name: getattr(config, name) for name in (*LIMITS, "test")}
     same = all(getattr(before, name) == value for name, value in limits.items())
     if record and record.status == "finished" and same:

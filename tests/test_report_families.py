@@ -216,9 +216,9 @@ def test_every_file_of_scalars_is_read_once(records, toys, tmp_path, monkeypatch
     toy(records, "noise")
     line = {"sampler": "vae", "scores": [], "memorization": {}}
     (records.folder / "run-002" / "evaluations.jsonl").write_text(json.dumps(line))
-    opened, listed, text = Counter(), [], Path.read_text
+    opened, listed, text = Counter(), [], Path.read_bytes
     monkeypatch.setattr(
-        Path, "read_text", lambda p, *a, **k: opened.update([p]) or text(p, *a, **k)
+        Path, "read_bytes", lambda p, *a, **k: opened.update([p]) or text(p, *a, **k)
     )
     real = report.read_runs
     monkeypatch.setattr(report, "read_runs", lambda folder: listed.append(folder) or real(folder))

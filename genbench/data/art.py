@@ -1,5 +1,6 @@
 """The picture data sets by name: painted, from a folder, Debian's, Kaggle's."""
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from genbench.data import synthetic
 from genbench.data.pictures import read_pictures, split_sources, write_header
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
+from genbench.npz import read_npy
 
 SPLIT_SEED = 0  # one cut for all runs
 PROPAGANDA = Path("/usr/share/wallpapers")
@@ -49,10 +51,8 @@ def _painted(n: int, size: int, seed: int) -> np.ndarray:
     """`paint(n, size, seed)`, kept in the cache under the painter's own hash."""
     brush = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()[:12]
     path = cache_folder() / f"synthetic-{brush}-{size}px-seed{seed}-{n}.npy"
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        pass
+    with contextlib.suppress(OSError, ValueError):  # not there, damaged, or of something else
+        return read_npy(path, (n, 3, size, size))
     say(f"Painting {n} pictures of {size} px once")
     with tqdm(total=n, unit="picture", leave=False, disable=None) as bar:
         images = synthetic.paint(n, size, seed, bar.update)

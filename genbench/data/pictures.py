@@ -7,7 +7,6 @@ import json
 import os
 import time
 import warnings
-import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
+from genbench.npz import read_npy, read_npz
 
 MIN_PICTURES = 10
 MIN_SOURCES = 3  # different pictures: one for each split
@@ -64,7 +64,7 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
         raise UserError(f"image_size={image_size} and crops={crops}: 1 and 0 are the least")
     listing, cut = list_pictures(folder), Cut(image_size, crops, wrap)
     path = _cache_path(listing, cut)
-    pictures = _load(path) or _build(path, listing, cut)
+    pictures = _load(path, image_size) or _build(path, listing, cut)
     if pictures.skipped:
         more = len(pictures.skipped) - 3
         rest = f" and {more} more; {audit_command(folder)} tells more" if more > 0 else ""
@@ -176,15 +176,17 @@ def _cache_path(listing: Listing, cut: Cut) -> Path:
     return cache_folder() / f"{keys[0][:16]}-{keys[1]}.npy"
 
 
-def _load(path: Path) -> Pictures | None:
-    """The cache's pictures, or None where it is absent or torn."""
+def _load(path: Path, side: int) -> Pictures | None:
+    """The cache's pictures, or None where it is absent, torn or of something else."""
     try:
-        with path.with_suffix(".npz").open("rb") as file, np.load(file) as archive:
-            sources, about = archive["sources"], json.loads(str(archive["about"]))
-        images = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept = read_npz(path.with_suffix(".npz"))
+        sources, about = kept["sources"], json.loads(str(kept["about"]))
+        images = read_npy(path, (len(sources), 3, side, side), mapped=True)
+        content_hash, skipped = str(about["content_hash"]), list(map(str, about["skipped"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return Pictures(images, sources, **about) if len(images) == len(sources) else None
+    fits = sources.dtype == np.int64 and sources.ndim == 1
+    return Pictures(images, sources, content_hash, skipped) if fits else None
 
 
 def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:

@@ -67,6 +67,8 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
         if place not in known:
             known[place] = load_data(config, device)
         model.data, model.prior_kind = known[place], options.prior
+        if record.lacks:
+            raise UserError(f"{folder}/config.json: lacks {', '.join(record.lacks)}; train again")
         if model.data.content_hash != record.about["data_hash"]:
             raise UserError(
                 f"{folder}: {config.data} is no longer what the run was trained on; --data_dir "
@@ -171,7 +173,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     path = folder / "evaluations.jsonl"
     with writing(path), path.open("a+b", buffering=0) as file:
         append_line(file, to_json(line))
-    log_evaluation(folder, candidate.record.about, _scores(candidate.findings), options.wandb)
+    log_evaluation(folder, {**candidate.record.about}, _scores(candidate.findings), options.wandb)
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

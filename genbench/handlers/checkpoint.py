@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,7 +123,7 @@ class Checkpoints:
     def _read(self, path: Path, alone: bool) -> dict[str, Any] | None:
         try:
             return read_checkpoint(path, str(self.state.device))
-        except (RuntimeError, ValueError, EOFError, LookupError, UnpicklingError) as error:
+        except ValueError as error:
             damage = f"{path}: damaged ({first_line(error)})"
             if alone:
                 raise UserError(f"{damage}; without it the run begins anew") from error

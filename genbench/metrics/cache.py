@@ -15,6 +15,7 @@ import numpy as np
 from genbench.console import say, say_once
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
+from genbench.npz import read_npz
 
 LIMIT = 4 * 2**30  # bytes; beyond them what was not read for the longest time goes
 STALE_SECONDS = 86_400.0  # younger halves of files may be in the making
@@ -107,11 +108,10 @@ def feature_cache() -> Cache:
 def _read(path: Path, digest: str) -> Arrays | None:
     """The arrays of a file that is whole (a zip file has a checksum a member) and of this key."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_npz(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception:  # zipfile and NumPy raise almost anything on damaged files
+    except (OSError, ValueError):
         say(f"{path}: damaged; computed anew")
         return None
     if str(arrays.pop("key", "")) != digest:

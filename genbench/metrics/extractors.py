@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from genbench.console import first_line
 from genbench.metrics import lenet
 from genbench.metrics.cache import Cache, KeyPart, source_hash
 from genbench.metrics.features import Features
+from genbench.weights import read_tensors
 
 DEFAULT = "efficientnet-lite0"
 INCEPTION = "inception-v3-compat"
@@ -124,11 +124,13 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
 def _read_weights(path: str) -> dict[str, Tensor]:
     """A state dict from a file that is no program: torch-fidelity would unpickle anything."""
     try:
-        state = torch.load(Path(path).expanduser(), map_location="cpu", weights_only=True)
+        state = read_tensors(Path(path).expanduser())
     except OSError as error:
         raise UserError(f"extractor_weights={path}: cannot be read ({error.strerror})") from error
-    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"extractor_weights={path}: no file of weights, or damaged") from error
+    except ValueError as error:
+        raise UserError(
+            f"extractor_weights={path}: no file of weights, or damaged ({error})"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"extractor_weights={path}: holds no state dict")
     return state

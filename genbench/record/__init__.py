@@ -1,13 +1,24 @@
 """The run folder, which is the record: written by `Run`, read by `Record`. Neither needs torch."""
 
-from genbench.record.reader import Record, finished, read_run, read_runs, read_studies
+from genbench.record.reader import (
+    Record,
+    finished,
+    read_picture,
+    read_run,
+    read_runs,
+    read_studies,
+)
 from genbench.record.run import Run, is_running
+from genbench.record.shapes import Evaluation, Study
 
 __all__ = [
+    "Evaluation",
     "Record",
     "Run",
+    "Study",
     "finished",
     "is_running",
+    "read_picture",
     "read_run",
     "read_runs",
     "read_studies",

@@ -1,26 +1,45 @@
-"""Reading run folders and study files back, without torch or W&B."""
+"""Reading run folders and study files back, without torch or W&B.
 
-import json
+Whoever wrote them: what is damaged is passed over with a line on stderr, once, and the rest counts.
+"""
+
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from genbench import UserError
+from genbench.console import say_once
+from genbench.record import reading
+from genbench.record.shapes import About, Evaluation, Study, Summary
+from genbench.record.studies import read_study
+
+# what a report needs to know of a run that has ended
+NEEDED = ("key", "objective", "direction", "data_hash", "parameters", "hardware", "threads")
+NEEDED_WITHIN = {
+    **{"config": ("data", "seed"), "images": ("train", "val"), "versions": ("genbench", "torch")}
+}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run folder as it lies on disk; a run without summary.json still runs or crashed."""
+    """One run folder as it lies on disk; a run without summary.json still runs or crashed.
+
+    `problems` say what is damaged in config.json and summary.json.
+    """
 
     path: Path
-    about: dict[str, Any]  # config.json
-    summary: dict[str, Any]  # summary.json, empty if there is none
+    about: About  # config.json
+    summary: Summary  # summary.json, empty if there is none
+    problems: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, Any]:
         """The flat configuration."""
-        return self.about["config"]
+        return cast(dict[str, Any], self.about["config"])
 
     @property
     def model(self) -> str:
@@ -55,31 +74,55 @@ class Record:
         """Whether it failed because a file could not be written."""
         return self.summary.get("error", "").startswith("DiskError")
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; torn ones are left out. They are read once."""
-        return self._metrics
+    @property
+    def lacks(self) -> list[str]:
+        """What config.json should say and does not, though a training writes it."""
+        about = cast(dict[str, Any], self.about)
+        missing = [name for name in NEEDED if name not in about]
+        for part, names in NEEDED_WITHIN.items():
+            missing += [f"{part}.{name}" for name in names if name not in about.get(part, {})]
+        return missing
 
-    def evaluations(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[reading.Row]:
+        """The scalars of metrics.jsonl, a row a log. The file is read once."""
+        return [row for row in self._log if "file" not in row]
+
+    def media(self) -> list[reading.Row]:
+        """Its pictures and tables: step, epoch, split, name and file."""
+        return [row for row in self._log if "file" in row]
+
+    def evaluations(self) -> list[Evaluation]:
         """The lines of evaluations.jsonl, one a `genbench evaluate`. They are read once."""
         return self._evaluations
 
-    @cached_property
-    def _metrics(self) -> list[dict[str, Any]]:
-        rows = self._lines("metrics.jsonl")
-        return [{k: v if k == "split" else float(v) for k, v in row.items()} for row in rows]
+    def arrays(self, archive: str) -> reading.Arrays:
+        """The arrays of `pictures`.npz (of one size), or of `latents`.npz: z (N, D), labels, split.
+
+        A file is read once.
+        """
+        return self._pictures if archive == "pictures" else self._latents
 
     @cached_property
-    def _evaluations(self) -> list[dict[str, Any]]:
-        return self._lines("evaluations.jsonl")
+    def _pictures(self) -> reading.Arrays:
+        return _said(reading.read_arrays(self.path / "pictures.npz", reading.check_picture_array))
 
-    def _lines(self, name: str) -> list[dict[str, Any]]:
-        path, lines = self.path / name, []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return lines
+    @cached_property
+    def _latents(self) -> reading.Arrays:
+        return _said(reading.read_arrays(self.path / "latents.npz", reading.check_latent_array))
+
+    @cached_property
+    def _log(self) -> list[reading.Row]:
+        return _said(reading.read_lines(self.path / "metrics.jsonl", reading.parse_row))
+
+    @cached_property
+    def _evaluations(self) -> list[Evaluation]:
+        return _said(reading.read_lines(self.path / "evaluations.jsonl", reading.parse_evaluation))
+
+    def grids(self) -> dict[int, Path]:
+        """The pictures of the samples of each epoch, by epoch."""
+        paths = (self.path / "samples").glob("epoch-*.png")
+        numbers = ((path.stem.removeprefix("epoch-"), path) for path in paths)
+        return {int(n): path for n, path in numbers if n.isdecimal() and len(n) < 10}
 
     def curve(self, split: str, name: str) -> tuple[list[float], list[float]]:
         """Epochs and values of a scalar."""
@@ -116,16 +159,42 @@ def read_runs(runs_dir: str | Path) -> list[Record]:
 
 def read_run(folder: Path) -> Record | None:
     """A run folder; None if it is none, or damaged."""
-    about = _read(folder / "config.json")
-    return Record(folder, about, _read(folder / "summary.json")) if "config" in about else None
+    record, problems = look_at_run(folder)
+    return _said((record, problems))
 
 
-def read_studies(runs_dir: str | Path) -> list[dict[str, Any]]:
+def read_picture(path: Path) -> np.ndarray | None:
+    """A picture of a run, (H, W) or (H, W, 3) `uint8`; None if it is damaged or not there."""
+    return _said(reading.read_picture(path))
+
+
+def look_at_run(folder: Path) -> tuple[Record | None, list[str]]:
+    """The same in silence, and what is wrong with config.json and summary.json."""
+    about, problems = reading.read_object(folder / "config.json", About)
+    if about is None:
+        return None, problems
+    summary, more = reading.read_object(folder / "summary.json", Summary)
+    problems += more
+    return Record(folder, about, summary or {}, tuple(problems)), problems
+
+
+def problems_of(folder: Path) -> list[str]:
+    """A line for all that is damaged in a run folder; nothing is said."""
+    readings: list[tuple[Any, list[str]]] = [
+        look_at_run(folder),
+        reading.read_lines(folder / "metrics.jsonl", reading.parse_row),
+        reading.read_lines(folder / "evaluations.jsonl", reading.parse_evaluation),
+        reading.read_arrays(folder / "pictures.npz", reading.check_picture_array),
+        reading.read_arrays(folder / "latents.npz", reading.check_latent_array),
+    ]
+    return [problem for _, problems in readings for problem in problems]
+
+
+def read_studies(runs_dir: str | Path) -> list[Study]:
     """All studies below `runs_dir`, the one that changed last at the end."""
-    files = sorted(
-        Path(runs_dir).expanduser().glob("studies/*.json"), key=lambda path: path.stat().st_mtime
-    )
-    return [study for path in files if (study := _read(path))]
+    files = Path(runs_dir).expanduser().glob("studies/*.json")
+    there = sorted((path for path in files if path.exists()), key=lambda path: path.stat().st_mtime)
+    return [study for path in there if (study := _said(read_study(path)))]
 
 
 def finished(
@@ -143,8 +212,8 @@ def finished(
     if not Path(runs_dir).expanduser().is_dir():
         return None
     for record in read_runs(runs_dir):
-        about = record.about
-        same = (about.get("key"), about.get("commit"), record.config["seed"]) == (key, commit, seed)
+        about, of_seed = record.about, record.config.get("seed")
+        same = (about.get("key"), about.get("commit"), of_seed) == (key, commit, seed)
         ended = record.status == "finished" and record.tested == tested
         failed = or_diverged and record.diverged and record.config.get("test") == tested
         if same and (ended or failed):
@@ -152,9 +221,9 @@ def finished(
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _said(read: tuple[T, list[str]]) -> T:
+    """What was read; what is wrong with it is said, once in this process."""
+    value, problems = read
+    for problem in problems:
+        say_once(f"{problem}; passed over")
+    return value

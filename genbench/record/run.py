@@ -19,7 +19,7 @@ import signal
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -38,10 +38,10 @@ from genbench.files import (
 )
 from genbench.record.provenance import provenance
 from genbench.record.reader import Record
+from genbench.record.shapes import Status
 from genbench.record.wandb_sink import WandbSink
 
 STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
-Status = Literal["running", "finished", "pruned", "failed"]
 
 
 def is_running(folder: Path) -> bool:
@@ -117,7 +117,7 @@ class Run:
         self._start = time.monotonic() - saved["seconds"]
         if "events" in self.summary:  # a handler holds the dict
             self.summary["events"] |= saved["events"]
-        self.rows = Record(self.dir, {}, {}).metrics()
+        self.rows = Record(self.dir, {"config": {}}, {}).metrics()
 
     def about(self) -> dict[str, Any]:
         """config.json, as it is now."""

@@ -12,14 +12,15 @@ from pathlib import Path
 import jinja2
 
 from genbench import UserError
+from genbench.console import say_once
 from genbench.files import whole, writing
-from genbench.record import Record, read_runs, read_studies
+from genbench.record import Record, Study, read_runs, read_studies
 from genbench.report.choice import make_parts
 from genbench.report.drawing import save
 from genbench.report.evaluated import find_evaluated
-from genbench.report.group import Study
 from genbench.report.part import Content, Part
 from genbench.report.sections import SECTIONS
+from genbench.report.sections.search import is_whole
 
 Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
@@ -51,12 +52,22 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
 
 def make_pages(records: Sequence[Record], studies: Sequence[Study], data: str = "") -> list[Page]:
     """What there is to say of all runs and searches (on `data`, if given), nothing drawn yet."""
+    records = [record for record in records if _is_told(record)]
+    studies = [study for study in studies if is_whole(study)]
     parts = make_parts(records, studies, data)
     if parts and (evaluated := find_evaluated(records, data)):
         name = evaluated[0].runs[0].config["data"]
         title = f"Samples against real pictures on {name}"
         parts.append(Part(title, name, evaluated=evaluated))
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
+
+
+def _is_told(record: Record) -> bool:
+    """Whether there is no score to report, or all that must be said beside one; else a line."""
+    ended = record.status == "finished" or record.diverged
+    if ended and record.lacks:
+        say_once(f"{record.path}/config.json: lacks {', '.join(record.lacks)}; not reported")
+    return not (ended and record.lacks)
 
 
 def _write(pages: list[Page], folder: Path) -> Path:

@@ -7,10 +7,9 @@ from typing import Any
 
 from genbench.families import FAMILIES
 from genbench.metrics.table import RANKED_BY
-from genbench.record import Record
+from genbench.record import Record, Study
 from genbench.report.group import (
     Group,
-    Study,
     family_title,
     field_roles,
     make_groups,
@@ -57,7 +56,8 @@ def _parts_of(
         kind = max(total, key=lambda kind: (finished[kind], total[kind]))
         inside = [r for r in ended if _kind_of(r, fields) == kind]
         shown = {r.model for r in inside if r.status == "finished"} or {r.model for r in inside}
-        over = [s for s in studies if s["model"] in shown and _kind(s["base"], fields) == kind[:-2]]
+        over = [s for s in studies if s["model"] in shown]
+        over = [s for s in over if _kind({**s["base"]}, fields) == kind[:-2]]
         own = [r for r in records if r.model in shown]
         others = Counter(_kind_of(r, fields) for r in ended if r.model in shown)
         del others[kind]

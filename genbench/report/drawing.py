@@ -14,11 +14,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image
 
 from genbench.files import whole
 from genbench.images import tile
-from genbench.record import Record
+from genbench.record import Record, read_picture
 from genbench.report.group import Group
 
 matplotlib.use("Agg")
@@ -32,6 +31,7 @@ STYLE: Any = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "text.parse_math": False,  # a record's `$` is a dollar
 }
 WIDE = 1_100  # pixels that a sheet of pictures is enlarged to, by a whole factor
 LINE = 24  # pixels that a line of text takes
@@ -131,28 +131,19 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
 
 def kept_arrays(run: Record, archive: str, *names: str) -> bool:
     """Whether a run kept <archive>.npz with arrays of these names."""
-    path = run.path / f"{archive}.npz"
-    if not path.is_file():
-        return False
-    with np.load(path, allow_pickle=False) as arrays:
-        return set(names) <= set(arrays.files)
+    return set(names) <= run.arrays(archive).keys()
 
 
 def array(run: Record, archive: str, name: str) -> np.ndarray:
     """An array of a run's <archive>.npz."""
-    with np.load(run.path / f"{archive}.npz", allow_pickle=False) as arrays:
-        return arrays[name]
-
-
-def picture(path: Path) -> np.ndarray:
-    """A picture on disk, (H, W) or (H, W, 3) `uint8`."""
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return run.arrays(archive)[name]
 
 
 def as_it_is(path: Path) -> Figure:
     """A picture on disk as it is."""
-    return sheet([picture(path)])
+    picture = read_picture(path)
+    assert picture is not None  # who draws has looked
+    return sheet([picture])
 
 
 def tiled(pictures: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from genbench.metrics.protocol import ModelScores, Protocol
 from genbench.record import Record
@@ -74,9 +74,6 @@ def _merged(run: Record, sampler: str) -> dict[str, Any]:
         findings |= line
         for entry in line.get("scores", []):
             known = scores.setdefault(Protocol(**entry["ruler"]), {})
-            draws = {name: list(map(float, drawn)) for name, drawn in entry["values"].items()}
-            known["values"] = known.get("values", {}) | draws  # NaN and infinities are text in JSON
-            for part in ("errors", "floor"):
-                numbers = {name: float(number) for name, number in entry[part].items()}
-                known[part] = known.get(part, {}) | numbers
+            for part in ("values", "errors", "floor"):
+                known[part] = known.get(part, {}) | cast(dict[str, Any], entry)[part]
     return findings | {"scores": scores}

@@ -4,17 +4,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from genbench.config import Config, Role, roles
 from genbench.families import FAMILIES, Family
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS
-from genbench.record import Record
+from genbench.record import Record, Study
 from genbench.scalars import MEASURED, Scalar
 from genbench.stats import Sample
-
-Study = dict[str, Any]  # a file of runs/studies
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,12 +34,12 @@ class Group:
     @property
     def about(self) -> dict[str, Any]:
         """The first seed's config.json."""
-        return self.ended[0].about
+        return cast(dict[str, Any], self.ended[0].about)
 
     @property
     def config(self) -> dict[str, Any]:
         """The flat configuration, the same for every run but for the seed."""
-        return self.about["config"]
+        return self.ended[0].config
 
     @property
     def model(self) -> str:
@@ -122,8 +120,9 @@ def value(run: Record, name: str) -> float | None:
         return rows.get(
             max(rows, default=0) if when == "last" else run.summary.get("best_epoch", 0)
         )
-    known = run.summary | run.summary.get("stability", {}) | run.scores
-    return None if known.get(name) is None else float(known[name])
+    known: dict[str, Any] = {**run.summary, **run.summary.get("stability", {}), **run.scores}
+    number = known.get(name)
+    return float(number) if isinstance(number, int | float) else None
 
 
 def family_title(model: str) -> str:

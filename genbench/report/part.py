@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
+from genbench.record import Study
 from genbench.report.evaluated import Evaluated
-from genbench.report.group import Group, Study, sample_scores
+from genbench.report.group import Group, sample_scores
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _process(command: list[str], variables: dict[str, str]) -> Iterator[subproce
 def _begun(sweep: Sweep, folder: Path, before: set[Path], run_id: str) -> Record | None:
     """The run's record, once it is there; a `UserError` if it will not have the sweep's metric."""
     record = _find(folder, before, run_id)
-    if record and "val" in record.about.get("images", {}):
+    if record and "val" in record.about.get("images", {}) and "eval_images" in record.config:
         n = min(record.config["eval_images"], record.about["images"]["val"])
         check_logged(sweep.metric.removeprefix("val/"), n)
     return record

@@ -1,5 +1,6 @@
 """A trial: what is trained, how it ends, what its record says of it and Optuna is told."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def _values(search: "Search", title: str, trial: optuna.Trial) -> list[float]:
         return [scores[metric]]
     record = read_run(Path(o.runs_dir) / trial.user_attrs["run"])
     assert record
-    sizes = {"seconds": record.summary["seconds"]} | trial.params
+    sizes = {"seconds": record.summary.get("seconds", math.nan)} | trial.params
     return [scores[metric], float(sizes[search.objectives[1]])]
 
 

@@ -9,9 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from soak import Case, fuzz, kills
-
 from genbench.console import print_table
+from soak import Case, fuzz, kills
 
 
 def campaigns(share: float, seed: int, folder: Path) -> Iterator[Case]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from soak import Case
 
 from genbench import UserError
+from soak import Case
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20  # that an input may take

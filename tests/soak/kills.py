@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from soak import Case
 
 from genbench.record import Record, read_runs, read_studies
+from soak import Case
 
 ROOT = Path(__file__).parents[2]
 HANG = 240.0  # seconds that a command may take before the campaign gives it up

@@ -139,9 +139,9 @@ def about_events(group: Group) -> str | None:
         for what, epoch in run.summary.get("events", {}).items():
             seen.setdefault(what, []).append(f"seed {run.config['seed']}: epoch {epoch}")
     for run in group.failed:
-        epoch = max((row["epoch"] for row in run.metrics()), default=math.nan)
+        last = max((row["epoch"] for row in run.metrics()), default=math.nan)
         reason = run.summary.get("error", "").removeprefix("Diverged: ").partition(";")[0]
-        when = f"seed {run.config['seed']}: epoch {epoch:.1f}, {reason}"
+        when = f"seed {run.config['seed']}: epoch {last:.1f}, {reason}"
         seen.setdefault("the training has diverged", []).append(when)
     events = "; ".join(f"{what} ({', '.join(where)})" for what, where in seen.items())
     return f"Noticed while the {group.named} trained: {events}." if events else None

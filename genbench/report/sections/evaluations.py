@@ -8,6 +8,7 @@ from functools import partial
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
+from genbench.record import read_picture
 from genbench.report.drawing import as_it_is
 from genbench.report.evaluated import Evaluated
 from genbench.report.part import Content, Drawing, Part
@@ -147,7 +148,7 @@ def copies(part: Part) -> Iterator[Content]:
     for number, model in enumerate(part.evaluated, 1):
         tested = model.findings[0].get("memorization") or {}
         path = model.runs[0].path / tested.get("picture", "none")
-        if path.is_file():
+        if read_picture(path) is not None:
             caption = f"{model.title}: the ten samples nearest to a training picture, each above it"
             figures.append(Drawing(f"closest_pairs_{number}", caption, partial(as_it_is, path)))
     said = list(map(about_copies, part.evaluated))

@@ -1,5 +1,6 @@
 """Pictures that runs kept: generated ones, and what codes of pictures look like."""
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from genbench.images import first_tiles
-from genbench.record import Record
+from genbench.record import Record, read_picture
 from genbench.report.drawing import (
     array,
     as_it_is,
     eight_by_eight,
     kept_arrays,
-    picture,
     sheet,
     tiled,
 )
@@ -25,6 +25,7 @@ from genbench.report.part import Content, Drawing, Part, each
 STRIP = 8  # codes in the strip, a row each
 EPOCHS = 10  # at most so many columns in it
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
+LEAST = 10  # codes that are worth a plot
 COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
 SHOWN = {  # pictures that are shown as they were kept in pictures.npz: heading, file, caption
     "neighbours": (
@@ -72,10 +73,11 @@ def generated(part: Part) -> Iterator[Content]:
     """The samples of one z after the first, a middle and the last epoch, and as a strip."""
     figures = []
     for group in [group for group in part.leading if "encode" not in group.can]:
-        for run in [run for run in group.ended if sample_grids(run)][:1]:
-            grids, whose = sample_grids(run), f"{group.title}, seed {run.config['seed']}"
+        with_grids = ((run, grids) for run in group.ended if (grids := sample_grids(run)))
+        for run, grids in itertools.islice(with_grids, 1):
+            whose = f"{group.title}, seed {run.config['seed']}"
             known = sorted(grids)
-            for epoch in dict.fromkeys([known[0], known[(len(known) - 1) // 2], known[-1]]):
+            for epoch in landmarks(known):
                 name, draw = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
                 caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
                 figures.append(Drawing(name, caption, draw, group.model))
@@ -86,9 +88,31 @@ def generated(part: Part) -> Iterator[Content]:
 
 
 def sample_grids(run: Record) -> dict[int, Path]:
-    """The pictures of a run's epochs, by epoch."""
-    paths = (run.path / "samples").glob("epoch-*.png")
-    return {int(path.stem.removeprefix("epoch-")): path for path in paths}
+    """The pictures of a run's epochs, by epoch, without those that are damaged.
+
+    Only those are looked at that will be shown; all of them are of one shape.
+    """
+    grids, shapes = run.grids(), dict[int, tuple[int, ...]]()
+    while looked := {*landmarks(sorted(grids)), *evenly(sorted(grids), EPOCHS)} - shapes.keys():
+        for epoch in sorted(looked):
+            grid = read_picture(grids[epoch])
+            odd = grid is not None and any(shape != grid.shape for shape in shapes.values())
+            if grid is None or odd or not _holds_tiles(grid):
+                del grids[epoch]
+            else:
+                shapes[epoch] = grid.shape
+    return grids
+
+
+def _holds_tiles(grid: np.ndarray) -> bool:
+    """Whether a picture can be rows of 8 square ones with a white pixel around each."""
+    side, rest = divmod(grid.shape[1], 8)
+    return side > 2 and not rest and grid.shape[0] >= side
+
+
+def landmarks(epochs: list[int]) -> list[int]:
+    """The first, a middle and the last of them."""
+    return list(dict.fromkeys([*epochs[:1], *epochs[(len(epochs) - 1) // 2 :][:1], *epochs[-1:]]))
 
 
 def evenly(items: list[int], n: int) -> list[int]:
@@ -99,7 +123,8 @@ def evenly(items: list[int], n: int) -> list[int]:
 
 def strip(grids: dict[int, Path]) -> Figure:
     """The first samples of each epoch's grid, a column an epoch."""
-    columns = [first_tiles(picture(path), STRIP) for path in grids.values()]
+    pictures = map(read_picture, grids.values())
+    columns = [first_tiles(picture, STRIP) for picture in pictures if picture is not None]
     width = columns[0].shape[2] + 2
     titles = [(width * (i + 0.5), f"epoch {epoch}") for i, epoch in enumerate(grids)]
     return sheet([tiled(np.stack(columns, axis=1))], titles)
@@ -112,8 +137,10 @@ def against_originals(part: Part) -> Iterator[Content]:
         return
     baselines = [g for g in part.groups if g.is_baseline and g.runs and g not in first]
     shown = first + [g for g in baselines if kept_arrays(g.runs[0], "pictures", "samples")]
-    pictures = [array(first[0].runs[0], "pictures", "originals")]
-    pictures += [array(group.runs[0], "pictures", "samples") for group in shown]
+    originals = array(first[0].runs[0], "pictures", "originals")
+    samples = [(group, array(group.runs[0], "pictures", "samples")) for group in shown]
+    alike = [(group, some) for group, some in samples if some.shape[1:] == originals.shape[1:]]
+    pictures, shown = [originals, *(some for _, some in alike)], [group for group, _ in alike]
     panels, gap = [eight_by_eight(some) for some in pictures], 24
     step, middle = panels[0].shape[1] + gap, panels[0].shape[1] / 2
     names = ["original", *(group.title for group in shown)]
@@ -128,7 +155,9 @@ def reconstructions(part: Part) -> Iterator[Content]:
     """Pictures above what each model makes of them."""
     if groups := _keeping(part, "pictures", "originals", "reconstructions"):
         strips = [array(groups[0].runs[0], "pictures", "originals")]
-        strips += [array(group.runs[0], "pictures", "reconstructions") for group in groups]
+        made = [array(group.runs[0], "pictures", "reconstructions") for group in groups]
+        groups = [g for g, some in zip(groups, made, strict=True) if some.shape == strips[0].shape]
+        strips += [some for some in made if some.shape == strips[0].shape]
         caption = f"The first images of the {part.split} split; below them, what is made of them: "
         caption += ", ".join(group.title for group in groups)
         draw = partial(sheet, [tiled(np.stack(strips))])
@@ -139,6 +168,7 @@ def reconstructions(part: Part) -> Iterator[Content]:
 def latent_spaces(part: Part) -> Iterator[Content]:
     """Codes as points, on one scale for all models, and how much of them is used."""
     groups = _keeping(part, "latents", "z", "labels")
+    groups = [g for g in groups if len(array(g.runs[0], "latents", "z")) >= LEAST]
     points = {g.model: projections(array(g.runs[0], "latents", "z")[:POINTS]) for g in groups}
     caption = (
         f"{{group.title}}: codes of {part.split} images, coloured by label; each projection has "

@@ -1,5 +1,6 @@
 """What searches tried, gained and found to matter, from their study files."""
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState, create_trial
 from optuna.visualization import matplotlib as optuna_plots
 
-from genbench.report.group import Group, Study, family_title
+from genbench.console import first_line, say_once
+from genbench.record import Study
+from genbench.record.shapes import Trial
+from genbench.report.group import Group, family_title
 from genbench.report.part import Content, Drawing, Part
 
 ENOUGH = 4  # completed trials without which importances tell nothing
@@ -59,14 +63,15 @@ def about_search(group: Group, study: Study) -> str:
     """What the search tried, what it gained, and what mattered."""
     metric, trials = study["objectives"][0], study["trials"]
     scalar, done = group.scalar(metric), _completed(study)
-    (best,) = (trial["values"][0] for trial in trials if trial["number"] == study["best"])
+    values = {trial["number"]: trial["values"][0] for trial in done if trial["values"]}
+    best = values[study["best"]] if study["best"] is not None else math.nan
     states = Counter(trial["state"].lower() for trial in trials).most_common()
     text = (
         f"The {family_title(group.model)}'s search ran {len(trials)} trials "
         f"({', '.join(f'{n} {state}' for state, n in states)}) of {study['epochs']} epochs; "
         f"the best {metric} was {scalar.show(best)}"
     )
-    for default in [trial["values"][0] for trial in done if trial.get("defaults")][:1]:
+    for default in [values[t["number"]] for t in done if t.get("defaults")][:1]:
         unit = f" {scalar.unit}" if scalar.unit else ""
         gain = f"{scalar.show(abs(best - default))}{unit} better than the defaults"
         text += f", {gain}" if best != default else ", that of the defaults"
@@ -94,6 +99,16 @@ def to_study(record: Study) -> optuna.Study:
     return study
 
 
+def is_whole(record: Study) -> bool:
+    """Whether Optuna takes its trials; else a line says why they are passed over."""
+    try:
+        to_study(record)
+    except Exception as error:  # Optuna's, whatever it is
+        say_once(f"studies/{record['name']}.json: {first_line(error)}; passed over")
+        return False
+    return True
+
+
 def importances(record: Study) -> dict[str, float]:
     """Share of each hyper-parameter in the objective, largest first (PED-ANOVA).
 
@@ -106,7 +121,7 @@ def importances(record: Study) -> dict[str, float]:
         return optuna.importance.get_param_importances(to_study(record))
 
 
-def _completed(study: Study) -> list[dict[str, Any]]:
+def _completed(study: Study) -> list[Trial]:
     return [trial for trial in study["trials"] if trial["state"] == "COMPLETE"]
 
 
