@@ -1,0 +1,22 @@
+"""The sweep files that come with genbench: sweeps/ of a checkout, and of an installed package."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+FOLDERS = (PACKAGE / "sweeps", PACKAGE.parent / "sweeps")  # setup.py installs the second as first
+
+
+def find_sweep(name: str) -> Path:
+    """The file of this name; where there is none, the shipped `gan`, `gan.yaml`, `sweeps/gan.yaml`.
+
+    It is not sure to exist.
+    """
+    path = Path(name)
+    if os.path.isfile(path) or str(path.parent) not in (".", "sweeps"):
+        return path
+    for folder in FOLDERS:
+        shipped = folder / path.with_suffix(".yaml").name
+        if path.suffix in ("", ".yaml") and shipped.is_file():
+            return shipped
+    return path
