@@ -5,5 +5,4 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["genbench*"]), "genbench.sweeps"],
     package_dir={"genbench.sweeps": "sweeps"},
-    package_data={"genbench.sweeps": ["*.yaml"]},
 )
