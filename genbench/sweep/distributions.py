@@ -194,10 +194,10 @@ def _q_uniform(low: float, high: float, q: float) -> BaseDistribution:
     if isinstance(q, int):
         return IntDistribution(first * q, last * q, step=q)
     step = Decimal(repr(q))  # 3 * 0.1 must be the 0.3 that both tools print
-    ends = [float(times * step) for times in (first, last)]
-    if [Decimal(repr(end)) for end in ends] != [first * step, last * step]:
+    least, most = float(first * step), float(last * step)
+    if (Decimal(repr(least)), Decimal(repr(most))) != (first * step, last * step):
         raise UserError(f"q {q} is too fine for min {low} and max {high}")
-    return FloatDistribution(*ends, step=q)
+    return FloatDistribution(least, most, step=q)
 
 
 def _log_uniform_values(low: float, high: float, q: float) -> BaseDistribution:

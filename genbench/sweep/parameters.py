@@ -15,7 +15,7 @@ from genbench.sweep.distributions import extremes, refuse_unknown, to_distributi
 from genbench.sweep.lines import Sheet
 
 DRAWS = 100  # points of the space that are tried against the configuration
-MOST_REFUSED = 50_000  # combinations; after so many no further value is looked at
+MOST_REFUSED = 20_000  # combinations; after so many no further value is looked at
 
 
 def read_parameters(

@@ -24,7 +24,7 @@ def read_engine(sheet: Sheet) -> str:
         with sheet.noting("scheduler", key):
             if key in USER_CODE:
                 raise UserError(f"scheduler: {key} names your own code, never run here; delete it")
-            refuse_unknown({key: 0}, ("engine",), "key")
+            refuse_unknown({key: 0}, ("engine",), "key of scheduler")
     if entry["engine"] == "optuna":
         for name, parameter in sheet.content["parameters"].items():
             with sheet.noting("parameters", name):

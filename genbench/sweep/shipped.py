@@ -15,8 +15,5 @@ def find_sweep(name: str) -> Path:
     path = Path(name)
     if os.path.isfile(path) or str(path.parent) not in (".", "sweeps"):
         return path
-    for folder in FOLDERS:
-        shipped = folder / path.with_suffix(".yaml").name
-        if path.suffix in ("", ".yaml") and shipped.is_file():
-            return shipped
-    return path
+    places = [folder / f"{path.name.removesuffix('.yaml')}.yaml" for folder in FOLDERS]
+    return next((place for place in places if os.path.isfile(place)), path)
