@@ -245,10 +245,13 @@ def main() -> None:
     commands: list[Callable[..., None]] = [
         *(train, resume, search, sweep, runs, report, sample, evaluate, data),
     ]
+    named = {command.__name__: command for command in commands}
+    if sys.argv[1:] and sys.argv[1] in named:  # what is wrong is said of this one alone
+        named = {sys.argv[1]: named[sys.argv[1]]}
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in commands},
+            named,
             prog="genbench",
             use_underscores=True,
             config=config,

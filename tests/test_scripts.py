@@ -188,6 +188,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["genbench", "train", "vea", "--epochs=1"], ["vea", "ae, vae, gan, flow"]),
         (["genbench", "train", "vae", "--latent_dim=0"], ["latent_dim=0", "at least 1"]),
         (["genbench", "train", "gan", "--latent=3"], ["--latent", "genbench train gan --help"]),
+        (["genbench", "train", "vae", "--resume=none"], ["none/config.json", "name the config"]),
         (["genbench", "search", "vae", "--trials=0"], ["trials=0", "at least 1"]),
         (["genbench", "search", "ae", "--sweep=vae"], ["vae.yaml", "does not train ae"]),
         (["genbench", "search", "ae", "--sweep=none"], ["sweep=none", "no such file"]),
