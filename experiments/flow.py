@@ -1,7 +1,6 @@
 """Train one flow-matching model: python experiments/flow.py --data=mnist-mini --image_size=32."""
 
 from genbench.cli import train_main
-from genbench.families.flow import FlowConfig
 
 if __name__ == "__main__":
-    train_main(FlowConfig)
+    train_main("flow")

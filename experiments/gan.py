@@ -1,7 +1,6 @@
 """Train one GAN: python experiments/gan.py --data=folder --data_dir=PICTURES --epochs=25."""
 
 from genbench.cli import train_main
-from genbench.families.gan import GANConfig
 
 if __name__ == "__main__":
-    train_main(GANConfig)
+    train_main("gan")

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -20,11 +20,12 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Config)
 
 
-def parse(kind: type[T]) -> T:
+def parse(kind: type[T], words: Sequence[str] | None = None, program: str | None = None) -> T:
     """Read a configuration dataclass from the command line; flags as W&B's agent writes them."""
     import tyro
 
-    return tyro.cli(kind, config=(tyro.conf.FlagConversionOff,), use_underscores=True)
+    config = (tyro.conf.FlagConversionOff,)
+    return tyro.cli(kind, prog=program, args=words, config=config, use_underscores=True)
 
 
 def guard(main: Callable[[], None]) -> None:
@@ -57,7 +58,9 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def parse_training(kind: type[C]) -> tuple[C, Path | None]:
+def parse_training(
+    kind: type[C], words: Sequence[str] | None = None, program: str | None = None
+) -> tuple[C, Path | None]:
     """Read a training's command line: its configuration, and the run that it goes on with, if any.
 
     `--config` and `--resume` name a run whose configuration stands in place of the defaults.
@@ -69,7 +72,7 @@ def parse_training(kind: type[C]) -> tuple[C, Path | None]:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--config", "--resume", "--runs_dir"):
         first.add_argument(flag, default="")
-    named, _ = first.parse_known_args()
+    named, _ = first.parse_known_args(words)
     folder = find_run(named.resume, named.runs_dir or "runs") if named.resume else None
     file = folder / "config.json" if folder else Path(named.config)
     default: Any = read_config(file) if folder or named.config else kind()
@@ -86,18 +89,35 @@ def parse_training(kind: type[C]) -> tuple[C, Path | None]:
         ],
     )
     flags = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
-    parsed: Any = tyro.cli(command_line, config=flags, use_underscores=True)
+    parsed: Any = tyro.cli(
+        command_line, prog=program, args=words, config=flags, use_underscores=True
+    )
     return parsed.training, folder
 
 
-def train_main(kind: type[Config]) -> None:
-    """Train what the command line says, and print the scores of its best epoch."""
+def train_main(family: str) -> None:
+    """What an experiment runs: `train_family` by its own command line."""
+    guard(lambda: train_family(family))
 
-    def main() -> None:
-        config, resume = parse_training(kind)
-        run_training(config, resume)
 
-    guard(main)
+def search_main(family: str) -> None:
+    """What an experiment runs: `search_family` by its own command line."""
+    guard(lambda: search_family(family))
+
+
+def train_family(
+    family: str, words: Sequence[str] | None = None, program: str | None = None
+) -> None:
+    """Train what the flags say, and print the scores of its best epoch.
+
+    Args:
+        family: Its name.
+        words: The flags (default: those of the command line).
+        program: What the help calls the program (default: as it was started).
+    """
+    from genbench.families import FAMILIES
+
+    run_training(*parse_training(FAMILIES.find(family, "family").config, words, program))
 
 
 def run_training(config: Config, resume: Path | None = None) -> None:
@@ -124,26 +144,29 @@ def run_training(config: Config, resume: Path | None = None) -> None:
         print(f"{name:24} {value:.4f}")
 
 
-def search_main(kind: type[Config], sweep: Path) -> None:
-    """Search as the command line says, train the best over new seeds, and print both."""
+def search_family(
+    family: str, words: Sequence[str] | None = None, program: str | None = None
+) -> None:
+    """Search as the flags say, train the best over new seeds, and print both.
 
-    def main() -> None:
-        options = parse(SearchConfig)
-        from genbench.families import FAMILIES
-        from genbench.search.search import Search
-        from genbench.sweep import read_sweep
+    The arguments are those of `train_family`.
+    """
+    options = parse(SearchConfig, words, program)
+    from genbench.families import FAMILIES
+    from genbench.sweep import find_sweep, read_sweep
 
-        path = Path(options.sweep) if options.sweep else sweep
-        search = Search(
-            read_sweep(path, FAMILIES.find(kind.model, "model"), options.given), options
-        )
-        if elsewhere := run_search(search):
-            print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
-            return
-        print_scores(search.train_best())
-        print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
+    path = find_sweep(options.sweep or family)
+    if not options.sweep and not path.is_file():
+        raise UserError(f"sweep: none comes with genbench for {family}; name one with --sweep")
+    sweep = read_sweep(path, FAMILIES.find(family, "family"), options.given)
+    from genbench.search.search import Search
 
-    guard(main)
+    search = Search(sweep, options)
+    if elsewhere := run_search(search):
+        print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
+        return
+    print_scores(search.train_best())
+    print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
 
 
 def run_search(search: "Search") -> int:

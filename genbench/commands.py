@@ -1,6 +1,7 @@
 """`genbench` itself, a function a command: its parameters are the flags. Imports are lazy."""
 
 import dataclasses
+import functools
 import math
 import shutil
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench import UserError
-from genbench.cli import guard, run_search
+from genbench.cli import guard
 from genbench.config import EvaluateConfig
 from genbench.console import print_table
+from genbench.start import search, sweep, train
 
 if TYPE_CHECKING:
     import numpy as np
@@ -237,57 +239,6 @@ def evaluate(
                 keep(candidate, options)
 
 
-def sweep(
-    words: tuple[str, ...],
-    /,
-    count: int = 20,
-    workers: int = 1,
-    runs_dir: str = "runs",
-    storage: str = "",
-    seed: int = 0,
-) -> None:
-    """Run a W&B sweep file with no server, each run started by the file's own command.
-
-    `genbench sweep check FILE` says what is wrong with a file, and runs nothing.
-
-    Args:
-        words: The sweep file; with the word check before it, it is validated alone.
-        count: Runs to add.
-        workers: Runs at a time, each with its share of the cores.
-        runs_dir: The records and the study go here.
-        storage: URL of the study's database, for several machines (default: in runs_dir).
-        seed: Of the proposals.
-    """
-    from genbench.sweep import check_sweep, contradictions, read_sweep
-
-    if words[:1] == ("check",) and len(words) == 2:
-        if problems := check_sweep(Path(words[1])):
-            print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
-            raise UserError(problems[-1])
-        checked = read_sweep(Path(words[1]))
-        print(f"{words[1]}: {len(checked.space)} parameters to search, nothing wrong")
-        refused, why = contradictions(checked.family.config, checked.space, checked.held)
-        if refused:
-            print(f"of 100 draws {refused} will be failed trials, such as {why}")
-        if checked.stopping and checked.stopping.type == "median":
-            print("early_terminate: median is read here alone; W&B knows hyperband")
-        return
-    if len(words) != 1:
-        raise UserError(f"{' '.join(words)!r}: name one sweep file, such as sweeps/vae.yaml")
-    if count < 1:
-        raise UserError(f"count={count}: must be at least 1")
-    from genbench.config import SearchConfig
-    from genbench.search.search import Search
-
-    options = SearchConfig(
-        trials=count, workers=workers, runs_dir=runs_dir, storage=storage, seed=seed, timeout=1e9
-    )
-    search = Search(read_sweep(Path(words[0])), options, launched=True)
-    run_search(search)
-    print(f"genbench report --runs_dir={runs_dir} writes the summary")
-    print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
-
-
 def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
     """Say what this machine has for a training, and what is unfinished, damaged or left behind.
 
@@ -301,15 +252,23 @@ def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
 
 
 def main() -> None:
-    """Entry point of `genbench`: a subcommand for each function above."""
+    """Entry point of `genbench`: a subcommand for each function here and in start.py."""
+    for command in (train, search):
+        if sys.argv[1:2] == [command.__name__]:  # tyro would take the family's flags for its own
+            guard(functools.partial(command, *sys.argv[2:]))
+            return
     import tyro
 
-    commands: list[Callable[..., None]] = [report, runs, resume, sample, evaluate, sweep, data]
+    commands: list[Callable[..., None]] = [
+        *(train, resume, search, sweep, runs, report, sample, evaluate, data, doctor),
+    ]
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
-    by_name = {command.__name__: configured(command) for command in commands}
-    by_name["doctor"] = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(doctor)
+    named = {command.__name__: configured(command) for command in commands}
+    named["doctor"] = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(doctor)
+    if sys.argv[1:] and sys.argv[1] in named:  # what is wrong is said of this one alone
+        named = {sys.argv[1]: named[sys.argv[1]]}
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
-            by_name, prog="genbench", use_underscores=True, config=(tyro.conf.OmitArgPrefixes,)
+            named, prog="genbench", use_underscores=True, config=(tyro.conf.OmitArgPrefixes,)
         )
     )

@@ -239,7 +239,7 @@ class SearchConfig(Checked):
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
     seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
     storage: str = ""  # URL of the study's database, for several machines (default: in runs_dir)
-    sweep: str = ""  # W&B sweep file with the search space (default: the one in sweeps/)
+    sweep: str = ""  # W&B sweep file with the search space (default: the family's, in sweeps/)
     # two objectives: the metric and what the family keeps small, latent_dim or seconds
     pareto: bool = False
     device: Device = "auto"  # auto: cuda, else mps, else cpu

@@ -123,6 +123,20 @@ def test_a_family_that_genbench_does_not_know_goes_through_everything(
     assert list(Path("reports/figures").glob("*loss*.png"))
 
 
+def test_a_familys_name_is_a_command_and_its_search_needs_a_sweep_file(family, monkeypatch, capsys):
+    flags = ("--epochs=1", "--wandb=disabled", "--save=False")
+    assert "val/error" in genbench(monkeypatch, capsys, "train", family.name, *flags)
+    (run,) = read_runs("runs")
+    assert (run.about["model"], run.status) == (family.name, "finished")
+    with pytest.raises(SystemExit) as error:
+        genbench(monkeypatch, capsys, "search", family.name)
+    assert error.value.code == 2
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: sweep: none comes with genbench for {family.name}; name one with --sweep\n"
+    )
+
+
 def test_a_loss_that_depends_on_what_is_searched_is_no_metric(family, tmp_path):
     path = sweep_file(family)
     path.write_text(path.read_text().replace("val/error", "val/loss"))

@@ -70,7 +70,8 @@ def test_the_variables_are_the_agents_and_the_user_chooses_the_mode(tmp_path, mo
 
 
 def test_a_sweep_runs_with_no_server_and_is_reported(script, tmp_path):
-    path = write_sweep(tmp_path, TOY | {"epochs": {"value": 1}})
+    parameters = TOY | {"epochs": {"value": 1}}
+    path = write_sweep(tmp_path, parameters, scheduler={"engine": "optuna"})
     done = script("genbench", "sweep", str(path), "--count=1")
     assert done.returncode == 0, done.stderr
     assert "Best of vae-mnist-mini-1ep-" in done.stdout
@@ -98,9 +99,12 @@ def test_the_checker_prints_every_problem_and_runs_nothing(script, tmp_path):
     assert "min 2 must be below max 1" in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert not (tmp_path / "runs").exists()
-    good = script("genbench", "sweep", "check", str(ROOT / "sweeps" / "gan.yaml"))
+    good = script("genbench", "sweep", "check", "gan")
     assert (good.returncode, good.stderr) == (0, "")
-    assert "10 parameters to search, nothing wrong" in good.stdout
+    shipped = ROOT / "sweeps" / "gan.yaml"
+    assert good.stdout == f"{shipped}: 10 parameters to search, nothing wrong\n"
+    shown = script("genbench", "sweep", "show", "sweeps/gan.yaml")
+    assert (shown.returncode, shown.stdout) == (0, shipped.read_text())
     assert script("genbench", "sweep", str(path), "--count=0").returncode == 2
     assert script("genbench", "sweep", "one", "two").returncode == 2
     none = script("genbench", "sweep")

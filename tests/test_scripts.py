@@ -184,6 +184,14 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["genbench", "runs", "--runs_dir=none"], ["runs_dir=none", "no such folder"]),
         (["genbench", "report", "--runs_dri=x"], ["--runs_dri"]),
         (["genbench", "reprot"], ["reprot"]),
+        (["genbench", "train"], ["ae, vae, gan, flow", "--help"]),
+        (["genbench", "train", "vea", "--epochs=1"], ["vea", "ae, vae, gan, flow"]),
+        (["genbench", "train", "vae", "--latent_dim=0"], ["latent_dim=0", "at least 1"]),
+        (["genbench", "train", "gan", "--latent=3"], ["--latent", "genbench train gan --help"]),
+        (["genbench", "train", "vae", "--resume=none"], ["none/config.json", "name the config"]),
+        (["genbench", "search", "vae", "--trials=0"], ["trials=0", "at least 1"]),
+        (["genbench", "search", "ae", "--sweep=vae"], ["vae.yaml", "does not train ae"]),
+        (["genbench", "search", "ae", "--sweep=none"], ["sweep=none", "no such file"]),
         (["gan.py", "--image_size=48"], ["image_size=48", "power of two"]),
         (["gan.py", "--data=folder"], ["data=folder", "--data_dir"]),
         (["gan.py", "--data=folder", "--data_dir=texts"], ["texts", "no picture files"]),
@@ -227,7 +235,12 @@ def test_bad_input_is_a_short_message_that_names_it_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "command", [["vae.py"], ["optuna_ae.py"], ["genbench"], ["genbench", "report"]], ids=" ".join
+    "command",
+    [
+        *(["vae.py"], ["optuna_ae.py"], ["genbench"], ["genbench", "report"]),
+        *(["genbench", "train"], ["genbench", "train", "gan"], ["genbench", "search", "vae"]),
+    ],
+    ids=" ".join,
 )
 def test_help_needs_no_torch(script, command):
     done = script(*command, "--help", PYTHONPROFILEIMPORTTIME="1")

@@ -2,6 +2,7 @@
 
 import math
 import random
+from pathlib import Path
 
 import optuna
 import pytest
@@ -27,6 +28,7 @@ from genbench.sweep import (
     Stopping,
     check_sweep,
     contradictions,
+    find_sweep,
     holds,
     read_sweep,
 )
@@ -568,8 +570,45 @@ def test_a_program_that_is_not_there_is_named(tmp_path):
     content = GOOD | {"program": "elsewhere/vae.py"}
     (said,) = check_sweep(write(tmp_path, content))
     assert "program: there is no elsewhere/vae.py here or around" in said
+    assert 'write command: ["${env}", genbench, train, vae, "${args}"]' in said
     # which starts no program
     assert read_sweep(write(tmp_path, content), FAMILIES["vae"])
+
+
+def test_a_command_that_trains_a_family_needs_no_program(tmp_path):
+    command = ["${env}", "genbench", "train", "vae", "${args}"]
+    content = {key: value for key, value in GOOD.items() if key != "program"}
+    sweep = read_sweep(write(tmp_path, content | {"command": command}))
+    assert sweep.family is FAMILIES["vae"]
+    there = content | {"program": "elsewhere/vae.py", "command": command}  # which it does not start
+    assert read_sweep(write(tmp_path, there)).family is FAMILIES["vae"]
+    other = content | {"program": "experiments/gan.py", "command": command}
+    (said,) = check_sweep(write(tmp_path, other))
+    assert "command: trains vae, and program is experiments/gan.py" in said
+    (said,) = check_sweep(write(tmp_path, content))
+    assert "program: None does not train ae or vae or gan or flow" in said
+
+
+def test_a_sweep_file_is_found_by_its_name_unless_another_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = ROOT / "sweeps" / "gan.yaml"
+    assert find_sweep("gan") == find_sweep("gan.yaml") == find_sweep("sweeps/gan.yaml") == shipped
+    for name in ("gan.yml", "other/gan.yaml", "/gan.yaml", "none", "", ".", "x" * 300):
+        assert find_sweep(name) == Path(name)
+    Path("sweeps").mkdir()
+    for name in ("gan", "sweeps/gan.yaml"):
+        Path(name).touch()
+        assert find_sweep(name) == Path(name)
+    assert find_sweep("gan.yaml") == shipped
+
+
+def test_every_family_has_a_sweep_file_and_two_experiments():
+    for name in FAMILIES:
+        sweep = read_sweep(find_sweep(name))
+        assert sweep.family.name == name
+        assert sweep.command == ("${env}", "genbench", "train", name, "${args}")
+        assert (ROOT / sweep.program).is_file()
+        assert (ROOT / "experiments" / f"optuna_{name}.py").is_file()
 
 
 def test_a_program_is_found_from_here_and_around_the_file(tmp_path, monkeypatch):
@@ -593,6 +632,6 @@ def test_the_gans_sweep_varies_what_matters_around_its_defaults():
     assert sweep.run_cap
 
 
-@pytest.mark.parametrize("name", ["ae", "vae", "gan"])
+@pytest.mark.parametrize("name", ["ae", "vae", "gan", "flow"])
 def test_the_shipped_sweeps_have_nothing_wrong(name):
     assert check_sweep(ROOT / "sweeps" / f"{name}.yaml") == []

@@ -75,8 +75,8 @@ def test_wandb_login_sweep_and_agent_run_the_gans_sweep(server, script, tmp_path
         # the line that `genbench sweep` would have started is the one that the agent started
         ours = expand(sweep, {name: {"value": value} for name, value in given.items()})
         started = agent.stderr.split("About to run command: ")
-        assert any(line.startswith(" ".join(ours[:4])) for line in started[1:])
-        assert record.about["command"][1:] == ours[3:]
+        assert any(line.startswith(" ".join(ours[:5])) for line in started[1:])
+        assert record.about["command"] == ours[1:]
     assert server.unknown in ([], ["OrganizationCoreWeaveOrganizationID"] * 2)
 
 

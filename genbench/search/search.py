@@ -53,6 +53,11 @@ class Search:
     def __post_init__(self) -> None:
         """Name the study; a `UserError` if the sweep and the options contradict each other."""
         o, sweep = self.options, self.sweep
+        if sweep.engine not in ("", "optuna"):
+            raise UserError(
+                f"{sweep.path}: scheduler: engine {sweep.engine} runs in `wandb sweep-scheduler` "
+                "alone; write engine: optuna"
+            )
         self.family = sweep.family
         size = self.family.small
         if o.pareto and size != "seconds" and size not in sweep.space:

@@ -9,17 +9,19 @@ from optuna.distributions import BaseDistribution
 
 from genbench import UserError
 from genbench.families import FAMILIES, Family
-from genbench.sweep.command import check_command, constant_flags, find_program
+from genbench.sweep.command import check_command, constant_flags, find_program, trained
 from genbench.sweep.distributions import LARGEST_GRID, extremes, holds, refuse_unknown
 from genbench.sweep.lines import Sheet, read_sheet
 from genbench.sweep.metric import read_metric
 from genbench.sweep.parameters import contradictions, read_parameters, refuse_contradictions
+from genbench.sweep.scheduler import read_engine
+from genbench.sweep.shipped import find_sweep
 
-__all__ = ["Sweep", "check_sweep", "contradictions", "holds", "read_sweep"]
+__all__ = ["Sweep", "check_sweep", "contradictions", "find_sweep", "holds", "read_sweep"]
 
 TOP_KEYS = {
     *("program", "method", "metric", "parameters", "name", "description", "command"),
-    *("early_terminate", "run_cap", "project", "entity"),
+    *("early_terminate", "run_cap", "project", "entity", "scheduler"),
 }
 METHODS = ("bayes", "random", "grid")
 
@@ -55,11 +57,12 @@ class Sweep:
     run_cap: int | None  # trials at most, over all calls and machines
     project: str  # W&B's; empty: the usual one
     entity: str
+    engine: str  # of W&B's scheduler; empty: its server proposes the runs
 
     @property
     def family(self) -> Family:
-        """The family that `program` trains."""
-        return FAMILIES.find(Path(self.program).stem, "program")
+        """The family that `program` or `command` trains."""
+        return FAMILIES.find(trained(self.command) or Path(self.program).stem, "program")
 
     @property
     def held(self) -> dict[str, Any]:
@@ -107,12 +110,12 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         sheet.problem((), "it needs parameters, metric and method, see sweeps/vae.yaml")
         return None
-    program = content.get("program") or (wanted and f"{wanted.name}.py")
+    command, flags, stopping = content.get("command"), {}, None
+    program = content.get("program") or trained(command) or (wanted and f"{wanted.name}.py")
     family = _family(sheet, program, wanted)
     _check_scalars(sheet)
     if not family:
         return None
-    command, flags, stopping = content.get("command"), {}, None
     with sheet.noting("command"):
         check_command(command)
         flags = constant_flags(command or [], family.config)
@@ -129,6 +132,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     with sheet.noting("early_terminate"):
         stopping = _stopping(content.get("early_terminate"))
     metric = read_metric(sheet, family, space, held)
+    engine = read_engine(sheet)
     if sheet.problems:
         return None
     return Sweep(
@@ -146,12 +150,17 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         run_cap=content.get("run_cap"),
         project=content.get("project", ""),
         entity=content.get("entity", ""),
+        engine=engine,
     )
 
 
 def _family(sheet: Sheet, program: Any, wanted: Family | None) -> Family | None:
     """The family that the program trains, by its name; None, and a problem, if it is another."""
     model = Path(str(program)).stem
+    inside = trained(sheet.content.get("command"))
+    if inside and inside != model:
+        sheet.problem(("command",), f"command: trains {inside}, and program is {program}")
+        return None
     if model in FAMILIES and (not wanted or model == wanted.name):
         return FAMILIES[model]
     models = wanted.name if wanted else " or ".join(FAMILIES)
@@ -170,7 +179,7 @@ def _check_scalars(sheet: Sheet) -> None:
         sheet.problem(("method",), f"method: {method} is unknown; write {' or '.join(METHODS)}")
     if cap is not None and (type(cap) is not int or cap < 1):
         sheet.problem(("run_cap",), f"run_cap: {cap} must be a whole number of at least 1")
-    for key in ("project", "entity"):
+    for key in ("program", "name", "description", "project", "entity"):
         if not isinstance(content.get(key, ""), str):
             sheet.problem((key,), f"{key}: {content[key]} must be text")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,21 @@ def find_program(program: str, command: Any, sheet: Path) -> str:
     if isinstance(command, list) and "${program}" not in command:
         return program
     for folder in (Path(), *sheet.resolve().parents):
-        if (folder / program).is_file():
+        if os.path.isfile(folder / program):
             return str(folder / program)
-    raise UserError(f"program: there is no {program} here or around {sheet}")
+    start = f'["${{env}}", genbench, train, {Path(program).stem}, "${{args}}"]'
+    raise UserError(
+        f"program: there is no {program} here or around {sheet}; write command: {start}"
+    )
+
+
+def trained(command: Any) -> str:
+    """The family that a command trains by `genbench train FAMILY`; empty: it starts no such."""
+    words = list(map(str, command)) if isinstance(command, list | tuple) else []
+    for program, action, family in zip(words, words[1:], words[2:], strict=False):
+        if (Path(program).name, action) == ("genbench", "train"):
+            return family
+    return ""
 
 
 def constant_flags(command: list[Any], kind: type[Config]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ W&B's distributions: https://docs.wandb.ai/models/sweeps/sweep-config-keys
 import difflib
 import math
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -192,9 +193,11 @@ def _q_uniform(low: float, high: float, q: float) -> BaseDistribution:
         raise UserError(f"q {q} leaves one value between min {low} and max {high}")
     if isinstance(q, int):
         return IntDistribution(first * q, last * q, step=q)
-    # Decimal-free multiples: 3 * 0.1 must be the 0.3 that both tools print.
-    digits = max(0, 12 - math.ceil(math.log10(max(abs(first), abs(last)) * q)))
-    return FloatDistribution(round(first * q, digits), round(last * q, digits), step=float(q))
+    step = Decimal(repr(q))  # 3 * 0.1 must be the 0.3 that both tools print
+    least, most = float(first * step), float(last * step)
+    if (Decimal(repr(least)), Decimal(repr(most))) != (first * step, last * step):
+        raise UserError(f"q {q} is too fine for min {low} and max {high}")
+    return FloatDistribution(least, most, step=q)
 
 
 def _log_uniform_values(low: float, high: float, q: float) -> BaseDistribution:

@@ -1,4 +1,4 @@
-"""YAML whose every key knows its line, and the problems found in it."""
+"""A sweep file whose every key knows its line, and the problems found in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genbench import UserError
+from genbench.sweep.plain import Refused, Where, read_plain, read_text
+
+LONGEST = 300  # characters of a problem; of a longer one the middle is left out
 
 
 @dataclass
@@ -17,10 +18,10 @@ class Sheet:
 
     path: Path
     content: Any
-    lines: dict[tuple[Any, ...], int] = field(default_factory=dict)  # of each key, 1 is the first
+    lines: dict[Where, int] = field(default_factory=dict)  # of each key, 1 is the first
     problems: list[tuple[int, str]] = field(default_factory=list)
 
-    def problem(self, where: tuple[Any, ...], text: str) -> None:
+    def problem(self, where: Where, text: str) -> None:
         """Note a problem of the key at `where`, or of the nearest key around it."""
         while where and where not in self.lines:
             where = where[:-1]
@@ -41,41 +42,28 @@ class Sheet:
 
     def said(self) -> list[str]:
         """A line a problem, in the file's order."""
-        return [f"{self.path}:{line}: {text}" for line, text in sorted(set(self.problems))]
+        return [_line(self.path, *problem) for problem in sorted(set(self.problems))]
 
 
 def read_sheet(path: Path) -> Sheet:
     """Read a YAML file; a key that stands twice is its first problem.
 
     Raises:
-        UserError: It is missing or no YAML.
+        UserError: It is missing, no YAML, or more than a sweep file can be.
     """
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"sweep={path}: cannot be read ({error})") from error
-    try:
-        sheet = Sheet(path, yaml.safe_load(text))
-        root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-    if root:
-        _number(sheet, root, ())
-    return sheet
+        plain = read_plain(read_text(path))
+    except OSError as error:
+        raise UserError(f"sweep={path}: cannot be read ({error.strerror or error})") from error
+    except Refused as error:
+        raise UserError(_line(path, error.line, error.text)) from error
+    twice = [(line, f"{text}; delete one") for line, text in plain.twice]
+    return Sheet(path, plain.content, plain.lines, twice)
 
 
-def _number(sheet: Sheet, node: yaml.Node, where: tuple[Any, ...]) -> None:
-    """Note the line of every key below `node`."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        inner = (*where, key.value)
-        line = key.start_mark.line + 1
-        if inner in sheet.lines:
-            sheet.problems.append(
-                (line, f"{key.value}: stands in line {sheet.lines[inner]} too; delete one")
-            )
-        sheet.lines[inner] = line
-        _number(sheet, value, inner)
+def _line(path: Path, line: int, text: str) -> str:
+    """A problem on one line, whatever it quotes of the file."""
+    text = "".join(one if one.isprintable() else " " for one in text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return f"{path}:{line}: {text}"

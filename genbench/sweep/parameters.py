@@ -15,6 +15,7 @@ from genbench.sweep.distributions import extremes, refuse_unknown, to_distributi
 from genbench.sweep.lines import Sheet
 
 DRAWS = 100  # points of the space that are tried against the configuration
+MOST_REFUSED = 20_000  # combinations; after so many no further value is looked at
 
 
 def read_parameters(
@@ -79,10 +80,14 @@ def refuse_contradictions(
         field = re.split(r"\W", reason)[0]  # an error begins with its field's name
         sheet.problem(("parameters", field), reason)
         return
-    for name, distribution in space.items():
-        for value in extremes(distribution):
-            if all(_refusal(kind, point | {name: value}) for point in points):
-                sheet.problem(("parameters", name), _refusal(kind, points[0] | {name: value}))
+    left = MOST_REFUSED
+    for name, value in ((name, value) for name, d in space.items() for value in extremes(d)):
+        refusals = [*itertools.takewhile(bool, (_refusal(kind, p | {name: value}) for p in points))]
+        if len(refusals) == len(points):
+            sheet.problem(("parameters", name), refusals[0])
+        left -= len(refusals)
+        if left < 0:
+            return
 
 
 def contradictions(

@@ -1,0 +1,118 @@
+"""The commands of `genbench` that start trainings, a function a command. Imports are lazy."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from genbench import UserError
+from genbench.cli import run_search, search_family, train_family
+
+
+def train(*words: str) -> None:
+    """Train a model: genbench train FAMILY, with the family's own flags.
+
+    Args:
+        words: The family, and its flags.
+    """
+    _of_a_family("train", train_family, words)
+
+
+def search(*words: str) -> None:
+    """Search the best hyper-parameters of a family, then train them: genbench search FAMILY.
+
+    Args:
+        words: The family, and the search's flags.
+    """
+    _of_a_family("search", search_family, words)
+
+
+def _of_a_family(command: str, run: Callable[..., None], words: Sequence[str]) -> None:
+    """Run a command of the family that comes first; without one, list them."""
+    from genbench.families import FAMILIES
+
+    if words and words[0] in FAMILIES:
+        run(words[0], words[1:], f"genbench {command} {words[0]}")
+        return
+    import tyro
+
+    def listed(text: str | None) -> Callable[[], None]:
+        def nothing() -> None:
+            pass
+
+        nothing.__doc__ = text
+        return nothing
+
+    families = {name: listed(family.config.__doc__) for name, family in FAMILIES.items()}
+    tyro.extras.subcommand_cli_from_dict(families, prog=f"genbench {command}", args=words)
+
+
+def sweep(
+    words: tuple[str, ...],
+    /,
+    count: int = 20,
+    workers: int = 1,
+    runs_dir: str = "runs",
+    storage: str = "",
+    seed: int = 0,
+) -> None:
+    """Run a W&B sweep file with no server, each run started by the file's own command.
+
+    `genbench sweep check FILE` says what is wrong with a file, `genbench sweep show FILE` prints
+    it; both run nothing.
+
+    Args:
+        words: The sweep file, or the name of one that comes with genbench, such as gan; with the
+            word check or show before it, it is only validated or printed.
+        count: Runs to add.
+        workers: Runs at a time, each with its share of the cores.
+        runs_dir: The records and the study go here.
+        storage: URL of the study's database, for several machines (default: in runs_dir).
+        seed: Of the proposals.
+    """
+    from genbench.sweep import find_sweep, read_sweep
+
+    if words[:1] in (("check",), ("show",)) and len(words) == 2:
+        (_check if words[0] == "check" else _show)(find_sweep(words[1]))
+        return
+    if len(words) != 1:
+        raise UserError(f"{' '.join(words)!r}: name one sweep file, such as sweeps/vae.yaml")
+    if count < 1:
+        raise UserError(f"count={count}: must be at least 1")
+    from genbench.config import SearchConfig
+    from genbench.search.search import Search
+
+    options = SearchConfig(
+        trials=count, workers=workers, runs_dir=runs_dir, storage=storage, seed=seed, timeout=1e9
+    )
+    search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
+    run_search(search)
+    print(f"genbench report --runs_dir={runs_dir} writes the summary")
+    print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
+
+
+def _check(path: Path) -> None:
+    """Print what is wrong with a sweep file, and what may surprise where nothing is."""
+    from genbench.sweep import check_sweep, contradictions, read_sweep
+
+    if problems := check_sweep(path):
+        print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
+        raise UserError(problems[-1])
+    checked = read_sweep(path)
+    print(f"{path}: {len(checked.space)} parameters to search, nothing wrong")
+    refused, why = contradictions(checked.family.config, checked.space, checked.held)
+    if refused:
+        print(f"of 100 draws {refused} will be failed trials, such as {why}")
+    if checked.stopping and checked.stopping.type == "median":
+        print("early_terminate: median is read here alone; W&B knows hyperband")
+    if checked.engine == "optuna":
+        print("scheduler: W&B's engine optuna is TPE whatever method says, and stops no run early")
+    elif checked.engine:
+        print(f"scheduler: engine {checked.engine} runs in `wandb sweep-scheduler` alone")
+
+
+def _show(path: Path) -> None:
+    """Print a sweep file, to be changed and given to `wandb sweep` or `genbench sweep`."""
+    from genbench.sweep.lines import read_sheet
+
+    read_sheet(path)  # it is one
+    print(path.read_text(encoding="utf-8"), end="")
