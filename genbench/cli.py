@@ -1,16 +1,17 @@
 """The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
 import argparse
+import atexit
 import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from genbench import UserError, environment
+from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import print_table
 
@@ -29,10 +30,13 @@ def parse(kind: type[T]) -> T:
 
 
 def guard(main: Callable[[], None]) -> None:
-    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
+
+    A second Ctrl-C ends the process at once, also while it closes what the first one left open.
+    """
     try:
-        main()
+        with signals.noted(at_once=True, hint=signals.HINT):
+            main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -40,12 +44,9 @@ def guard(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
+        atexit.register(signal.signal, signal.SIGINT, signals.end)  # W&B's end may take seconds
         print("interrupted; what is done is kept", file=sys.stderr)
-        sys.exit(130)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+        sys.exit(128 + signal.SIGINT)
 
 
 def parse_training(kind: type[C]) -> tuple[C, Path | None]:
@@ -131,7 +132,9 @@ def search_main(kind: type[Config], sweep: Path) -> None:
         if elsewhere := run_search(search):
             print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
             return
-        print_scores(search.train_best())
+        with saying_how_to_go_on():
+            scores = search.train_best()
+        print_scores(scores)
         print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
 
     guard(main)
@@ -141,17 +144,27 @@ def run_search(search: "Search") -> int:
     """Add the trials and print the best, also after Ctrl-C; how many trials still run elsewhere."""
     environment.offer(WANDB_PROJECT=search.sweep.project, WANDB_ENTITY=search.sweep.entity)
     elsewhere = 0
-    try:
-        search.run()
-        elsewhere = search.elsewhere()
-    except KeyboardInterrupt:
-        if search.completed():
-            print_best(search)
-        print("the same command again goes on with this study")
-        raise
+    with saying_how_to_go_on():
+        try:
+            search.run()
+            elsewhere = search.elsewhere()
+        except KeyboardInterrupt:
+            if search.completed():
+                print_best(search)
+            raise
     if search.completed() or not elsewhere:
         print_best(search)
     return elsewhere
+
+
+@contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """After Ctrl-C in the block, the line how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("the same command again goes on with this study", flush=True)
+        raise
 
 
 def print_best(search: "Search") -> None:

@@ -250,7 +250,8 @@ def sweep(
         count: Runs to add.
         workers: Runs at a time, each with its share of the cores.
         runs_dir: The records and the study go here.
-        storage: URL of the study's database, for several machines (default: in runs_dir).
+        storage: URL of the study's database, for several machines (default: in runs_dir);
+            grpc://HOST:PORT is another machine's, see genbench storage.
         seed: Of the proposals.
     """
     from genbench.sweep import check_sweep, contradictions, read_sweep
@@ -283,11 +284,49 @@ def sweep(
     print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
 
 
+def storage(
+    runs_dir: str = "runs", storage: str = "", host: str = "127.0.0.1", port: int = 13000
+) -> None:
+    """Let other machines join the searches of this one, until Ctrl-C; needs genbench[grpc].
+
+    There is no password: whoever reaches the port can change the studies.
+
+    Args:
+        runs_dir: The studies are in its optuna.db.
+        storage: URL of another database.
+        host: Address to listen at; 0.0.0.0: all of this machine's, for others to reach it.
+        port: Port to listen at.
+    """
+    from genbench.files import writable
+    from genbench.search.study import database
+
+    try:
+        from genbench.search.proxy import invitation, serve
+    except ImportError as error:
+        raise UserError("genbench storage: pip install 'genbench[grpc]' has gRPC") from error
+    with writable(runs_dir):
+        Path(runs_dir).mkdir(parents=True, exist_ok=True)
+    url = database(runs_dir, storage)
+    try:
+        serve(url, host, port, lambda: print(invitation(url, host, port), flush=True))
+    except KeyboardInterrupt:
+        print("closed; the studies are kept, and the same command opens them again")
+
+
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function above."""
     import tyro
 
-    commands: list[Callable[..., None]] = [report, runs, resume, sample, evaluate, sweep, data]
+    commands: list[Callable[..., None]] = [
+        report,
+        runs,
+        resume,
+        sample,
+        evaluate,
+        sweep,
+        storage,
+        data,
+    ]
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(

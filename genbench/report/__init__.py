@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.record import Record, read_runs, read_studies
 from genbench.report.choice import make_parts
 from genbench.report.drawing import save
@@ -63,6 +63,7 @@ def _write(pages: list[Page], folder: Path) -> Path:
     """Draw the figures, behind their family's name where theirs is taken; fill the templates."""
     files: dict[int, Path] = {}  # of each drawing, by identity
     for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
+        signals.check()
         name, family = figure.name, figure.family
         longer = name if name.startswith(family) else f"{family}_{name}"
         names = itertools.chain([name, longer], (f"{longer}-{k}" for k in itertools.count(2)))
