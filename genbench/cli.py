@@ -35,7 +35,7 @@ def guard(main: Callable[[], None]) -> None:
     A second Ctrl-C ends the process at once, also while it closes what the first one left open.
     """
     try:
-        with signals.noted(at_once=True, hint=signals.HINT):
+        with signals.owned(signals.HINT):
             main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

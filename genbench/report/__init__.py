@@ -23,6 +23,7 @@ from genbench.report.sections import SECTIONS
 Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
 
+@signals.noted()
 def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 

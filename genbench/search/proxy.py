@@ -102,6 +102,7 @@ class _Served(studies.Database):
             super().set_trial_user_attr(trial_id, key, value)
 
 
+@signals.noted()
 def serve(url: str, host: str, port: int, begun: Callable[[], None] = lambda: None) -> None:
     """Serve a study's database until Ctrl-C or SIGTERM.
 

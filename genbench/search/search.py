@@ -130,6 +130,7 @@ class Search:
             self.work(todo)
         self.write()
 
+    @signals.noted()
     @studies.reachable()
     def work(self, todo: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Run trials until `todo` have begun in all processes of this search, or one says stop."""

@@ -144,7 +144,7 @@ def _work(settings: tuple[Any, ...], todo: int, wire: Connection) -> None:
 
     sweep, options, launched, crew, begun = settings
     try:
-        with signals.noted(at_once=True):
+        with signals.owned():
             signals.ready()
             Search(sweep, options, launched, crew, begun).work(todo, stop=wire.poll)
     except UserError as error:
