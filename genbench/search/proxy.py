@@ -115,6 +115,8 @@ def serve(url: str, host: str, port: int, begun: Callable[[], None] = lambda: No
     Raises:
         UserError: The database cannot be opened, or the port not be had.
     """
+    if not 0 < port < 2**16:
+        raise UserError(f"port={port}: must be 1 to 65535")
     try:
         storage = optuna.storages.get_storage(studies.open_storage(url, _Served))
     except Exception as error:  # as in `open_study`
@@ -122,7 +124,7 @@ def serve(url: str, host: str, port: int, begun: Callable[[], None] = lambda: No
     try:
         socket.create_server((host, port)).close()  # gRPC shares a port without a word
         server = make_server(storage, host, port)
-    except (OSError, OverflowError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise UserError(
             f"host={host}, port={port}: cannot be listened at ({error}); name others"
         ) from error
