@@ -1,15 +1,16 @@
 """The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
 import argparse
+import atexit
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from genbench import UserError, environment
+from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import lenient_output, print_table, say
 
@@ -31,18 +32,20 @@ def parse(kind: type[T], words: Sequence[str] | None = None, program: str | None
 def guard(main: Callable[[], None]) -> None:
     """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
 
-    What cannot be printed costs no work: it is said at the end, but where nobody reads on.
+    What cannot be printed costs no work: it is said at the end, but where nobody reads on. A second
+    Ctrl-C ends the process at once, also while it closes what the first one left open.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     with lenient_output() as stdout:
         try:
-            main()
+            with signals.owned(signals.HINT):
+                main()
         except UserError as error:
             say(f"error: {error}")
             sys.exit(2)
         except KeyboardInterrupt:
+            atexit.register(signal.signal, signal.SIGINT, signals.end)  # W&B's end may take seconds
             say("interrupted; what is done is kept")
-            sys.exit(130)
+            sys.exit(128 + signal.SIGINT)
         except SystemExit as ended:
             if ended.code:  # 0: --help was printed
                 raise
@@ -52,10 +55,6 @@ def guard(main: Callable[[], None]) -> None:
         if stdout.error:
             say(f"error: stdout: cannot be written ({stdout.error.strerror}); all else is done")
             sys.exit(2)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def parse_training(
@@ -165,7 +164,9 @@ def search_family(
     if elsewhere := run_search(search):
         print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
         return
-    print_scores(search.train_best())
+    with saying_how_to_go_on():
+        scores = search.train_best()
+    print_scores(scores)
     print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
 
 
@@ -173,17 +174,27 @@ def run_search(search: "Search") -> int:
     """Add the trials and print the best, also after Ctrl-C; how many trials still run elsewhere."""
     environment.offer(WANDB_PROJECT=search.sweep.project, WANDB_ENTITY=search.sweep.entity)
     elsewhere = 0
-    try:
-        search.run()
-        elsewhere = search.elsewhere()
-    except KeyboardInterrupt:
-        if search.completed():
-            print_best(search)
-        print("the same command again goes on with this study")
-        raise
+    with saying_how_to_go_on():
+        try:
+            search.run()
+            elsewhere = search.elsewhere()
+        except KeyboardInterrupt:
+            if search.completed():
+                print_best(search)
+            raise
     if search.completed() or not elsewhere:
         print_best(search)
     return elsewhere
+
+
+@contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """After Ctrl-C in the block, the line how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("the same command again goes on with this study", flush=True)
+        raise
 
 
 def print_best(search: "Search") -> None:

@@ -251,6 +251,35 @@ def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
     examine(runs_dir, clean)
 
 
+def storage(
+    runs_dir: str = "runs", storage: str = "", host: str = "127.0.0.1", port: int = 13000
+) -> None:
+    """Let other machines join the searches of this one, until Ctrl-C; needs genbench[grpc].
+
+    There is no password: whoever reaches the port can change the studies.
+
+    Args:
+        runs_dir: The studies are in its optuna.db.
+        storage: URL of another database.
+        host: Address to listen at; 0.0.0.0: all of this machine's, for others to reach it.
+        port: Port to listen at.
+    """
+    from genbench.files import writable
+    from genbench.search.study import database
+
+    try:
+        from genbench.search.proxy import invitation, serve
+    except ImportError as error:
+        raise UserError("genbench storage: pip install 'genbench[grpc]' has gRPC") from error
+    with writable(runs_dir):
+        Path(runs_dir).mkdir(parents=True, exist_ok=True)
+    url = database(runs_dir, storage)
+    try:
+        serve(url, host, port, lambda: print(invitation(url, host, port), flush=True))
+    except KeyboardInterrupt:
+        print("closed; the studies are kept, and the same command opens them again")
+
+
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function here and in start.py."""
     for command in (train, search):
@@ -260,7 +289,7 @@ def main() -> None:
     import tyro
 
     commands: list[Callable[..., None]] = [
-        *(train, resume, search, sweep, runs, report, sample, evaluate, data, doctor),
+        *(train, resume, search, sweep, runs, report, sample, evaluate, storage, data, doctor),
     ]
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}

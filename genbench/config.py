@@ -238,7 +238,9 @@ class SearchConfig(Checked):
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
     seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
-    storage: str = ""  # URL of the study's database, for several machines (default: in runs_dir)
+    # URL of the study's database, for several machines: one of Optuna's, or grpc://HOST:PORT of
+    # genbench storage (default: a SQLite file in runs_dir)
+    storage: str = ""
     sweep: str = ""  # W&B sweep file with the search space (default: the family's, in sweeps/)
     # two objectives: the metric and what the family keeps small, latent_dim or seconds
     pareto: bool = False

@@ -66,7 +66,8 @@ def sweep(
         count: Runs to add.
         workers: Runs at a time, each with its share of the cores.
         runs_dir: The records and the study go here.
-        storage: URL of the study's database, for several machines (default: in runs_dir).
+        storage: URL of the study's database, for several machines (default: in runs_dir);
+            grpc://HOST:PORT is another machine's, see genbench storage.
         seed: Of the proposals.
     """
     from genbench.sweep import find_sweep, read_sweep

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.config import PictureConfig
 from genbench.console import first_line, say, say_once
 from genbench.data import synthetic
@@ -55,7 +55,12 @@ def _painted(n: int, size: int, seed: int) -> np.ndarray:
         return read_npy(path, (n, 3, size, size))
     say(f"Painting {n} pictures of {size} px once")
     with tqdm(total=n, unit="picture", leave=False, disable=None) as bar:
-        images = synthetic.paint(n, size, seed, bar.update)
+
+        def painted(pictures: int) -> None:
+            bar.update(pictures)
+            signals.check()
+
+        images = synthetic.paint(n, size, seed, painted)
     try:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)

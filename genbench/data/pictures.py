@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
 from genbench.environment import cache_folder
@@ -114,6 +114,7 @@ def survey(listing: Listing, cut: Cut) -> Generator[Look]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for look in _in_order(functools.partial(look_at, listing.folder, cut), names):
             bar.update()
+            signals.check()
             twin = next((seen[mark] for mark in look.marks if mark in seen), "")
             seen |= dict.fromkeys(look.marks, twin or look.name)
             yield replace(look, twin=twin, reason=f"duplicate of {twin}") if twin else look

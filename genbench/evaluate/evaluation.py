@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.config import EvaluateConfig
 from genbench.console import say
 from genbench.device import pick_device
@@ -38,6 +38,7 @@ class Benchmark:
 
     def features(self, images: np.ndarray, title: str) -> Features:
         """Features of samples (N, C, S, S) `uint8`."""
+        signals.check()
         return self.extractor.cached(images, self.cache, title)
 
     def scores(self, samples: Features) -> dict[str, float]:
@@ -75,6 +76,7 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
                 if copied := copies(candidate, options, extractor, cache):
                     candidate.findings["memorization"] = copied
     for candidate in candidates:
+        signals.check()
         if "nll" in metrics and "log_weights" in candidate.model.family.can:
             candidate.findings["likelihood"] = likelihood(candidate.model, "test", cache)
 

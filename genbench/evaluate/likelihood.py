@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from genbench import families, losses
+from genbench import families, losses, signals
 from genbench.data import Split
 from genbench.evaluate import EVAL_SEED
 from genbench.losses import importance_bound
@@ -82,6 +82,7 @@ def _by_picture(model: Model, part: Split) -> dict[str, np.ndarray]:
     rows: list[Tensor] = []
     images = part.images.float() / 255
     for picture in tqdm(images, "likelihood", unit="picture", leave=False, disable=None):
+        signals.check()
         x = steps.observe(state, picture[None], rng) if steps.observe else picture[None]
         chunks = [
             steps.log_weights(state, x, min(ROWS, DRAWS - first), rng)

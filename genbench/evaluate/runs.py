@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.config import PICTURES, Config, EvaluateConfig, roles
 from genbench.console import say
 from genbench.data import Data, Split, load_data
@@ -153,6 +153,7 @@ def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
     )
 
 
+@signals.noted()
 def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     """Append what was found to the run's evaluations.jsonl, and give its means to W&B.
 

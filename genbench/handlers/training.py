@@ -2,9 +2,7 @@
 
 import logging
 import math
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from ignite.handlers import EarlyStopping
 from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.data import Batches
 from genbench.engines import Means
 from genbench.evaluate import EVAL_BATCH
@@ -221,31 +219,16 @@ def signals_between_steps(trainer: Engine, keep: Callable[[], None]) -> Iterator
     KeyboardInterrupt into an error of its own, which a search takes for a failed trial. In
     mid-epoch `keep` is called first: it writes the checkpoint that an epoch's end has anyway.
     """
-    waiting: list[int] = []
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # others may not set handlers
-        for caught in (signal.SIGINT, signal.SIGTERM):
-            before[int(caught)] = signal.signal(caught, lambda n, _: waiting.append(n))
-
-    def deliver() -> None:
-        if waiting:
-            number = waiting.pop()
-            signal.signal(number, before[number])
-            signal.raise_signal(number)
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def within() -> None:
-        if waiting and mid_epoch(trainer):
+        if signals.waiting() and mid_epoch(trainer):
             keep()
-            deliver()
+            signals.check()
 
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, deliver)
-    try:
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, signals.check)
+    with signals.noted():
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        deliver()
 
 
 def mid_epoch(trainer: Engine) -> bool:

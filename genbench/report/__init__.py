@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.console import say_once
 from genbench.files import whole, writing
 from genbench.record import Record, Study, read_runs, read_studies
@@ -25,6 +25,7 @@ from genbench.report.sections.search import is_whole
 Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
 
+@signals.noted()
 def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
@@ -74,6 +75,7 @@ def _write(pages: list[Page], folder: Path) -> Path:
     """Draw the figures, behind their family's name where theirs is taken; fill the templates."""
     files: dict[int, Path] = {}  # of each drawing, by identity
     for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
+        signals.check()
         name, family = figure.name, figure.family
         longer = name if name.startswith(family) else f"{family}_{name}"
         names = itertools.chain([name, longer], (f"{longer}-{k}" for k in itertools.count(2)))

@@ -6,12 +6,11 @@ where early termination says so it is sent SIGTERM.
 """
 
 import dataclasses
+import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import optuna
 import yaml
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.environment import LOCAL_SWEEP, for_program
 from genbench.evaluate.distances import check_logged
 from genbench.files import DiskError, writing
@@ -60,7 +59,7 @@ def launch(
     record, why, told = None, "", 0
     with _process(command, variables) as process:
         while process.poll() is None and not why:
-            time.sleep(POLL)
+            signals.sleep(POLL)
             if not record and (record := _begun(sweep, folder, before, run_id)):
                 trial.set_user_attr("run", record.path.name)
             if record:
@@ -111,20 +110,20 @@ def program_environment(sweep: Sweep, study: str, run_id: str, parameters: Path)
 def _process(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen]:
     """The program; whatever happens in the block, it has ended after it.
 
-    Where util-linux is there, the program is also told to stop if this process is killed with -9.
+    It is a process group of its own, as W&B's agent makes it: Ctrl-C at a terminal comes once, from
+    here. Where util-linux is there, it is also told to stop if this process is killed with -9.
     """
     if not shutil.which(command[0], path=variables["PATH"]):
         raise UserError(f"command: {command[0]} cannot be started; is it installed?")
+    stop = signals.stop_signal()
     if setpriv := shutil.which("setpriv"):
-        command = [setpriv, "--pdeathsig", "INT", *command]
-    process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)
+        command = [setpriv, "--pdeathsig", stop.name.removeprefix("SIG"), *command]
+    process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, process_group=0)
     try:
         yield process
-    except BaseException:  # Ctrl-C, which a terminal sends to the program too
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(2)
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, stop)
         raise
     finally:
         try:

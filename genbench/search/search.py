@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import say
 from genbench.files import writable, write_json
@@ -77,7 +77,7 @@ class Search:
         o, sweep = self.options, self.sweep
         with writable(o.runs_dir):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-        url = o.storage or f"sqlite:///{o.runs_dir}/optuna.db"
+        url = studies.database(o.runs_dir, o.storage)
         directions = [sweep.goal] + (["minimize"] if o.pareto else [])
         study = studies.open_study(self.name, url, directions, self._enqueue)
         if not self.is_worker:
@@ -117,6 +117,7 @@ class Search:
         runtime = {"device": o.device, "wandb": o.wandb, "runs_dir": o.runs_dir}
         return self.family.config(**self.sweep.held | params | o.given | runtime | more)
 
+    @signals.noted()
     @studies.reachable()
     def run(self) -> None:
         """Add `options.trials` trials; a failed one is recorded and does not end the study.
@@ -134,10 +135,12 @@ class Search:
             self.work(todo)
         self.write()
 
+    @signals.noted()
     @studies.reachable()
     def work(self, todo: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Run trials until `todo` have begun in all processes of this search, or one says stop."""
         while not stop():
+            signals.check()
             with studies.turn(self.file) as turn:
                 studies.fail_stale(self.study)
                 done = plan.count(self.study, plan.BEGUN, self.crew)
@@ -145,6 +148,7 @@ class Search:
                     return
                 run_trial(self, f"{self.family.name} trial {done + 1}/{todo}", turn)
 
+    @signals.noted()
     @studies.reachable()
     def elsewhere(self) -> int:
         """How many trials other processes were running when this search was done with its own.
@@ -163,12 +167,13 @@ class Search:
         say(f"{self.name}: {len(numbers)} trials run elsewhere; looking whether they live")
         deadline = time.monotonic() + studies.GRACE + studies.HEARTBEAT
         while numbers & running() and time.monotonic() < deadline:
-            time.sleep(1)
+            signals.sleep(1)
             with studies.turn(self.file):
                 studies.fail_stale(self.study)
         title = f"{self.family.name} trial in place of one whose process died"
         waiting = plan.waiting(self.study)
         for _ in range(sum(studies.first_try(trial) is not None for trial in waiting)):
+            signals.check()
             with studies.turn(self.file) as turn:  # the longest waiting first
                 run_trial(self, title, turn)
         ended = self.study.get_trials(deepcopy=False)
@@ -194,6 +199,7 @@ class Search:
         scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
         return front[np.square(scaled).sum(axis=1).argmin()]
 
+    @signals.noted()
     def train_best(self) -> list[dict[str, float]]:
         """The test scores of the best trial's configuration, trained over new seeds.
 
@@ -203,6 +209,7 @@ class Search:
         scores, commit = [], git("rev-parse", "HEAD")
         for i in range(1, FINAL_SEEDS + 1):
             config = self.final_config(self.options.seed + i)
+            signals.check()
             there = finished(config.runs_dir, config.key, config.seed, commit)
             title = f"{self.family.name} best, seed {i}/{FINAL_SEEDS}"
             if there:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import optuna
+import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from genbench import UserError
+from genbench import UserError, signals
 from genbench.console import first_line, say
 from genbench.files import writing
 from genbench.record.provenance import masked
@@ -24,7 +25,13 @@ PATIENCE = 30  # seconds without a new trial after which who makes a study is ta
 # User attributes.
 WORKER = "worker"  # of a trial that has begun: the search and the process that run it
 REPEATS = "repeats"  # of a trial that was not run: another one has its point of the grid
+BEAT = "beat"  # of a running trial, through the proxy: its process lives
 READY = "ready"  # of a study whose first trials are all enqueued
+
+
+def database(runs_dir: str, storage: str) -> str:
+    """The URL of a study's database: the one that is named, else a file in `runs_dir`."""
+    return storage or f"sqlite:///{runs_dir}/optuna.db"
 
 
 def open_study(
@@ -36,7 +43,7 @@ def open_study(
     (`prepare`), and the others wait until it has.
     """
     try:
-        storage = _open_storage(url)
+        storage = _connect(url)
         try:
             study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         except DuplicatedStudyError:
@@ -46,11 +53,28 @@ def open_study(
             prepare(study)
             study.set_user_attr(READY, True)
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-        driver = "; pip install 'genbench[postgresql]' has PostgreSQL's driver"
-        hint = driver if isinstance(error, ImportError) else ""
-        shown = masked(f"storage={url}: cannot be opened ({first_line(error)}){hint}")
-        raise UserError(shown) from error
+        raise cannot_open(url, error) from error
     return study
+
+
+def cannot_open(url: str, error: Exception) -> UserError:
+    """What to say of a storage that cannot be opened."""
+    hint = ""
+    if isinstance(error, ImportError):
+        extra, what = (
+            ("grpc", "gRPC") if url.startswith("grpc:") else ("postgresql", "PostgreSQL's driver")
+        )
+        hint = f"; pip install 'genbench[{extra}]' has {what}"
+    return UserError(masked(f"storage={url}: cannot be opened ({first_line(error)}){hint}"))
+
+
+def _connect(url: str) -> BaseStorage:
+    """The database, or the proxy before one."""
+    if not url.startswith("grpc:"):
+        return open_storage(url)
+    from genbench.search.proxy import Proxy
+
+    return Proxy(url)
 
 
 def _wait_for_maker(study: optuna.Study) -> None:
@@ -59,7 +83,7 @@ def _wait_for_maker(study: optuna.Study) -> None:
     if READY not in study.user_attrs:
         say(f"{study.study_name}: another process is making the study, or did not finish; waiting")
     while READY not in study.user_attrs and time.monotonic() < deadline:
-        time.sleep(0.1)
+        signals.sleep(0.1)
         now = len(study.get_trials(deepcopy=False))
         if now > there:
             there, deadline = now, time.monotonic() + PATIENCE
@@ -78,7 +102,9 @@ def reachable() -> Iterator[None]:
         ) from error
 
 
-class _Storage(RDBStorage):
+class Database(RDBStorage):
+    """Optuna's database, which misses every trial whose process died."""
+
     def record_heartbeat(self, trial_id: int) -> None:
         """As Optuna does; but if the database is away for a moment, the next one is recorded.
 
@@ -87,8 +113,18 @@ class _Storage(RDBStorage):
         with suppress(StorageInternalError):
             super().record_heartbeat(trial_id)
 
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Optuna's, and the trials whose processes were killed before their first heartbeat."""
+        stale = set(super()._get_stale_trial_ids(study_id))
+        begun = datetime.datetime.now() - datetime.timedelta(seconds=GRACE)
+        for trial in self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,)):
+            assert trial.datetime_start
+            if WORKER not in trial.user_attrs and trial.datetime_start < begun:
+                stale.add(trial._trial_id)
+        return sorted(stale)
 
-def _open_storage(url: str, tries: int = 5) -> RDBStorage:
+
+def open_storage(url: str, kind: type[Database] = Database, tries: int = 5) -> Database:
     """The storage; again where another process is just making its tables."""
     options: dict[str, Any] = {"pool_pre_ping": True}  # a server that was restarted is found again
     if url.startswith("sqlite"):
@@ -96,7 +132,7 @@ def _open_storage(url: str, tries: int = 5) -> RDBStorage:
     if url.startswith("postgresql://"):  # SQLAlchemy's driver for it depends on its version
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
-        return _Storage(
+        storage = kind(
             url,
             engine_kwargs=options,
             heartbeat_interval=HEARTBEAT,
@@ -107,14 +143,22 @@ def _open_storage(url: str, tries: int = 5) -> RDBStorage:
         if tries == 1 or not re.search("exist|unique", str(error), re.IGNORECASE):
             raise
         time.sleep(0.5)
-        return _open_storage(url, tries - 1)
+        return open_storage(url, kind, tries - 1)
+    if storage.engine.name == "sqlite":  # else two that ask at once get the same waiting trial
+        sqlalchemy.event.listen(storage.engine, "begin", _lock)
+    return storage
+
+
+def _lock(connection: sqlalchemy.Connection) -> None:
+    """Begin a transaction of SQLite's as the only one: what it reads stands until it writes."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def turn(file: Path) -> IO[str]:
     """Wait until no other process of this machine looks what is left and takes the next trial.
 
-    On SQLite Optuna gives the same waiting trial to two processes that ask at once. The turn ends
-    when the file that is returned is closed; the system closes that of a process that is killed.
+    The turn ends when the file that is returned is closed; the system closes that of a process
+    that is killed.
     """
     path = file.with_suffix(".lock")
     with writing(path):
@@ -144,16 +188,8 @@ def first_try(trial: FrozenTrial) -> int | None:
 
 
 def fail_stale(study: optuna.Study) -> None:
-    """Fail the trials whose processes give no sign of life any more, and enqueue them again.
-
-    Optuna misses no trial whose process was killed before its first heartbeat; we do.
-    """
+    """Fail the trials whose processes give no sign of life any more, and enqueue them again."""
     optuna.storages.fail_stale_trials(study)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        assert trial.datetime_start
-        age = datetime.datetime.now() - trial.datetime_start
-        if WORKER not in trial.user_attrs and age.total_seconds() > GRACE:
-            give_up(study, trial.number)
 
 
 def give_up(study: optuna.Study, number: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import optuna
+import torch
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -50,6 +51,7 @@ def run_trial(search: "Search", title: str, turn: IO[str]) -> None:
     """Run the next trial, and write what the study knows then; the turn ends when it has begun.
 
     `optimize` is called for each trial, since what may end a search is looked at before the next.
+    A trial's memory is free for the next one, also if it failed because that was too little.
     """
 
     def objective(trial: optuna.Trial) -> list[float]:
@@ -67,13 +69,22 @@ def run_trial(search: "Search", title: str, turn: IO[str]) -> None:
             print(f"{title}: {_outcome(search, trial)}  ({show_params(trial.params)})", flush=True)
 
     try:
-        search.study.optimize(objective, n_trials=1, catch=(TrialFailed,), callbacks=[say_end])
+        search.study.optimize(
+            objective,
+            n_trials=1,
+            catch=(TrialFailed,),
+            callbacks=[say_end],
+            gc_after_trial=True,  # handlers and tracebacks are cycles that hold the model
+        )
+    except UnboundLocalError as error:  # the database is gone just when the study is told
+        raise error.__context__ or error from None
     except LeaveOptimize as left:
         number, why = left.args
         if not isinstance(why, UpdateFinishedTrialError):
             raise why from why.__cause__
         say_end(search.study, search.study.trials[number])
     finally:
+        torch.cuda.empty_cache()
         search.write()
 
 
@@ -100,7 +111,7 @@ def _ending(trial: optuna.Trial) -> Iterator[None]:
                 raise TrialFailed from error
             raise
         except Exception as error:
-            _note(trial, start, error=f"{type(error).__name__}: {first_line(error)}")
+            _note(trial, start, error=_what_failed(error))
             raise TrialFailed from error
         _note(trial, start)
     except (StorageInternalError, UpdateFinishedTrialError) as error:
@@ -111,6 +122,14 @@ def _ending(trial: optuna.Trial) -> Iterator[None]:
                 trial.set_user_attr("error", str(error))
             trial.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise LeaveOptimize(trial.number, error) from error
+
+
+def _what_failed(error: Exception) -> str:
+    short = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "ALLOC_FAILED")
+    )
+    what = "out of memory" if short else type(error).__name__
+    return f"{what}: {first_line(error)}"
 
 
 def _note(trial: optuna.Trial, start: float, **notes: str) -> None:

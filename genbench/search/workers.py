@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 import torch
 from optuna.trial import TrialState
 
-from genbench import UserError, environment
+from genbench import UserError, environment, signals
 from genbench.console import lenient_output, say
 from genbench.search import plan
 from genbench.search.study import WORKER, give_up
@@ -61,7 +62,10 @@ def run_workers(search: "Search", todo: int) -> None:
     workers = [_start(search, todo, i, n) for i in range(n)]
     try:
         while workers:
-            ended = wait([worker.process.sentinel for worker in workers])
+            ended = wait([worker.process.sentinel for worker in workers], signals.POLL)
+            signals.check()
+            if not ended:
+                continue
             worker = next(w for w in workers if w.process.sentinel in ended)
             workers.remove(worker)
             worker.process.join()
@@ -115,13 +119,10 @@ def _start(search: "Search", todo: int, index: int, n: int) -> Worker:
     options = dataclasses.replace(search.options, workers=1)
     settings = (search.sweep, options, search.launched, search.crew, search.begun)
     process = context.Process(target=_work, args=(settings, todo, far_end), daemon=True)
-    # a worker that is still importing must not answer Ctrl-C by a traceback: `_stop` ends it
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with environment.changed(**_variables(index, n)):
-            process.start()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    resource_tracker.ensure_running()  # who starts it unblocks Ctrl-C
+    # a worker that is still importing must not answer Ctrl-C by a traceback
+    with environment.changed(**_variables(index, n)), signals.held_back():
+        process.start()
     far_end.close()
     return Worker(process, wire, index)
 
@@ -141,11 +142,10 @@ def _work(settings: tuple[Any, ...], todo: int, wire: Connection) -> None:
     """What a worker's process does: its part of the search's trials."""
     from genbench.search.search import Search
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sweep, options, launched, crew, begun = settings
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sweep, options, launched, crew, begun = settings
-        with lenient_output():
+        with lenient_output(), signals.owned():
+            signals.ready()
             Search(sweep, options, launched, crew, begun).work(todo, stop=wire.poll)
     except UserError as error:
         with suppress(OSError):  # the parent is gone
