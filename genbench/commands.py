@@ -37,7 +37,7 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
     # the commands as they work here, whether or not the virtual environment is activated
     wandb = "wandb" if shutil.which("wandb") else Path(sys.executable).with_name("wandb")
     print(f"Look:     {wandb} leet {newest}/wandb")
-    print(f"Upload:   {wandb} sync {runs_dir}/*/wandb/offline-run-*")
+    print(f"Upload:   genbench sync {runs_dir}/2*")
 
 
 def runs(runs_dir: str = "runs") -> None:
@@ -240,7 +240,25 @@ def sweep(
     search = Search(read_sweep(Path(words[0])), options, launched=True)
     run_search(search)
     print(f"genbench report --runs_dir={runs_dir} writes the summary")
-    print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
+    print(f"genbench sync {runs_dir}/2*    uploads the runs, group {search.name}")
+
+
+def sync(runs: tuple[str, ...], /, runs_dir: str = "runs", timeout: float = 120.0) -> None:
+    """Upload runs to W&B, whole, from their folders: scalars, pictures, tables and scores.
+
+    What W&B has already is not sent again; a run that was never online, or whose server failed,
+    was stopped or was killed, becomes the run that it would have been.
+
+    Args:
+        runs: Folders of runs, or their names below runs_dir.
+        runs_dir: Folder with the run folders.
+        timeout: Seconds that the server may take for the rest of a run once all is on its way.
+    """
+    if not runs:
+        raise UserError("name runs, such as runs/2*")
+    from genbench.record.sync import sync as upload
+
+    upload([_run_folder(run, runs_dir) for run in runs], timeout)
 
 
 def _run_folder(run: str, runs_dir: str) -> Path:
@@ -252,7 +270,7 @@ def main() -> None:
     """Entry point of `genbench`: a subcommand for each function above."""
     import tyro
 
-    commands: list[Callable[..., None]] = [report, runs, sample, evaluate, sweep, data]
+    commands: list[Callable[..., None]] = [report, runs, sample, evaluate, sweep, sync, data]
     config = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(

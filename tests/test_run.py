@@ -15,7 +15,7 @@ from genbench import UserError
 from genbench.console import say_once
 from genbench.files import to_json, write_json
 from genbench.record import Record, Run, finished, read_runs
-from genbench.record.wandb_sink import log_evaluation
+from genbench.record.feeding import log_evaluation
 
 
 def inspect(run_dir, *options):

@@ -26,8 +26,8 @@ from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import LEAST
 from genbench.model import Model, load
 from genbench.record import Record, read_run
+from genbench.record.feeding import log_evaluation
 from genbench.record.provenance import git, now
-from genbench.record.wandb_sink import log_evaluation
 
 KNOWN = 10_000  # at most so many training pictures are searched for copies
 CHUNK = 1_000  # pictures looked at together
@@ -154,6 +154,7 @@ def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
 def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     """Append what was found to the run's evaluations.jsonl, and give its means to W&B."""
     model, folder = candidate.model, candidate.record.path
+    scores = _scores(candidate.findings)
     line = {
         "created": now(),
         "commit": git("rev-parse", "HEAD"),
@@ -163,13 +164,14 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
+        "logged": scores,
     }
     with writable(str(folder.parent)), (folder / "evaluations.jsonl").open("a+") as file:
         file.seek(0)
         before = file.read()
         torn = before and not before.endswith("\n")  # half a line, of a process that was killed
         file.write(("\n" if torn else "") + to_json(line) + "\n")
-    log_evaluation(folder, candidate.record.about, _scores(candidate.findings), options.wandb)
+    log_evaluation(folder, scores, options.wandb)
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

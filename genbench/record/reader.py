@@ -51,7 +51,7 @@ class Record:
         )
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; torn ones are left out. They are read once."""
+        """The scalars of metrics.jsonl; torn lines are left out. They are read once."""
         return self._metrics
 
     def evaluations(self) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ class Record:
 
     @cached_property
     def _metrics(self) -> list[dict[str, Any]]:
-        rows = self._lines("metrics.jsonl")
+        rows = [row for row in self._lines("metrics.jsonl") if "file" not in row]
         return [{k: v if k == "split" else float(v) for k, v in row.items()} for row in rows]
 
     @cached_property
