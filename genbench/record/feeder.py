@@ -20,6 +20,7 @@ from genbench.console import first_line, say
 from genbench.record.feeding import BOUND, shown
 from genbench.record.lock import locked
 from genbench.record.upload import (
+    Behind,
     Tail,
     Upload,
     has_key,
@@ -129,7 +130,7 @@ def do(job: Job, jobs: Jobs) -> bool:
             try:
                 _feed(upload, folder, job, jobs)
                 return True
-            except TimeoutError:
+            except Behind:
                 _failed.add(upload.mode)
                 break
             except Exception as error:

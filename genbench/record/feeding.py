@@ -111,12 +111,12 @@ def _tell(job: dict[str, Any]) -> None:
         _feeders[-1] = Feeder()
 
 
-def wait_for_wandb(seconds: float = BOUND) -> None:
-    """Wait until W&B has all runs of this process, for some seconds at most.
+def wait_for_wandb() -> None:
+    """Wait until W&B has all runs of this process, for `BOUND` seconds at most.
 
     What is missing then is said, with the command that uploads it. It is done at exit by itself.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + BOUND
     for feeder in _feeders:
         feeder.close()
     while _feeders:

@@ -12,6 +12,7 @@ from genbench.console import first_line
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
 from genbench.record.upload import (
+    Behind,
     Row,
     Tail,
     Upload,
@@ -67,7 +68,7 @@ def _sync(folder: Path, timeout: float) -> str:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             url = _upload(folder, Path(scratch), settings)
-    except TimeoutError as error:
+    except Behind as error:
         raise UserError(
             f"{folder}: the server has not taken all of it in {timeout:g} s; the same command "
             "goes on with it, --timeout gives it longer"

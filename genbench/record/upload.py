@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import logging.handlers
 import os
 import shutil
 import sys
@@ -19,6 +20,10 @@ from genbench.files import to_json
 
 OURS = ("id", "wandb_run", "sweep", "created", "command", "dirty", "platform")  # of config.json
 Row = dict[str, Any]
+
+
+class Behind(Exception):
+    """The server has not taken all of a run."""
 
 
 class Tail:
@@ -77,6 +82,7 @@ class Upload:
         environment.stage_tables_in((scratch or folder) / "wandb")
         if mode == "offline":
             _remove_earlier(folder, about["id"])
+        self._said = _listen()
         self.run = wandb.init(
             mode=mode,  # type: ignore[arg-type]
             dir=str(scratch or folder),
@@ -162,7 +168,7 @@ class Upload:
             summary: summary.json, empty if there is none: the run still runs, or was killed.
 
         Raises:
-            TimeoutError: The server has not taken all of it.
+            Behind: The server has not taken all of it.
         """
         if self._logged:
             self.run.log({}, commit=True)  # else the last row would come after the summary
@@ -170,7 +176,23 @@ class Upload:
         status = summary.get("status", "unfinished")
         told = {k: v for k, v in summary.items() if k != "scores"} | scores | {"status": status}
         self.run.summary.update(told)
-        self.run.finish(exit_code=1 if status in ("failed", "unfinished") else 0)
+        try:
+            self.run.finish(exit_code=1 if status in ("failed", "unfinished") else 0)
+        except TimeoutError as error:
+            raise Behind from error
+        said = [record.getMessage() for record in self._said.buffer]
+        if self.mode != "offline" and any("not be synced" in line for line in said):
+            raise Behind
+
+
+def _listen() -> logging.handlers.BufferingHandler:
+    """Collect what W&B would print, were it not silent."""
+    said = logging.handlers.BufferingHandler(10_000)
+    logger = logging.Logger("wandb", logging.WARNING)
+    logger.addHandler(said)
+    wandb.setup()  # which sets no logger
+    wandb.termsetup(_settings({}), logger)
+    return said
 
 
 def _settings(more: dict[str, Any]) -> wandb.Settings:
