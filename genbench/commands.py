@@ -35,9 +35,12 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
     print(f"Summary:  {page.resolve()} (and summary.md beside it)")
     newest = read_runs(runs_dir)[-1].path
     # the commands as they work here, whether or not the virtual environment is activated
-    wandb = "wandb" if shutil.which("wandb") else Path(sys.executable).with_name("wandb")
+    wandb, genbench = (
+        name if shutil.which(name) else Path(sys.executable).with_name(name)
+        for name in ("wandb", "genbench")
+    )
     print(f"Look:     {wandb} leet {newest}/wandb")
-    print(f"Upload:   genbench sync {runs_dir}/2*")
+    print(f"Upload:   {genbench} sync {runs_dir}/2*")
 
 
 def runs(runs_dir: str = "runs") -> None:
