@@ -19,18 +19,8 @@ from typing import Any
 from genbench.console import first_line, say
 from genbench.record.feeding import BOUND, shown
 from genbench.record.lock import locked
-from genbench.record.upload import (
-    Behind,
-    Tail,
-    Upload,
-    has_key,
-    of_evaluation,
-    of_run,
-    quiet,
-    restart,
-    settings_of,
-    summary_of,
-)
+from genbench.record.source import Tail, of_evaluation, of_run, settings_of, summary_of
+from genbench.record.upload import Behind, Upload, has_key, quiet, restart
 
 INIT_SECONDS = 8.0  # longest wait for a server at a run's start
 FINISH_SECONDS = 8.0  # and for the rest of its upload at its end

@@ -11,18 +11,8 @@ from genbench import UserError, environment
 from genbench.console import first_line
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
-from genbench.record.upload import (
-    Behind,
-    Row,
-    Tail,
-    Upload,
-    has_key,
-    of_evaluation,
-    of_run,
-    quiet,
-    settings_of,
-    summary_of,
-)
+from genbench.record.source import Row, Tail, of_evaluation, of_run, settings_of, summary_of
+from genbench.record.upload import Behind, Upload, has_key, quiet
 
 INIT_SECONDS = 15.0  # longest wait for a server that does not answer
 
