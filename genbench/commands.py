@@ -1,19 +1,18 @@
 """`genbench` itself, a function a command: its parameters are the flags. Imports are lazy."""
 
-import dataclasses
 import functools
 import math
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from genbench import UserError
 from genbench.cli import guard
 from genbench.config import EvaluateConfig
 from genbench.console import print_table
-from genbench.start import search, sweep, train
+from genbench.start import resume, search, storage, sweep, train
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,9 +37,12 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
     print(f"Summary:  {page.resolve()} (and summary.md beside it)")
     newest = read_runs(runs_dir)[-1].path
     # the commands as they work here, whether or not the virtual environment is activated
-    wandb = "wandb" if shutil.which("wandb") else Path(sys.executable).with_name("wandb")
+    wandb, genbench = (
+        name if shutil.which(name) else Path(sys.executable).with_name(name)
+        for name in ("wandb", "genbench")
+    )
     print(f"Look:     {wandb} leet {newest}/wandb")
-    print(f"Upload:   {wandb} sync {runs_dir}/*/wandb/offline-run-*")
+    print(f"Upload:   {genbench} sync {runs_dir}/2*")
 
 
 def runs(runs_dir: str = "runs") -> None:
@@ -60,43 +62,6 @@ def runs(runs_dir: str = "runs") -> None:
         epochs = math.ceil(logged[-1]["epoch"]) if logged else 0  # done, not asked for
         rows.append([record.path.name, record.status, str(epochs), seconds, score])
     print_table(["run", "status", "epochs", "seconds", "score"], rows)
-
-
-def resume(
-    run: str,
-    /,
-    epochs: int = 0,
-    minutes: float = 0.0,
-    data_dir: str = "",
-    device: Literal["", "auto", "cpu", "cuda", "mps"] = "",
-    wandb: Literal["", "auto", "online", "offline", "disabled"] = "",
-    runs_dir: str = "runs",
-) -> None:
-    """Go on with a run that was stopped, in its folder, from its last checkpoint.
-
-    Args:
-        run: The run's folder, or its name below runs_dir.
-        epochs: Go on to so many epochs in all (default: as many as it was to have).
-        minutes: Go on to so many minutes of training in all (default: as it was).
-        data_dir: Where its data lie now (default: where they did).
-        device: Where to go on (default: where it was); only a CPU repeats a training to the bit.
-        wandb: W&B's mode (default: as it was).
-        runs_dir: Folder with the run folders.
-    """
-    from genbench.cli import run_training
-    from genbench.resume import find_run, read_config
-
-    folder = find_run(run, runs_dir)
-    named: dict[str, Any] = {
-        "epochs": epochs,
-        "minutes": minutes,
-        "data_dir": data_dir,
-        "device": device,
-        "wandb": wandb,
-    }
-    given = {name: value for name, value in named.items() if value}
-    config = read_config(folder / "config.json")
-    run_training(dataclasses.replace(config, **given), folder)
 
 
 def sample(
@@ -251,33 +216,23 @@ def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
     examine(runs_dir, clean)
 
 
-def storage(
-    runs_dir: str = "runs", storage: str = "", host: str = "127.0.0.1", port: int = 13000
-) -> None:
-    """Let other machines join the searches of this one, until Ctrl-C; needs genbench[grpc].
+def sync(runs: tuple[str, ...], /, runs_dir: str = "runs", timeout: float = 120.0) -> None:
+    """Upload runs to W&B, whole, from their folders: scalars, pictures, tables and scores.
 
-    There is no password: whoever reaches the port can change the studies.
+    What W&B has already is not sent again; a run that was never online, or whose server failed,
+    was stopped or was killed, becomes the run that it would have been.
 
     Args:
-        runs_dir: The studies are in its optuna.db.
-        storage: URL of another database.
-        host: Address to listen at; 0.0.0.0: all of this machine's, for others to reach it.
-        port: Port to listen at.
+        runs: Folders of runs, or their names below runs_dir.
+        runs_dir: Folder with the run folders.
+        timeout: Seconds that the server may take for the rest of a run once all is on its way.
     """
-    from genbench.files import writable
-    from genbench.search.study import database
+    if not runs:
+        raise UserError("name runs, such as runs/2*")
+    from genbench.record.sync import sync as upload
+    from genbench.resume import find_run
 
-    try:
-        from genbench.search.proxy import invitation, serve
-    except ImportError as error:
-        raise UserError("genbench storage: pip install 'genbench[grpc]' has gRPC") from error
-    with writable(runs_dir):
-        Path(runs_dir).mkdir(parents=True, exist_ok=True)
-    url = database(runs_dir, storage)
-    try:
-        serve(url, host, port, lambda: print(invitation(url, host, port), flush=True))
-    except KeyboardInterrupt:
-        print("closed; the studies are kept, and the same command opens them again")
+    upload([find_run(run, runs_dir) for run in runs], timeout)
 
 
 def main() -> None:
@@ -289,7 +244,20 @@ def main() -> None:
     import tyro
 
     commands: list[Callable[..., None]] = [
-        *(train, resume, search, sweep, runs, report, sample, evaluate, storage, data, doctor),
+        *(
+            train,
+            resume,
+            search,
+            sweep,
+            runs,
+            report,
+            sample,
+            evaluate,
+            sync,
+            storage,
+            data,
+            doctor,
+        ),
     ]
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from genbench import UserError, __version__
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-WandbMode = Literal["auto", "online", "offline", "disabled"]
+WandbMode = Literal["auto", "online", "offline", "disabled", "run", "dryrun", "shared"]
 
 
 @dataclass(frozen=True)

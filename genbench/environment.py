@@ -1,22 +1,30 @@
 """The environment variables that genbench reads or sets: all of them here, none lost for good.
 
 GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
-once is kept. WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them.
-CUDA_VISIBLE_DEVICES: the GPUs that workers share. PATH: where a sweep's program is looked for.
-Set for W&B where the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and
-always WANDB_DATA_DIR.
+once is kept. WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, WANDB_RUN_ID,
+WANDB_SWEEP_ID: as W&B documents them. CUDA_VISIBLE_DEVICES: the GPUs that workers share. PATH:
+where a sweep's program is looked for. Set for W&B where the user has not: WANDB_SILENT,
+WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
+from genbench import UserError
+from genbench.console import say_once
+
 PROJECT = "genbench"
 LOCAL_SWEEP = "local-"  # begins the ids of sweeps that no server knows
+MODES = ("auto", "online", "offline", "disabled", "run", "dryrun", "shared")
+SAME = {"run": "online", "dryrun": "offline"}  # W&B's older words
+LONGEST_ID = 100  # W&B names a table's artifact run-ID-KEY, in at most 128 characters
+NOT_IN_ID = ":;,#?/'"
+OF_ONE_RUN = ("WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RUN_GROUP", "WANDB_SERVICE")
 
 
 def data_root(data_dir: str = "") -> Path:
@@ -32,25 +40,55 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else default
 
 
-def wandb_mode() -> str:
-    """W&B's mode as the user set it, else auto."""
-    return os.environ.get("WANDB_MODE") or "auto"
+def wandb_mode(choice: str) -> str:
+    """W&B's mode: auto, online, offline, disabled or shared.
+
+    Args:
+        choice: The user's; auto: WANDB_MODE, and auto where that is not set.
+
+    Raises:
+        UserError: It is no mode.
+    """
+    name, mode = "wandb", choice
+    if choice == "auto":
+        name, mode = "WANDB_MODE", os.environ.get("WANDB_MODE") or "auto"
+    if mode not in MODES:
+        raise UserError(f"{name}={mode}: choose one of {', '.join(MODES)}")
+    return SAME.get(mode, mode)
 
 
 def wandb_project() -> str:
     """The project that runs go to."""
-    return os.environ.get("WANDB_PROJECT", PROJECT)
+    return os.environ.get("WANDB_PROJECT") or PROJECT
 
 
-def wandb_run_id() -> str | None:
-    """The run's id in W&B, where an agent has chosen it."""
-    return os.environ.get("WANDB_RUN_ID")
+def wandb_place(group: str) -> dict[str, str]:
+    """Where in W&B a run belongs: project, and entity and group if they are known."""
+    place = {"project": wandb_project(), "entity": os.environ.get("WANDB_ENTITY", "")}
+    place["group"] = group or os.environ.get("WANDB_RUN_GROUP", "")
+    return {name: value for name, value in place.items() if value}
+
+
+def wandb_run_id(default: str, taken: Collection[str] = ()) -> str:
+    """The run's id in W&B: an agent's or the user's, unless taken; else `default`.
+
+    One that W&B refuses is named.
+    """
+    default = default[-LONGEST_ID:]
+    given = os.environ.get("WANDB_RUN_ID") or default
+    if len(given) > LONGEST_ID or given != given.strip() or set(given) & set(NOT_IN_ID):
+        say_once(
+            f"WANDB_RUN_ID={given[:LONGEST_ID]}: no id of a run (at most {LONGEST_ID} characters, "
+            f"none of {NOT_IN_ID}); it is {default} instead"
+        )
+        return default
+    return default if given in taken else given
 
 
 def wandb_sweep() -> dict[str, str]:
     """The sweep that this process is a run of, as W&B's agent or `genbench sweep` says it."""
-    names = {"sweep": "WANDB_SWEEP_ID", "wandb_run": "WANDB_RUN_ID"}
-    return {name: os.environ[key] for name, key in names.items() if key in os.environ}
+    sweep = os.environ.get("WANDB_SWEEP_ID")
+    return {"sweep": sweep} if sweep else {}
 
 
 def offer(**variables: str) -> None:
@@ -79,18 +117,28 @@ def _put(variables: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-@contextmanager
-def wandb_start(folder: Path) -> Iterator[None]:
-    """The environment in which W&B's run of a folder is started.
+def for_wandb() -> dict[str, str]:
+    """The environment of a process that feeds W&B: ours, without what is of one run alone.
 
-    Tables are staged in the folder for as long as the process lasts. A sweep that no server knows
-    is hidden from W&B, since `wandb sync` would name it to one; the runs' group stays.
+    That is in the runs' records. A sweep that no server knows is hidden from W&B, since `wandb
+    sync` would name it to one.
     """
-    offer(WANDB_SILENT="true")
-    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())
-    local = os.environ.get("WANDB_SWEEP_ID", "").startswith(LOCAL_SWEEP)
-    with changed(**({"WANDB_SWEEP_ID": None} if local else {})):
+    kept = {k: v for k, v in os.environ.items() if k not in OF_ONE_RUN}
+    kept = {k: v for k, v in kept.items() if v or not k.startswith("WANDB_")}
+    return {"WANDB_SILENT": "true", **kept}
+
+
+@contextmanager
+def of_wandb() -> Iterator[None]:
+    """`for_wandb` as this process's environment."""
+    there = for_wandb()
+    with changed(**{name: there.get(name) for name in {*os.environ, *there}}):
         yield
+
+
+def stage_tables_in(folder: Path) -> None:
+    """Let W&B stage tables in a folder, for as long as the process lasts or until the next one."""
+    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())
 
 
 def gpus(count: int) -> list[str]:

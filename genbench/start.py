@@ -1,8 +1,10 @@
 """The commands of `genbench` that start trainings, a function a command. Imports are lazy."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from genbench import UserError
 from genbench.cli import run_search, search_family, train_family
@@ -15,6 +17,43 @@ def train(*words: str) -> None:
         words: The family, and its flags.
     """
     _of_a_family("train", train_family, words)
+
+
+def resume(
+    run: str,
+    /,
+    epochs: int = 0,
+    minutes: float = 0.0,
+    data_dir: str = "",
+    device: Literal["", "auto", "cpu", "cuda", "mps"] = "",
+    wandb: Literal["", "auto", "online", "offline", "disabled"] = "",
+    runs_dir: str = "runs",
+) -> None:
+    """Go on with a run that was stopped, in its folder, from its last checkpoint.
+
+    Args:
+        run: The run's folder, or its name below runs_dir.
+        epochs: Go on to so many epochs in all (default: as many as it was to have).
+        minutes: Go on to so many minutes of training in all (default: as it was).
+        data_dir: Where its data lie now (default: where they did).
+        device: Where to go on (default: where it was); only a CPU repeats a training to the bit.
+        wandb: W&B's mode (default: as it was).
+        runs_dir: Folder with the run folders.
+    """
+    from genbench.cli import run_training
+    from genbench.resume import find_run, read_config
+
+    folder = find_run(run, runs_dir)
+    named: dict[str, Any] = {
+        "epochs": epochs,
+        "minutes": minutes,
+        "data_dir": data_dir,
+        "device": device,
+        "wandb": wandb,
+    }
+    given = {name: value for name, value in named.items() if value}
+    config = read_config(folder / "config.json")
+    run_training(dataclasses.replace(config, **given), folder)
 
 
 def search(*words: str) -> None:
@@ -117,3 +156,32 @@ def _show(path: Path) -> None:
 
     read_sheet(path)  # it is one
     print(path.read_text(encoding="utf-8"), end="")
+
+
+def storage(
+    runs_dir: str = "runs", storage: str = "", host: str = "127.0.0.1", port: int = 13000
+) -> None:
+    """Let other machines join the searches of this one, until Ctrl-C; needs genbench[grpc].
+
+    There is no password: whoever reaches the port can change the studies.
+
+    Args:
+        runs_dir: The studies are in its optuna.db.
+        storage: URL of another database.
+        host: Address to listen at; 0.0.0.0: all of this machine's, for others to reach it.
+        port: Port to listen at.
+    """
+    from genbench.files import writable
+    from genbench.search.study import database
+
+    try:
+        from genbench.search.proxy import invitation, serve
+    except ImportError as error:
+        raise UserError("genbench storage: pip install 'genbench[grpc]' has gRPC") from error
+    with writable(runs_dir):
+        Path(runs_dir).mkdir(parents=True, exist_ok=True)
+    url = database(runs_dir, storage)
+    try:
+        serve(url, host, port, lambda: print(invitation(url, host, port), flush=True))
+    except KeyboardInterrupt:
+        print("closed; the studies are kept, and the same command opens them again")

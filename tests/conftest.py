@@ -11,22 +11,26 @@ from typing import Any
 import pytest
 from disks import mounted
 
+from genbench.record import wait_for_wandb
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine with no account: an empty home, no W&B variable but those a test sets."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setattr("genbench.record.wandb_sink._failed", set())
+    monkeypatch.setattr("genbench.record.run._ids", set())
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    yield
+    wait_for_wandb()
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_search_is_continued_reported_and_listed(script, tmp_path, model):
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "out" / "summary.html") in done.stdout
     assert "wandb leet there/" in done.stdout
-    assert "wandb sync there/" in done.stdout
+    assert "genbench sync there/" in done.stdout
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {f"{model}_loss.png", f"{model}_latent_space.png", f"{model}_manifold.png"} <= names
     table = script("genbench", "runs", "--runs_dir=there").stdout

@@ -1,11 +1,10 @@
-"""The real `wandb` command and client against a server on 127.0.0.1, and a server that fails."""
+"""The real `wandb` command and client against a server on 127.0.0.1."""
 
 import json
 import os
 import signal
 import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
 
 import pytest
 import yaml
@@ -56,9 +55,9 @@ def test_wandb_login_sweep_and_agent_run_the_gans_sweep(server, script, tmp_path
     assert f"wandb agent {name}" in made.stderr
     assert server.sweeps["sweep0"]["parameters"]["lr"]["distribution"] == "log_uniform_values"
 
-    agent = script("wandb", "agent", "--count=2", name, **at)
+    agent = script("wandb", "agent", "--count=1", name, **at)
     assert agent.returncode == 0, agent.stderr
-    assert set(server.runs) == {"run00001", "run00002"}
+    assert set(server.runs) == {"run00001"}
     sweep = read_sweep(path)
     records = {run.about["wandb_run"]: run for run in read_runs(tmp_path / "runs")}
     for given, (run_id, run) in zip(server.launched, sorted(server.runs.items()), strict=True):
@@ -75,9 +74,9 @@ def test_wandb_login_sweep_and_agent_run_the_gans_sweep(server, script, tmp_path
         # the line that `genbench sweep` would have started is the one that the agent started
         ours = expand(sweep, {name: {"value": value} for name, value in given.items()})
         started = agent.stderr.split("About to run command: ")
-        assert any(line.startswith(" ".join(ours[:5])) for line in started[1:])
-        assert record.about["command"] == ours[1:]
-    assert server.unknown in ([], ["OrganizationCoreWeaveOrganizationID"] * 2)
+        assert any(line.startswith(" ".join(ours[:4])) for line in started[1:])
+        assert record.about["command"][1:] == ours[3:]
+    assert server.unknown in ([], ["OrganizationCoreWeaveOrganizationID"])
 
 
 def test_an_online_vae_delivers_all_that_it_records(server, script, tmp_path):
@@ -113,90 +112,18 @@ def test_an_online_gan_delivers_scores_and_pictures(server, script, tmp_path):
     assert run.files[run.summary["samples/samples"]["path"]].startswith(b"\x89PNG")
 
 
-def complete(record):
-    """Whether a run has all that a run without W&B has."""
-    rows = record.metrics()
-    return (
-        record.status == "finished"
-        and {row["split"] for row in rows} == {"train", "val"}
-        and (record.path / "latents.npz").exists()
-        and (record.path / "checkpoints" / "best.pt").exists()
-        and "val/elbo" in record.scores
-    )
-
-
-def transaction_log(record):
-    """What W&B's own file of a run holds, read by W&B's own tool; of two, the later."""
-    folder = max((record.path / "wandb").glob("*run-*"), key=lambda path: path.stat().st_mtime)
-    command = ["wandb", "leet", "inspect", "--summary", "--json", str(folder)]
-    return json.loads(subprocess.check_output(command, text=True))
-
-
-FAULTS = [
-    ("graphql", "500"),
-    ("graphql", "hang"),
-    ("file_stream", "500"),
-    ("file_stream", "hang"),
-    ("storage", "drop"),
-]
-
-
-def test_a_server_that_fails_costs_no_run_its_data(script, tmp_path):
-    """From the first request of a kind on. All at once: they wait, most of the time."""
-
-    def train(case):
-        where, fault = case
-        runs = tmp_path / f"{where}-{fault}"
-        with Server(lambda kind, n: fault if kind == where else None) as server:
-            env = server.environment(OMP_NUM_THREADS="1")
-            return script("vae.py", *TOY, f"--runs_dir={runs}", **env), runs
-
-    with ThreadPoolExecutor(len(FAULTS)) as pool:
-        for done, runs in pool.map(train, FAULTS):
-            assert done.returncode == 0, done.stderr
-            assert "Traceback" not in done.stderr
-            (record,) = read_runs(runs)
-            assert complete(record)
-            kept = transaction_log(record)["summary"]
-            assert kept["val/elbo"] == pytest.approx(record.scores["val/elbo"])
-
-
-def test_a_server_that_dies_in_the_middle_costs_no_run_its_data(script, tmp_path):
-    with Server() as server:
-        command = [sys.executable, str(ROOT / "experiments" / "vae.py"), "--width=16"]
-        command += ["--latent_dim=2", "--epochs=3"]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=os.environ | server.environment(),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        assert wait_for(lambda: server.runs and any(r.history for r in server.runs.values()), 60)
-        server.die()
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert "Traceback" not in said
-    (record,) = read_runs(tmp_path / "runs")
-    assert complete(record)
-    # and another server is given all of it later
-    with Server() as later:
-        (folder,) = (record.path / "wandb").glob("*run-*")
-        synced = script("wandb", "sync", "--include-online", str(folder), **later.environment())
-        assert synced.returncode == 0, synced.stderr
-        run = only(later)
-        assert run.summary["val/elbo"] == pytest.approx(record.scores["val/elbo"])
-
-
 def test_the_agents_stop_makes_a_pruned_run(server, tmp_path):
     """W&B's hyperband runs on its server, which tells the agent, which sends SIGTERM."""
-    content = yaml.safe_load(toy_sweep(tmp_path, "vae").read_text())
-    content["parameters"] |= {"epochs": {"value": 1000}, "width": {"value": 16}}
+    content = {"program": str(ROOT / "tests" / "drive.py"), "method": "random"}
+    content["parameters"] = {
+        "lr": {"min": 0.1, "max": 0.2},
+        "steps": {"value": 5000},
+        "pause": {"value": 0.02},
+    }
     path = tmp_path / "long.yaml"
     path.write_text(yaml.safe_dump(content))
-    env = os.environ | server.environment()
+    at = {"WANDB_AGENT_REPORT_INTERVAL": "0", "PYTHONPATH": str(ROOT)}
+    env = os.environ | server.environment(**at)
     subprocess.run(["wandb", "sweep", "--project=genbench", str(path)], env=env, check=True,
                    capture_output=True)  # fmt: skip
     agent = subprocess.Popen(
@@ -204,7 +131,8 @@ def test_the_agents_stop_makes_a_pruned_run(server, tmp_path):
         cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        assert wait_for(lambda: any(run.history for run in server.runs.values()), 60)
+        assert wait_for(lambda: "run00001" in server.runs, 60)
+        time.sleep(1)
         server.stops.add("run00001")
         assert agent.wait(60) == 0
     finally:
@@ -212,8 +140,11 @@ def test_the_agents_stop_makes_a_pruned_run(server, tmp_path):
         agent.wait()
     (record,) = read_runs(tmp_path / "runs")
     assert record.status == "pruned"
+    assert record.about["wandb_run"] == "run00001"
     assert len(record.metrics()) > 1
-    assert server.runs["run00001"].exit_code == 0
+    run = server.runs["run00001"]
+    assert (run.sweep, run.exit_code, run.summary["status"]) == ("sweep0", 0, "pruned")
+    assert len(run.history) == record.metrics()[-1]["kl"]
 
 
 def test_an_offline_sweep_is_uploaded_as_a_group(server, script, tmp_path):

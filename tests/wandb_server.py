@@ -33,7 +33,7 @@ class Server:
     """The stand-in; use it as a context manager and give `environment` to the client.
 
     `fault(path, n)` is asked at every request, n being how many came before of the same path, and
-    answers None, "500", "hang" or "drop".
+    answers None, "500", "401", "garbage", "hang" or "drop".
     """
 
     def __init__(self, fault=lambda path, n: None):
@@ -43,6 +43,7 @@ class Server:
         self.operations: list[str] = []  # GraphQL operations in the order they came
         self.unknown: list[str] = []
         self.launched: list[dict] = []  # parameters handed out to agents
+        self.stored: list[str] = []  # names of files in the order they came
         self.stops: set[str] = set()  # runs that the next heartbeat tells to stop
         self.counts: dict[str, int] = defaultdict(int)
         self.over = threading.Event()
@@ -83,6 +84,11 @@ class Server:
             self.thread.join()
             self.thread = None
 
+    def repair(self):
+        """Answer everything from now on, also what hangs."""
+        self.fault = lambda path, n: None
+        self.over.set()
+
     def environment(self, **more):
         """The variables that point the real client here."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, **more}
@@ -101,8 +107,11 @@ class Server:
         if fault in ("drop", "hang"):
             request.close_connection = True
             return
-        status, reply = (500, {"error": "planned"}) if fault == "500" else self.reply(path, body)
-        data = json.dumps(reply).encode()
+        if fault in ("500", "401"):
+            status, reply = int(fault), {"error": "planned"}
+        else:
+            status, reply = (200, None) if fault else self.reply(path, body)
+        data = b"<html>\x00 it works" if fault == "garbage" else json.dumps(reply).encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(data)))
@@ -121,6 +130,7 @@ class Server:
             if path.startswith("/storage/"):
                 run, _, file = path.removeprefix("/storage/").partition("/")
                 self.runs[run].files[file] = body
+                self.stored.append(file)
             elif path.endswith("/file_stream"):
                 self.stream(self.runs[path.split("/")[-2]], json.loads(body))
             elif not path.startswith("/sdk/otel/"):  # telemetry
@@ -159,8 +169,38 @@ class Server:
         return {"serverInfo": {"features": []}}
 
     def on_RunResumeStatus(self, given):
-        """No run is resumed."""
-        return {"model": None}
+        """What is here of a run, if anything is."""
+        run = self.runs.get(given["name"])
+        if not run:
+            return {"model": None}
+        bucket = {"id": given["name"], "name": given["name"], "displayName": run.display_name}
+        bucket |= {"historyLineCount": len(run.history), "logLineCount": 0, "eventsLineCount": 0}
+        bucket |= {"historyTail": json.dumps([json.dumps(row) for row in run.history[-1:]])}
+        bucket |= {"summaryMetrics": json.dumps(run.summary), "config": json.dumps(run.config)}
+        bucket |= {"eventsTail": "[]", "tags": [], "notes": "", "wandbConfig": '{"t": 1}'}
+        project = {"id": "UDE=", "name": given["project"], "entity": {"id": "R", "name": ENTITY}}
+        return {"model": project | {"bucket": bucket}}
+
+    def on_GetDefaultEntity(self, given):
+        """Whose runs are meant."""
+        return {"viewer": {"id": "VTE=", "entity": ENTITY}}
+
+    def on_Run(self, given):
+        """A run, as the public API reads it."""
+        run = self.runs[given["name"]]
+        found = {"id": given["name"], "name": given["name"], "displayName": run.display_name}
+        found |= {"projectId": "1", "state": "running", "tags": [], "sweepName": run.sweep}
+        found |= {"config": json.dumps(run.config), "summaryMetrics": json.dumps(run.summary)}
+        found |= {"systemMetrics": "{}", "historyLineCount": len(run.history), "historyKeys": {}}
+        found |= {"group": run.group, "readOnly": False, "user": {"name": ENTITY}}
+        return {"project": {"run": found}}
+
+    def on_RunFiles(self, given):
+        """The files that are here of a run."""
+        files = [{"node": {"name": name}} for name in self.runs[given["name"]].files]
+        page = {"edges": files, "pageInfo": {"endCursor": None, "hasNextPage": False}}
+        run = {"fileCount": len(files), "files": page}
+        return {"project": {"internalId": "UDE=", "run": run}}
 
     def on_UpsertBucket(self, given):
         """A run begins, or changes."""

@@ -10,9 +10,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from genbench import __version__, environment
+from genbench import UserError, __version__, environment
 from genbench.console import first_line
-from genbench.record.wandb_sink import MODES
 
 Row = list[str]  # what, what was found, what to do
 SCARCE = 2 * 10**9  # bytes; a training with checkpoints and pictures may need as many
@@ -27,7 +26,7 @@ def look_around(runs_dir: Path) -> list[Row]:
     """A row for each thing that a training needs or may use."""
     asking = subprocess.Popen(  # while torch is imported; what W&B leaves in a process ends with it
         [sys.executable, "-c", HAS_KEY],
-        env=os.environ | {"WANDB_SILENT": "true"},
+        env=environment.for_wandb(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -66,10 +65,13 @@ def _threads_remedy(threads: int, cores: int) -> str:
 
 def wandb_row(answer: list[str]) -> Row:
     """W&B's mode and key; `answer` is ["key"], ["none"], or [] where nothing was answered."""
-    mode, found = environment.wandb_mode(), f"{version('wandb')}, WANDB_MODE "
+    try:
+        mode = environment.wandb_mode("auto")
+    except UserError as error:
+        named, remedy = str(error).split(": ", 1)
+        return ["W&B", f"{version('wandb')}, {named}", f"unset it, or {remedy}"]
+    found = f"{version('wandb')}, WANDB_MODE "
     found += "is not set" if mode == "auto" else f"is {mode}"
-    if mode not in MODES:
-        return ["W&B", found, f"unset it, or choose one of {', '.join(MODES)}"]
     if answer == ["key"]:
         how = "online" if mode == "auto" else mode
         return ["W&B", f"{found}, a key is set: runs are {how}", ""]

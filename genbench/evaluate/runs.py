@@ -26,8 +26,8 @@ from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import LEAST
 from genbench.model import Model, load
 from genbench.record import Record, read_run
+from genbench.record.feeding import log_evaluation
 from genbench.record.provenance import git, now
-from genbench.record.wandb_sink import log_evaluation
 
 KNOWN = 10_000  # at most so many training pictures are searched for copies
 CHUNK = 1_000  # pictures looked at together
@@ -161,6 +161,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         DiskError: The file cannot be written.
     """
     model, folder = candidate.model, candidate.record.path
+    scores = _scores(candidate.findings)
     line = {
         "created": now(),
         "commit": git("rev-parse", "HEAD"),
@@ -170,11 +171,12 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
+        "logged": scores,
     }
     path = folder / "evaluations.jsonl"
     with writing(path), path.open("a+b", buffering=0) as file:
         append_line(file, to_json(line))
-    log_evaluation(folder, {**candidate.record.about}, _scores(candidate.findings), options.wandb)
+    log_evaluation(folder, scores, options.wandb)
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The run folder, which is the record: written by `Run`, read by `Record`. Neither needs torch."""
 
+from genbench.record.feeding import wait_for_wandb
 from genbench.record.reader import (
     Record,
     finished,
@@ -22,4 +23,5 @@ __all__ = [
     "read_run",
     "read_runs",
     "read_studies",
+    "wait_for_wandb",
 ]

@@ -1,13 +1,13 @@
-"""The record of one training on disk, with W&B as a second sink behind the same calls.
+"""The record of one training on disk, from which W&B is fed by a process of its own.
 
     runs/<id>/config.json     before the first step: configuration, code, versions, data, device
-              metrics.jsonl   a line a log: step, epoch, split and its scalars
+              metrics.jsonl   a line a log: step, epoch, split and its scalars, or a file's name
               samples/        pictures; pictures.npz and latents.npz for the report
               checkpoints/    best.pt and last.pt
               summary.json    last: status finished, pruned or failed; its absence means a crash
               wandb/          W&B's own record
 
-The disk comes first: whatever W&B does, nothing is lost here.
+Whatever W&B does, nothing is lost here, and nothing waits.
 """
 
 import datetime
@@ -36,12 +36,13 @@ from genbench.files import (
     write_json,
     writing,
 )
+from genbench.record.feeding import feed
 from genbench.record.provenance import provenance
 from genbench.record.reader import Record
 from genbench.record.shapes import Status
-from genbench.record.wandb_sink import WandbSink
 
 STOPPED = 128 + signal.SIGTERM  # how a sweep's agent ends a run early
+_ids: set[str] = set()  # that runs of this process have in W&B
 
 
 def is_running(folder: Path) -> bool:
@@ -64,11 +65,13 @@ class Run:
 
         Raises:
             DiskError: `runs_dir` cannot be written.
+            UserError: `wandb` or WANDB_MODE is no mode.
         """
+        self._wandb, self._group = environment.wandb_mode(wandb), group
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path(runs_dir) / f"{now}-{name}-{secrets.token_hex(2)}"
         try:
-            self._open(folder, wandb, group)
+            self._open(folder)
         except DiskError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -81,11 +84,12 @@ class Run:
             UserError: It still runs, or its folder cannot be written.
         """
         run = cls.__new__(cls)
-        run._open(folder, wandb, group)
+        run._wandb, run._group = environment.wandb_mode(wandb), group
+        run._open(folder)
         run._touched = False
         return run
 
-    def _open(self, folder: Path, wandb: str, group: str) -> None:
+    def _open(self, folder: Path) -> None:
         self.id, self.dir = folder.name, folder
         with writable(str(folder.parent)):
             (self.dir / "samples").mkdir(parents=True, exist_ok=True)
@@ -98,8 +102,6 @@ class Run:
         self.status: Status = "running"
         self.summary: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
-        self._wandb_choice, self._group = wandb, group
-        self._sink = WandbSink("disabled", self.dir)
         self._sweep: dict[str, str] = {}
         self._start = time.monotonic()
 
@@ -135,9 +137,11 @@ class Run:
         write_json(self.dir / "config.json", record)
         (self.dir / "summary.json").unlink(missing_ok=True)
         self._touched = True
+        _ids.add(record.get("wandb_run", ""))
+        feed(self.dir, self._wandb)
 
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
-        """Write config.json and open W&B's record: before the first step.
+        """Write config.json and have W&B fed: before the first step.
 
         Args:
             config: The flat configuration.
@@ -145,25 +149,23 @@ class Run:
         """
         self._sweep = environment.wandb_sweep()
         self._room = reserve(self.dir / "summary.json")
-        record = {"id": self.id, **facts, "config": config, **self._sweep, **provenance()}
-        write_json(self.dir / "config.json", record)
-        flat = {k: v for k, v in facts.items() if not isinstance(v, dict)}
-        self._sink = WandbSink(
-            self._wandb_choice,
-            self.dir,
-            name=self.id,
-            id=environment.wandb_run_id(),
-            group=self._group or None,
-            config=config | flat,
-        )
+        wandb_run = environment.wandb_run_id(self.id, _ids)
+        _ids.add(wandb_run)
+        where = {"wandb_run": wandb_run, "wandb": environment.wandb_place(self._group)}
+        about = {"id": self.id, **where, **self._sweep}
+        write_json(self.dir / "config.json", {**about, **facts, "config": config, **provenance()})
+        feed(self.dir, self._wandb)
 
     def log(self, split: str, scalars: dict[str, float], step: int, epoch: float) -> None:
-        """Append the scalars of a split to metrics.jsonl, and to W&B as `split/name`."""
+        """Append the scalars of a split to metrics.jsonl; they are W&B's `split/name`."""
         row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
         self.rows.append(row)
         append_line(self._metrics, to_json(row))
-        named = {f"{split}/{name}": value for name, value in scalars.items()}
-        self._sink.scalars({"epoch": row["epoch"], **named}, step)
+
+    def _log_file(self, split: str, step: int, epoch: float, name: str, file: str) -> None:
+        """Append a file of the run's folder to metrics.jsonl by the name that W&B gives it."""
+        row = {"step": step, "epoch": epoch, "split": split, "name": name, "file": file}
+        append_line(self._metrics, to_json(row))
 
     def picture(self, name: str, image: np.ndarray, step: int, epoch: int) -> None:
         """Save a picture, (H, W) or (H, W, 3) `uint8`, as samples/<name>-epoch-0001.png.
@@ -173,9 +175,10 @@ class Run:
         if image.dtype != np.uint8:
             raise TypeError(f"pictures are uint8, not {image.dtype}: W&B shows others as black")
         prefix = "" if name == "samples" else f"{name}-"
-        with whole(self.dir / "samples" / f"{prefix}epoch-{epoch:04d}.png") as file:
+        path = f"samples/{prefix}epoch-{epoch:04d}.png"
+        with whole(self.dir / path) as file:
             Image.fromarray(image).save(file, "PNG")
-        self._sink.picture(f"samples/{name}", image, step, epoch)
+        self._log_file("samples", step, epoch, f"samples/{name}", path)
 
     def arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Save arrays as <name>.npz."""
@@ -183,14 +186,10 @@ class Run:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     def latents(self, z: np.ndarray, labels: np.ndarray, split: str, step: int) -> None:
-        """Save codes z (N, D) and labels (N,) as latents.npz, and to W&B as a table.
-
-        W&B's 2D projector (PCA, UMAP or t-SNE) opens such a table.
-        """
+        """Save codes z (N, D) and labels (N,) as latents.npz; W&B has them as a table."""
         self.arrays("latents", z=z, labels=labels, split=np.array(split))
-        columns = ["label", *(f"z{i}" for i in range(z.shape[1]))]
-        rows = [[str(label), *code] for label, code in zip(labels, z.tolist(), strict=True)]
-        self._sink.table(f"{split}/latents", columns, rows, step)
+        epoch = self.rows[-1]["epoch"] if self.rows else 0.0
+        self._log_file(split, step, epoch, f"{split}/latents", "latents.npz")
 
     def __enter__(self) -> "Run":
         return self
@@ -216,11 +215,11 @@ class Run:
             self._end(record, said=isinstance(error, DiskError))
 
     def _end(self, summary: dict[str, Any], said: bool) -> None:
-        """Write summary.json, and close W&B's record; that the disk refuses is said once."""
+        """Write summary.json, and let W&B be told; that the disk refuses is said once."""
         try:
             write_json(self.dir / "summary.json", summary, self._room)
         except DiskError:
             if not said:
                 raise
         finally:
-            self._sink.close(summary)
+            feed(self.dir, self._wandb, over=True)

@@ -151,6 +151,7 @@ class Evaluation(TypedDict, total=False):
     sampler: Required[str]
     seeds: list[int]
     scores: list[Scores]
+    logged: dict[str, float]
     memorization: Copies
     likelihood: Likelihood
 

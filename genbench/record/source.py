@@ -1,0 +1,95 @@
+"""What W&B is told of a run, read from the run's folder, which may still grow."""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from genbench import environment
+from genbench.files import to_json
+
+OURS = ("id", "wandb_run", "sweep", "created", "command", "dirty", "platform")  # of config.json
+Row = dict[str, Any]
+
+
+class Tail:
+    """The rows of a metrics.jsonl that may still grow: each once, and whole lines only."""
+
+    def __init__(self, folder: Path):
+        self._path, self._at = folder / "metrics.jsonl", 0
+
+    def rows(self) -> list[Row]:
+        """Those that were not there before; a damaged line is passed over."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            lines = file.read().rpartition(b"\n")[0].splitlines(keepends=True)
+        self._at += sum(map(len, lines)) + bool(lines and not lines[-1].endswith(b"\n"))
+        rows = []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                rows.append(_row(json.loads(line)))
+        return rows
+
+
+def _row(row: Row) -> Row:
+    """A row as it was logged: numbers, also those that JSON has no word for."""
+    names = row.keys() - {"split", "name", "file"}
+    return row | {k: float(row[k]) for k in names} | {"step": int(row["step"])}
+
+
+def of_run(folder: Path) -> Row:
+    """What W&B is told of a run, by its config.json."""
+    about = _read(folder / "config.json")
+    facts = {k: v for k, v in about.items() if not isinstance(v, dict) and k not in OURS}
+    where, sweep = about.get("wandb", {}), about.get("sweep", "")
+    group = where.get("group") or about["config"].get("group")
+    if not group and sweep.startswith(environment.LOCAL_SWEEP):
+        group = sweep.removeprefix(environment.LOCAL_SWEEP)
+    return {
+        "id": about.get("wandb_run") or _earlier_id(folder) or folder.name,
+        "name": folder.name,
+        "project": where.get("project") or environment.wandb_project(),
+        "entity": where.get("entity") or None,
+        "group": group or None,
+        "config": about["config"] | facts,
+    }
+
+
+def _earlier_id(folder: Path) -> str | None:
+    """The id that W&B chose, by its own folder, for a run that genbench 0.1.0 recorded."""
+    chosen = sorted(folder.glob("wandb/*run-*_*-*"), key=lambda path: path.name.split("run-")[1])
+    return chosen[0].name.rpartition("-")[2] if chosen else None
+
+
+def of_evaluation(folder: Path, scores: dict[str, float]) -> Row:
+    """What W&B is told of a finished run's later scores: a run of their own in its group."""
+    run = of_run(folder)
+    digest = hashlib.sha256(to_json(scores).encode()).hexdigest()[:8]
+    config = run["config"] | {"run": folder.name}
+    name = f"{folder.name}-evaluation"
+    more = {"id": f"{run['id']}-evaluation-{digest}", "name": name, "job_type": "evaluation"}
+    return run | more | {"config": config}
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The sweep and the command line of a run, as W&B's settings; a local sweep is none to W&B."""
+    about = _read(folder / "config.json")
+    sweep = about.get("sweep", environment.LOCAL_SWEEP)
+    settings = {} if sweep.startswith(environment.LOCAL_SWEEP) else {"sweep_id": sweep}
+    return settings | ({"program": about["command"][0]} if about.get("command") else {})
+
+
+def summary_of(folder: Path) -> Row:
+    """summary.json, or nothing."""
+    return _read(folder / "summary.json")
+
+
+def _read(path: Path) -> Row:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,106 @@
+"""`genbench sync`: run folders as W&B runs, whole, at any later time."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench import UserError, environment
+from genbench.console import first_line
+from genbench.record.lock import locked
+from genbench.record.reader import read_run
+from genbench.record.source import Row, Tail, of_evaluation, of_run, settings_of, summary_of
+from genbench.record.upload import Behind, Upload, has_key, quiet
+
+INIT_SECONDS = 15.0  # longest wait for a server that does not answer
+
+
+def sync(folders: list[Path], timeout: float) -> None:
+    """Upload what W&B does not have of some runs, and print a line for each.
+
+    Args:
+        folders: Of the runs.
+        timeout: Seconds that the rest of an upload may take once all of a run is on its way.
+
+    Raises:
+        UserError: A run is none or still trains, there is no key, or the server does not take it.
+    """
+    for folder in folders:
+        if not read_run(folder):
+            raise UserError(f"{folder}: no run; `genbench runs` lists those of a folder")
+    with environment.of_wandb(), quiet():
+        _check_key()
+        for folder in folders:
+            with locked(folder, wait=False):
+                print(f"{folder}: {_sync(folder, timeout)}", flush=True)
+
+
+def _check_key() -> None:
+    try:
+        there = has_key()
+    except Exception as error:  # a malformed key or URL
+        raise UserError(f"W&B: {first_line(error)}") from error
+    if not there:
+        raise UserError("W&B: no key; `wandb login` or WANDB_API_KEY sets one")
+
+
+def _sync(folder: Path, timeout: float) -> str:
+    """Upload a run and its evaluations; its URL."""
+    settings = settings_of(folder) | {
+        "init_timeout": INIT_SECONDS,
+        "finish_timeout": timeout,
+        "x_disable_stats": True,  # of this process, which did not train
+        "x_disable_meta": True,
+        "x_skip_transaction_log": True,
+    }
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            url = _upload(folder, Path(scratch), settings)
+    except Behind as error:
+        raise UserError(
+            f"{folder}: the server has not taken all of it in {timeout:g} s; the same command "
+            "goes on with it, --timeout gives it longer"
+        ) from error
+    except Exception as error:
+        raise UserError(f"{folder}: not uploaded: {first_line(error)}") from error
+    for log in folder.glob("wandb/offline-run-*/*.wandb"):
+        log.with_suffix(".wandb.synced").touch()  # else `wandb sync` would upload it once more
+    return url
+
+
+def _upload(folder: Path, scratch: Path, settings: dict[str, Any]) -> str:
+    upload = Upload(folder, of_run(folder), "online", settings, scratch)
+    url = str(upload.run.url)
+    try:
+        upload.feed(_with_files(folder, Tail(folder).rows()))
+        upload.send_missed_files(INIT_SECONDS)
+    finally:
+        upload.close(summary_of(folder))
+    record = read_run(folder)
+    for evaluation in record.evaluations() if record else []:
+        if scores := evaluation.get("logged"):
+            later = Upload(folder, of_evaluation(folder, scores), "online", settings, scratch)
+            later.log_scores(scores)
+            later.close({"status": "finished"})
+    return url
+
+
+def _with_files(folder: Path, rows: list[Row]) -> list[Row]:
+    """Rows; of a run of genbench 0.1.0, which named no files, with those that lie there."""
+    if not rows or any("file" in row for row in rows):
+        return rows
+    found: list[Row] = []
+    for path in sorted((folder / "samples").glob("*.png")):
+        if named := re.fullmatch(r"(?:(.+)-)?epoch-(\d+)", path.stem):
+            name, epoch = named[1] or "samples", float(named[2])
+            step = max((row["step"] for row in rows if row["epoch"] <= epoch), default=0)
+            row = {"step": step, "epoch": epoch, "split": "samples", "name": f"samples/{name}"}
+            found.append(row | {"file": f"samples/{path.name}"})
+    if (folder / "latents.npz").exists():
+        with np.load(folder / "latents.npz", allow_pickle=False) as saved:
+            name = f"{saved['split']}/latents"
+        last = {k: rows[-1][k] for k in ("step", "epoch", "split")}
+        found.append(last | {"name": name, "file": "latents.npz"})
+    return sorted(rows + found, key=lambda row: row["step"])
