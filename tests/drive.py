@@ -33,7 +33,8 @@ def main() -> None:
     given = parser.parse_args()
     feeding.BOUND = given.bound
     if given.seconds:
-        shorter = f"f.INIT_SECONDS = f.FINISH_SECONDS = {given.seconds}; f.main()"
+        shorter = f"f.INIT_SECONDS = f.FINISH_SECONDS = {given.seconds}; "
+        shorter += f"f.LIMIT = {3 * given.seconds}; f.main()"
         imports = feeding.MAIN.partition("from")[0]
         feeding.MAIN = f"{imports}import genbench.record.feeder as f; {shorter}"
     with Run("runs", "toy", given.wandb) as run:

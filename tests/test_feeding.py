@@ -265,6 +265,15 @@ def test_a_training_killed_with_9_is_fed_to_its_last_row(script, tmp_path):
         assert (run.summary["status"], run.exit_code) == ("unfinished", 1)
 
 
+def interrupted(folder, mode):
+    """A run that is stopped before the validation of its second step."""
+    with Run(str(folder), "toy", mode) as run:
+        run.begin({}, model="vae")
+        run.log("train", {"loss": 3.0}, 1, 0.5)
+        run.log("train", {"loss": 2.0, "kl": 1.0}, 2, 1.0)
+        raise KeyboardInterrupt
+
+
 def test_a_run_that_goes_on_is_one_run(tmp_path, monkeypatch):
     """Its folder has one offline record, and online its last step is completed."""
     for mode in ("offline", "online"):
@@ -272,24 +281,21 @@ def test_a_run_that_goes_on_is_one_run(tmp_path, monkeypatch):
             if mode == "online":
                 monkeypatch.setenv("WANDB_BASE_URL", server.url)
                 monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-            with Run(str(tmp_path / mode), "toy", mode) as run:
-                run.begin({}, model="vae")
-                run.log("train", {"loss": 3.0}, 1, 0.5)
-                run.log("train", {"loss": 2.0, "kl": 1.0}, 2, 1.0)
-                run.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(tmp_path / mode, mode)
             wait_for_wandb()
-            (run.dir / "summary.json").unlink()
-            with (run.dir / "metrics.jsonl").open("a") as file:
+            (record,) = read_runs(tmp_path / mode)
+            (record.path / "summary.json").unlink()
+            with (record.path / "metrics.jsonl").open("a") as file:
                 for row in (
                     {"step": 2, "epoch": 1.0, "split": "val", "elbo": -4.0},
                     {"step": 3, "epoch": 1.5, "split": "train", "loss": 1.0, "kl": 0.5},
                 ):
                     file.write(json.dumps(row) + "\n")
-            (run.dir / "summary.json").write_text('{"status": "finished", "scores": {}}')
-            feed(run.dir, mode)
-            feed(run.dir, mode, over=True)
+            (record.path / "summary.json").write_text('{"status": "finished", "scores": {}}')
+            feed(record.path, mode)
+            feed(record.path, mode, over=True)
             wait_for_wandb()
-            (record,) = read_runs(tmp_path / mode)
             if mode == "offline":
                 summary = offline(record)["summary"]
                 assert (summary["train/loss"], summary["val/elbo"]) == (1.0, -4.0)
@@ -416,7 +422,7 @@ def test_what_cannot_be_synced_is_one_line(script, tmp_path):
         ([], {}, "error: name runs, such as runs/2*"),
         (["none"], {}, "error: runs/none: no run; `genbench runs` lists those of a folder"),
         ([name], {}, "error: W&B: no key; `wandb login` or WANDB_API_KEY sets one"),
-        ([name], dead, f"error: runs/{name}: not uploaded: Failed to"),
+        ([name], dead, f"error: runs/{name}: not uploaded: Failed to"),  # after 15 s
     ]:
         done = script("genbench", "sync", *words, **env)
         assert (done.returncode, done.stdout) == (2, "")

@@ -205,7 +205,7 @@ def _same(value: Any, known: Any) -> bool:
 
 def _digest(path: Path) -> str:
     """What W&B puts into the name of a picture."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:20] + path.suffix
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:20]
 
 
 def has_key() -> bool:
