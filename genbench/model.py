@@ -20,7 +20,8 @@ from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.prior import Prior, fit_prior, great_circle, straight_lines, truncated
 from genbench.record import read_run
-from genbench.weights import read_tensors
+from genbench.weights import best_weights as best_weights
+from genbench.weights import read_checkpoint as read_checkpoint
 
 BATCH = 100  # images made at once
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
@@ -289,27 +290,3 @@ def load(run: str | Path, device: Device = "auto") -> Model:
         raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
     state.modules.eval()
     return Model(family, state, shape)
-
-
-def best_weights(folder: Path, device: str) -> dict[str, Any]:
-    """The checkpoint of the best epoch, or of the last where no epoch was scored.
-
-    Raises:
-        OSError: There is neither.
-        ValueError: It is damaged, or no checkpoint.
-    """
-    name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
-    return read_checkpoint(folder / name, device)
-
-
-def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
-    """What a checkpoint holds: tensors and plain values, and nothing that could run.
-
-    Raises:
-        OSError: It cannot be opened.
-        ValueError: It is damaged, or no checkpoint.
-    """
-    saved = read_tensors(path, device)
-    if not isinstance(saved, dict):
-        raise ValueError(f"{path.name} is no checkpoint")
-    return saved

@@ -29,6 +29,30 @@ def read_tensors(path: Path, device: str = "cpu") -> Any:
         raise ValueError(_reason(error)) from error
 
 
+def best_weights(folder: Path, device: str) -> dict[str, Any]:
+    """The checkpoint of the best epoch, or of the last where no epoch was scored.
+
+    Raises:
+        OSError: There is neither.
+        ValueError: It is damaged, or no checkpoint.
+    """
+    name = "best.pt" if (folder / "best.pt").is_file() else "last.pt"
+    return read_checkpoint(folder / name, device)
+
+
+def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values, and nothing that could run.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is damaged, or no checkpoint.
+    """
+    saved = read_tensors(path, device)
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path.name} is no checkpoint")
+    return saved
+
+
 def _refuse_packed(path: Path) -> None:
     """torch stores tensors as they are; what is packed can be a thousand times larger."""
     with zipfile.ZipFile(path) as members:

@@ -206,7 +206,7 @@ def test_what_is_not_there_comes_with_a_way_to_have_it(tmp_path, quick, monkeypa
         ("", [], "whether a key is set it does not say: runs are offline", ""),
         ("offline", ["key"], "is offline, a key is set: runs are offline", ""),
         ("disabled", ["none"], "is disabled, no key is set: runs are disabled", "wandb login"),
-        ("ofline", ["key"], "WANDB_MODE is ofline", "unset it, or choose one of auto, online"),
+        ("ofline", ["key"], "WANDB_MODE=ofline", "unset it, or choose one of auto, online"),
     ],
 )
 def test_wandbs_mode_is_what_a_run_will_have(monkeypatch, mode, answer, found, remedy):

@@ -16,16 +16,8 @@ from PIL import Image
 
 from genbench.console import first_line
 from genbench.npz import read_npz
-from genbench.record.shapes import (
-    Evaluation,
-    below,
-    brief,
-    fit,
-    is_name,
-    number,
-    position,
-    text,
-)
+from genbench.record.fit import below, brief, fit, is_name, number, position, text
+from genbench.record.shapes import Evaluation
 
 DEEPEST = 20  # objects and lists inside each other
 SAID = 5  # damaged lines of one file that are named
