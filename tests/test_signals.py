@@ -66,11 +66,16 @@ def begun(search):
     return sum(trial.state.name != "WAITING" for trial in search.study.trials)
 
 
-def interrupted(search):
+def interrupted(search, press=lambda: None):
     """Run the search as a command until Ctrl-C ends it; how many trials that took."""
     before = begun(search)
+
+    def main():
+        press()
+        run_search(search)
+
     with pytest.raises(SystemExit) as left:
-        guard(lambda: run_search(search))
+        guard(main)
     assert left.value.code == 130
     return begun(search) - before
 
@@ -89,10 +94,10 @@ def test_ctrl_c_at_any_moment_ends_a_search(search):
     handlers = [signal.getsignal(number) for number in signals.CAUGHT]
     rng = random.Random(0)
     for _ in range(25):
-        press = threading.Timer(rng.uniform(0, 0.15), os.kill, (os.getpid(), signal.SIGINT))
-        press.start()
-        assert interrupted(search) < 50
-        press.join()
+        delay = rng.uniform(0, 0.15)
+        key = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+        assert interrupted(search, key.start) < 50
+        key.join()
         assert [signal.getsignal(number) for number in signals.CAUGHT] == handlers
 
 
