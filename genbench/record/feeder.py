@@ -8,6 +8,7 @@ seconds at most.
 import contextlib
 import functools
 import json
+import logging
 import os
 import queue
 import signal
@@ -91,6 +92,7 @@ def behind(*folders: Path) -> None:
 
 def main() -> None:
     """Do the jobs, and end whatever is wrong with them."""
+    logging.raiseExceptions = False  # W&B's own log, on a full disk, is worth no traceback
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the process that trains ends this one
     jobs, whole = Jobs(), True
