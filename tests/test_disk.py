@@ -190,15 +190,16 @@ def keep_codes(run):
     run.latents(NOISE.reshape(-1, 3) / 7, np.arange(160_000), "val", 1)
 
 
-def test_a_disk_that_fills_up_leaves_the_rows_the_summary_and_wandb_closed(mount):
-    disk, closed = mount("size=1m"), []
-    watch = lambda run: setattr(run._sink, "close", closed.append)  # noqa: E731
+def test_a_disk_that_fills_up_leaves_the_rows_the_summary_and_wandb_told(mount, monkeypatch):
+    disk, told = mount("size=1m"), []
+    feed = lambda folder, mode, over=False: told.append(over)  # noqa: E731
+    monkeypatch.setattr("genbench.record.run.feed", feed)
     with pytest.raises(DiskError, match=rf"metrics\.jsonl: {FULL}") as raised:
-        record(disk, begin, watch, log_until_full)
+        record(disk, begin, log_until_full)
     run = only_run(disk)
     assert (run.status, run.summary["error"]) == ("failed", f"DiskError: {raised.value}")
     assert run.disk_refused
-    assert [summary["status"] for summary in closed] == ["failed"]
+    assert told == [False, True]  # of its beginning and of its end
     text = (run.path / "metrics.jsonl").read_text()
     assert text.endswith("\n")
     steps = [json.loads(line)["step"] for line in text.splitlines()]
