@@ -38,6 +38,7 @@ class About(TypedDict, total=False):
     config: Required[Settings]
     sweep: str
     wandb_run: str
+    wandb: dict[str, str | None]
     created: str
     command: list[str]
     commit: str | None

@@ -1,16 +1,15 @@
 """What W&B is told of a run, read from the run's folder, which may still grow."""
 
-import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from genbench import environment
 from genbench.files import to_json
+from genbench.record.reading import Row, read_object, row_or_none
+from genbench.record.shapes import About, Summary
 
 OURS = ("id", "wandb_run", "sweep", "created", "command", "dirty", "platform")  # of config.json
-Row = dict[str, Any]
 
 
 class Tail:
@@ -27,22 +26,13 @@ class Tail:
             file.seek(self._at)
             lines = file.read().rpartition(b"\n")[0].splitlines(keepends=True)
         self._at += sum(map(len, lines)) + bool(lines and not lines[-1].endswith(b"\n"))
-        rows = []
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                rows.append(_row(json.loads(line)))
-        return rows
-
-
-def _row(row: Row) -> Row:
-    """A row as it was logged: numbers, also those that JSON has no word for."""
-    names = row.keys() - {"split", "name", "file"}
-    return row | {k: float(row[k]) for k in names} | {"step": int(row["step"])}
+        rows = filter(None, map(row_or_none, lines))
+        return [row | {"step": int(row["step"])} for row in rows]
 
 
 def of_run(folder: Path) -> Row:
     """What W&B is told of a run, by its config.json."""
-    about = _read(folder / "config.json")
+    about = _about(folder)
     facts = {k: v for k, v in about.items() if not isinstance(v, dict) and k not in OURS}
     where, sweep = about.get("wandb", {}), about.get("sweep", "")
     group = where.get("group") or about["config"].get("group")
@@ -76,7 +66,7 @@ def of_evaluation(folder: Path, scores: dict[str, float]) -> Row:
 
 def settings_of(folder: Path) -> dict[str, Any]:
     """The sweep and the command line of a run, as W&B's settings; a local sweep is none to W&B."""
-    about = _read(folder / "config.json")
+    about = _about(folder)
     sweep = about.get("sweep", environment.LOCAL_SWEEP)
     settings = {} if sweep.startswith(environment.LOCAL_SWEEP) else {"sweep_id": sweep}
     return settings | ({"program": about["command"][0]} if about.get("command") else {})
@@ -84,12 +74,8 @@ def settings_of(folder: Path) -> dict[str, Any]:
 
 def summary_of(folder: Path) -> Row:
     """summary.json, or nothing."""
-    return _read(folder / "summary.json")
+    return {**(read_object(folder / "summary.json", Summary)[0] or {})}
 
 
-def _read(path: Path) -> Row:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _about(folder: Path) -> Row:
+    return {"config": {}, **(read_object(folder / "config.json", About)[0] or {})}

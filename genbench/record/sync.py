@@ -5,12 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genbench import UserError, environment
 from genbench.console import first_line
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
+from genbench.record.reading import check_latent_array, read_arrays
 from genbench.record.source import Row, Tail, of_evaluation, of_run, settings_of, summary_of
 from genbench.record.upload import Behind, Upload, has_key, quiet
 
@@ -98,9 +97,8 @@ def _with_files(folder: Path, rows: list[Row]) -> list[Row]:
             step = max((row["step"] for row in rows if row["epoch"] <= epoch), default=0)
             row = {"step": step, "epoch": epoch, "split": "samples", "name": f"samples/{name}"}
             found.append(row | {"file": f"samples/{path.name}"})
-    if (folder / "latents.npz").exists():
-        with np.load(folder / "latents.npz", allow_pickle=False) as saved:
-            name = f"{saved['split']}/latents"
+    if "split" in (saved := read_arrays(folder / "latents.npz", check_latent_array)[0]):
+        name = f"{saved['split']}/latents"
         last = {k: rows[-1][k] for k in ("step", "epoch", "split")}
         found.append(last | {"name": name, "file": "latents.npz"})
     return sorted(rows + found, key=lambda row: row["step"])

@@ -15,7 +15,7 @@ import wandb
 
 from genbench import environment
 from genbench.console import first_line, say
-from genbench.record.source import Row
+from genbench.record.reading import Row
 
 
 class Behind(Exception):
