@@ -405,7 +405,9 @@ def test_a_run_of_an_earlier_version_is_uploaded_with_its_pictures(script, tmp_p
 def test_later_scores_are_uploaded_too(script, tmp_path):
     record = toy_run(tmp_path / "runs")
     scores = {"test/kid_lite0_n50": 0.25}
-    (record.path / "evaluations.jsonl").write_text(json.dumps({"logged": scores}) + "\n")
+    (record.path / "evaluations.jsonl").write_text(
+        json.dumps({"sampler": "vae", "logged": scores}) + "\n"
+    )
     with Server() as server:
         for _ in range(2):
             assert sync(script, record, server).returncode == 0

@@ -9,8 +9,8 @@ from genbench import UserError, environment
 from genbench.console import first_line
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
-from genbench.record.reading import check_latent_array, read_arrays
-from genbench.record.source import Row, Tail, of_evaluation, of_run, settings_of, summary_of
+from genbench.record.reading import Row, check_latent_array, read_arrays
+from genbench.record.source import Tail, of_evaluation, of_run, settings_of, summary_of
 from genbench.record.upload import Behind, Upload, has_key, quiet
 
 INIT_SECONDS = 15.0  # longest wait for a server that does not answer
