@@ -107,8 +107,11 @@ def main() -> None:
                     say(f"W&B: {first_line(error)}")
                     behind(Path(job["run"]))
             jobs.waiting.pop(0)
-        if not whole:
-            os._exit(1)  # else W&B would wait for its server once more
+        if whole:
+            restart()
+    os._exit(
+        not whole
+    )  # past W&B's hooks: they would wait once more for a server or core that died
 
 
 def do(job: Job, jobs: Jobs) -> bool:
