@@ -6,7 +6,7 @@ SMALL := --trials=6 --timeout=30 --epochs=4 --final_epochs=6 --wandb=offline --r
 ART := --images=2000 --held_out=300 --eval_images=300 --minutes=1 --epochs=1000 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
-.PHONY: help install demo test lint report bench
+.PHONY: help install demo test lint report bench soak
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -42,3 +42,6 @@ report: install  ## write reports/ from the records in runs/
 
 bench: install  ## speed of training, scoring and searching
 	$(BIN)/python tests/bench.py
+
+soak: install  ## kill, signal, fill disks, break W&B and damage inputs, by the hundred: under 15 minutes
+	PYTHONPATH=tests $(BIN)/python -m soak

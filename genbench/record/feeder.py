@@ -109,9 +109,7 @@ def main() -> None:
             jobs.waiting.pop(0)
         if whole:
             restart()
-    os._exit(
-        not whole
-    )  # past W&B's hooks: they would wait once more for a server or core that died
+    os._exit(not whole)  # past W&B's exit hooks: they would wait for what has died
 
 
 def do(job: Job, jobs: Jobs) -> bool:
