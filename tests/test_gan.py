@@ -786,7 +786,7 @@ def test_one_seed_gives_identical_metrics(tmp_path, cheap_features):
     logs = []
     for name, fields in (("a", {}), ("b", {}), ("c", {"seed": 1}), ("d", {"save": False})):
         train(toy(tmp_path / name, **fields))
-        logs.append((record(tmp_path / name).path / "metrics.jsonl").read_text())
+        logs.append(record(tmp_path / name).metrics())
     assert logs[0] == logs[1] == logs[3]
     assert logs[0] != logs[2]
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from conftest import ROOT
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from wandb.sdk.sweeps.scheduler.optuna import sweep_parameter_to_distribution
@@ -104,26 +104,26 @@ NUMERIC_KINDS = sorted(set(NUMERIC) - NOT_OF_ITS_OPTUNA)
 BOUNDS = st.integers(1, 50) | st.sampled_from([0.5, 0.125, 2.5, 1e-3, 40.0])
 
 
-@given(
-    kind=st.sampled_from([*NUMERIC_KINDS, None]),
-    low=BOUNDS,
-    high=BOUNDS,
-    q=st.sampled_from([1, 2, 5, 0.5, 0.25, None]),
-)
-@settings(deadline=None)
-def test_a_range_is_the_distribution_that_wandb_makes_of_it(kind, low, high, q):
-    assume(low < high)
-    entry = {"min": low, "max": high} | ({"distribution": kind} if kind else {})
-    if kind == "int_uniform":
-        assume(isinstance(low, int) and isinstance(high, int))
-    if kind == "q_log_uniform_values":  # other steps it drops, with a warning
-        assume(isinstance(low, int) and isinstance(high, int) and q in (1, None))
+@st.composite
+def ranges(draw):
+    """A parameter's minimum, maximum and perhaps distribution and step."""
+    kind = draw(st.sampled_from([*NUMERIC_KINDS, None]))
+    q = draw(st.sampled_from([1, 2, 5, 0.5, 0.25, None]))
+    unit = 1
     if kind == "q_uniform":  # W&B's server rounds to multiples of q, its scheduler counts from min
-        step = q or 1
-        assume(low % step == 0 and high % step == 0)
-        assume({type(low), type(high), type(step)} in ({int}, {float}))
-    if kind and kind.startswith("q_") and q:
-        entry["q"] = q
+        unit = q or 1
+    if kind == "q_log_uniform_values":  # other steps it drops, with a warning
+        q = draw(st.sampled_from([1, None]))
+    whole = kind in ("q_uniform", "q_log_uniform_values", "int_uniform")
+    bounds = st.integers(1, 50).map(lambda n: n * unit) if whole else BOUNDS
+    low, high = sorted(draw(st.lists(bounds, min_size=2, max_size=2, unique=True)))
+    entry = {"min": low, "max": high} | ({"distribution": kind} if kind else {})
+    return entry | ({"q": q} if q and kind and kind.startswith("q_") else {})
+
+
+@given(ranges())
+@settings(deadline=None)
+def test_a_range_is_the_distribution_that_wandb_makes_of_it(entry):
     assert to_distribution(entry) == sweep_parameter_to_distribution(entry)
 
 

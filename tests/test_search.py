@@ -187,7 +187,7 @@ def test_bad_input_ends_the_search_at_once(make, tmp_path):
     with pytest.raises(UserError, match="data='mnsit': unknown"):
         make(data="mnsit")
     study = make(data="mnist", data_dir=str(torn_mnist(tmp_path)))
-    with pytest.raises(UserError, match="train-images-idx3-ubyte: truncated"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: cannot be read \(truncated"):
         study.run()
     assert [trial.state.name for trial in study.study.trials] == ["FAIL"]
     with pytest.raises(UserError, match="no trial was completed"):

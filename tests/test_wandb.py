@@ -75,7 +75,7 @@ def test_wandb_login_sweep_and_agent_run_the_gans_sweep(server, script, tmp_path
         ours = expand(sweep, {name: {"value": value} for name, value in given.items()})
         started = agent.stderr.split("About to run command: ")
         assert any(line.startswith(" ".join(ours[:4])) for line in started[1:])
-        assert record.about["command"][1:] == ours[3:]
+        assert record.about["command"][1:] == ours[2:]
     assert server.unknown in ([], ["OrganizationCoreWeaveOrganizationID"])
 
 

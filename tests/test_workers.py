@@ -101,7 +101,7 @@ def test_what_a_worker_finds_wrong_ends_the_search_in_one_line(tmp_path):
     path = write_sweep(tmp_path, {"latent_dim": {"values": [2, 3]}})
     folder = str(torn_mnist(tmp_path))
     search = open_search(path, tmp_path / "runs", workers=2, data="mnist", data_dir=folder)
-    with pytest.raises(UserError, match="train-images-idx3-ubyte: truncated"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: cannot be read \(truncated"):
         search.run()
 
 
