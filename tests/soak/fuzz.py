@@ -4,11 +4,13 @@ import gzip
 import io
 import json
 import multiprocessing
+import os
 import random
 import signal
 import struct
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +128,20 @@ def configs(folder: Path) -> tuple[list[Path], Read]:
 
 def pictures(folder: Path) -> tuple[list[Path], Read]:
     """A folder of pictures of which one is damaged."""
+    from genbench.config import PictureConfig
+    from genbench.data import load_data
     from genbench.data.audit import audit
 
     rng = np.random.default_rng(0)
     for i in range(20):
         noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / f"{i}.{('png', 'jpg', 'gif', 'webp', 'bmp')[i % 5]}")
-    return sorted(folder.iterdir())[:10], lambda path: audit(folder, 16, 0)
+
+    def read(path: Path) -> None:
+        list(audit(folder, 16, 0))
+        load_data(PictureConfig(data="folder", data_dir=str(folder), image_size=16, batch_size=2))
+
+    return sorted(folder.iterdir())[:10], read
 
 
 def idx(folder: Path) -> tuple[list[Path], Read]:
@@ -156,9 +165,9 @@ def archives(folder: Path) -> tuple[list[Path], Read]:
 
     def read(path: Path) -> None:
         record = read_run(run)
-        assert record
-        record.pictures()
-        record.latents()
+        assert record, "the run is no longer read"
+        for name in ("pictures", "latents"):
+            record.arrays(name)
 
     return [run / "pictures.npz", run / "latents.npz"], read
 
@@ -210,18 +219,15 @@ def campaign(share: float, seed: int, folder: Path) -> Iterator[Case]:
 
 
 def _try(make: Any, n: int, seed: int, folder: Path, wire: Any) -> None:
-    seeds, read = make(folder)
     rng = random.Random(seed)
-    whole = {path: path.read_bytes() for path in seeds}
     signal.signal(signal.SIGALRM, _alarm)
-    with open("/dev/null", "w") as quiet:
-        import contextlib
-
+    with open(os.devnull, "w") as quiet, redirect_stderr(quiet), redirect_stdout(quiet):
+        seeds, read = make(folder)
+        whole = {path: path.read_bytes() for path in seeds}
         for i in range(n):
             path = seeds[i % len(seeds)]
             path.write_bytes(damaged(whole[path], rng))
-            with contextlib.redirect_stderr(quiet), contextlib.redirect_stdout(quiet):
-                wire.send(_outcome(read, path))
+            wire.send(_outcome(read, path))
             path.write_bytes(whole[path])
 
 
