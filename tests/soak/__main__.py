@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genbench.console import print_table
-from soak import Case, fuzz, kills
+from soak import Case, fuzz, kills, suites
 
 
 def campaigns(share: float, seed: int, folder: Path) -> Iterator[Case]:
@@ -20,9 +20,10 @@ def campaigns(share: float, seed: int, folder: Path) -> Iterator[Case]:
         return max(1, round(share * n))
 
     rng = random.Random(seed)
+    yield from suites.campaign(folder)
     yield from kills.trainings(of(8), rng, folder)
     yield from kills.signalled(of(10), rng, folder)
-    yield from kills.searches(of(10), rng, folder)
+    yield from kills.searches(of(8), rng, folder)
     yield from kills.evaluations(of(6), rng, folder)
     yield from fuzz.campaign(share, seed, folder)
 

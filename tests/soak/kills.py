@@ -18,9 +18,17 @@ from soak import Case
 
 ROOT = Path(__file__).parents[2]
 HANG = 240.0  # seconds that a command may take before the campaign gives it up
-TINY = ["--epochs=3", "--wandb=disabled", "--checkpoint_minutes=0.0001", "--device=cpu"]
-DIGITS = [*TINY, "--batch_size=200", "--width=16", "--latent_dim=4"]
-ART = [*TINY, "--images=64", "--held_out=16", "--image_size=16", "--batch_size=8", "--eval_every=0"]
+TINY = ["--wandb=disabled", "--checkpoint_minutes=0.0001", "--device=cpu"]
+DIGITS = [*TINY, "--epochs=12", "--batch_size=200", "--width=16", "--latent_dim=4"]
+ART = [
+    *TINY,
+    "--epochs=10",
+    "--images=64",
+    "--held_out=16",
+    "--image_size=16",
+    "--batch_size=8",
+    "--eval_every=0",
+]
 FAMILIES = {
     "ae": DIGITS,
     "vae": [*DIGITS, "--kl_warmup=2"],
@@ -186,12 +194,14 @@ def evaluations(kills: int, rng: random.Random, folder: Path) -> Iterator[Case]:
         "report": (["report"], "*.html.*.part"),
     }
     for name, (line, writing) in commands.items():
-        begun = time.monotonic()
         yield ended(Command(line, place), place, f"whole {name}s")
-        seconds, killed = time.monotonic() - begun, 0
+        seconds, killed = 8.0, 0
         while killed < kills:
-            before = len(one(place).evaluations())
-            killed += Command(line, place).kill_when(rng.uniform(0.2, 0.95) * seconds, writing)
+            begun, before = time.monotonic(), len(one(place).evaluations())
+            if not Command(line, place).kill_when(rng.uniform(0.2, 0.9) * seconds, writing):
+                seconds = time.monotonic() - begun
+                continue
+            killed += 1
             lost = "" if len(one(place).evaluations()) >= before else "an evaluation"
             page = place / "reports" / "summary.html"
             if name == "report" and not page.read_text().rstrip().endswith("</html>"):
