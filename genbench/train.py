@@ -41,9 +41,8 @@ def train(
 
     Args:
         config: The configuration; its class names the model.
-        resume: The folder of a run of this configuration, to go on with from its last checkpoint,
-            or from its start if it has none. On the CPU the result is that of a run that was
-            never ended, to the bit.
+        resume: The folder of a run of this configuration: go on from its last checkpoint, or from
+            its start if it has none. On the CPU it is then as if never ended, to the bit.
         trial: An Optuna trial that is told where the record is.
         prune_on: The validation scalar by which the trial may prune the run; empty: never.
         title: What the progress bar says.
@@ -56,45 +55,30 @@ def train(
         genbench.handlers.Diverged: A scalar was no longer finite.
         optuna.TrialPruned: The trial said stop.
     """
-    device = pick_device(config.device)
-    config = dataclasses.replace(config, device=device)  # auto, as it was resolved
-    data = load_data(config, device)
-    model = Model.build(config, data, device)
+    config = dataclasses.replace(config, device=pick_device(config.device))  # auto, as resolved
+    data = load_data(config, config.device)
+    model = Model.build(config, data, config.device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
     if "generate" in model.family.can:
         val_reference(model)  # kept on disk: the run's seconds are without it
     name = f"{config.model}-{config.data}-s{config.seed}"
-    adversarial = model.family.adversarial
-
     with open_run(config, name, resume) as run:
         trainer, evaluator = make_trainer(model), make_evaluator(model)
-        parts = attach_handlers(trainer, evaluator, model, run)
-        stopper = h.attach_early_stopping(trainer, evaluator, objective, config.patience)
-        best = h.Best(objective)
-        parts |= {"run": run, "stopper": stopper, "best": best}
-        checkpoints = h.Checkpoints(run.dir / "checkpoints", model.state, parts)
+        checkpoints = attach_handlers(trainer, evaluator, model, run, objective)
         if resume:
             resume_run(run, model, checkpoints)
         else:
             run.begin(dataclasses.asdict(config), **facts(model))
         if trial:
-            trial.set_user_attr("run", run.id)
-            if prune_on:
-                h.attach_pruning(trainer, evaluator, run, trial, prune_on)
-                if adversarial:
-                    h.attach_giving_up(trainer, evaluator, run, trial)
-        h.attach_checkpoints(trainer, evaluator, checkpoints, best, config.checkpoint_minutes)
+            attach_trial(trainer, evaluator, model, run, trial, prune_on)
+        h.attach_checkpoints(trainer, evaluator, checkpoints, config.checkpoint_minutes)
         bar = h.progress_bar(trainer, evaluator, objective[0], title or name)
         with passing(checkpoints.folder, config.save), bar:
-            with h.signals_between_steps(trainer, checkpoints.write):
-                try:
-                    take_steps(trainer, batches, model.state.step, config.epochs)
-                finally:
-                    if adversarial:
-                        run.summary["stability"] = summarise(run.rows)
-            return finish(model, run, best_weights(checkpoints.folder, device))
+            with h.signals_between_steps(trainer, checkpoints.write), stability_kept(model, run):
+                take_steps(trainer, batches, model.state.step, config.epochs)
+            return finish(model, run, best_weights(checkpoints.folder, config.device))
 
 
 def open_run(config: Config, name: str, resume: Path | None) -> Run:
@@ -127,12 +111,12 @@ def take_steps(trainer: Engine, batches: Batches, done: int, epochs: int) -> Non
 
 
 def attach_handlers(
-    trainer: Engine, evaluator: Engine, model: Model, run: Run
-) -> dict[str, h.Part]:
+    trainer: Engine, evaluator: Engine, model: Model, run: Run, objective: tuple[str, str]
+) -> h.Checkpoints:
     """All that happens beside the steps of any training; what a family can do decides.
 
     Returns:
-        What of it a checkpoint must hold.
+        What writes and reads checkpoints of all that remembers something.
     """
     config = model.config
     means = h.attach_training_log(trainer, run, model.state, config.log_every)
@@ -144,7 +128,35 @@ def attach_handlers(
     h.attach_validation(trainer, evaluator, model, run)
     if config.save:
         h.attach_pictures(trainer, model, run)
-    return {"means": means, "clock": clock}
+    stopper = h.attach_early_stopping(trainer, evaluator, objective, config.patience)
+    parts: dict[str, h.Part] = {"means": means, "clock": clock, "run": run, "stopper": stopper}
+    return h.Checkpoints(run.dir / "checkpoints", model.state, h.Best(objective), parts)
+
+
+def attach_trial(
+    trainer: Engine,
+    evaluator: Engine,
+    model: Model,
+    run: Run,
+    trial: "optuna.Trial",
+    prune_on: str,
+) -> None:
+    """What a search adds: the trial knows its run, and may stop it."""
+    trial.set_user_attr("run", run.id)
+    if prune_on:
+        h.attach_pruning(trainer, evaluator, run, trial, prune_on)
+    if prune_on and model.family.adversarial:
+        h.attach_giving_up(trainer, evaluator, run, trial)
+
+
+@contextmanager
+def stability_kept(model: Model, run: Run) -> Iterator[None]:
+    """Have an adversarial training's stability in the summary, however the block ends."""
+    try:
+        yield
+    finally:
+        if model.family.adversarial:
+            run.summary["stability"] = summarise(run.rows)
 
 
 def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:

@@ -88,9 +88,9 @@ class Checkpoints:
     goes on, so that no best epoch is of steps that were lost.
     """
 
-    def __init__(self, folder: Path, state: State, parts: Mapping[str, Part]):
-        self.folder, self.state = folder, state
-        self.parts = {**parts, "noise": GlobalNoise()}
+    def __init__(self, folder: Path, state: State, best: Best, parts: Mapping[str, Part]):
+        self.folder, self.state, self.best = folder, state, best
+        self.parts = {**parts, "best": best, "noise": GlobalNoise()}
 
     def write(self, as_best: bool = False) -> None:
         """Write the state of this moment as last.pt, and before as best.pt if it is the best."""
@@ -132,13 +132,13 @@ class Checkpoints:
 
 
 def attach_checkpoints(
-    trainer: Engine, evaluator: Engine, checkpoints: Checkpoints, best: Best, minutes: float
+    trainer: Engine, evaluator: Engine, checkpoints: Checkpoints, minutes: float
 ) -> None:
     """Write a checkpoint after every epoch, and within one every so many minutes (0: never).
 
     Attached last: what an epoch's end does is done when its checkpoint is written.
     """
-    written = time.monotonic()
+    best, written = checkpoints.best, time.monotonic()
 
     def write() -> None:
         nonlocal written
