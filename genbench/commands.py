@@ -243,22 +243,9 @@ def main() -> None:
             return
     import tyro
 
-    commands: list[Callable[..., None]] = [
-        *(
-            train,
-            resume,
-            search,
-            sweep,
-            runs,
-            report,
-            sample,
-            evaluate,
-            sync,
-            storage,
-            data,
-            doctor,
-        ),
-    ]
+    starting = (train, resume, search, sweep, storage)
+    others = (runs, report, sample, evaluate, sync, data, doctor)
+    commands: tuple[Callable[..., None], ...] = starting + others
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}
     named["doctor"] = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(doctor)

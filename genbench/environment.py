@@ -1,10 +1,10 @@
 """The environment variables that genbench reads or sets: all of them here, none lost for good.
 
 GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
-once is kept. WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, WANDB_RUN_ID,
-WANDB_SWEEP_ID: as W&B documents them. CUDA_VISIBLE_DEVICES: the GPUs that workers share. PATH:
-where a sweep's program is looked for. Set for W&B where the user has not: WANDB_SILENT,
-WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
+once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY,
+WANDB_RUN_GROUP, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them. CUDA_VISIBLE_DEVICES: the GPUs
+that workers share. PATH: where a sweep's program is looked for. Set for W&B where the user has not:
+WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
 """
 
 import os
@@ -40,6 +40,11 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else default
 
 
+def kagglehub_cache() -> Path:
+    """Where kagglehub keeps what it has fetched."""
+    return Path(os.environ.get("KAGGLEHUB_CACHE") or "~/.cache/kagglehub").expanduser()
+
+
 def wandb_mode(choice: str) -> str:
     """W&B's mode: auto, online, offline, disabled or shared.
 
@@ -69,13 +74,18 @@ def wandb_place(group: str) -> dict[str, str]:
     return {name: value for name, value in place.items() if value}
 
 
+def given_run_id() -> str:
+    """The run's id in W&B as an agent or the user gives it, good or not; empty: none is given."""
+    return os.environ.get("WANDB_RUN_ID", "")
+
+
 def wandb_run_id(default: str, taken: Collection[str] = ()) -> str:
     """The run's id in W&B: an agent's or the user's, unless taken; else `default`.
 
     One that W&B refuses is named.
     """
     default = default[-LONGEST_ID:]
-    given = os.environ.get("WANDB_RUN_ID") or default
+    given = given_run_id() or default
     if len(given) > LONGEST_ID or given != given.strip() or set(given) & set(NOT_IN_ID):
         say_once(
             f"WANDB_RUN_ID={given[:LONGEST_ID]}: no id of a run (at most {LONGEST_ID} characters, "

@@ -125,15 +125,19 @@ def append_line(file: BinaryIO, text: str) -> None:
             raise
 
 
-def locked(file: IO) -> bool:
+def locked(file: IO | int, wait: bool = False) -> bool:
     """Lock an open file until it is closed, by a kill too; False: another process holds the lock.
 
     Where the system or the file system has no such locks, no process is known to hold one.
+
+    Args:
+        file: It, or its descriptor.
+        wait: Until another process lets go.
     """
     try:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except (ImportError, OSError):

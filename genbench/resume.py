@@ -75,7 +75,7 @@ def own_fields(config: Config) -> list[str]:
 
 def preempted(config: Config) -> Path | None:
     """The folder of this run of a W&B sweep, if it was begun here and stopped."""
-    run_id = environment.wandb_run_id("")
+    run_id = environment.given_run_id()
     if not run_id or not Path(config.runs_dir).is_dir():
         return None
     mine = [run for run in read_runs(config.runs_dir) if run.about.get("wandb_run") == run_id]

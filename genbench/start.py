@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genbench import UserError
-from genbench.cli import run_search, search_family, train_family
+from genbench.cli import run_search, run_training, search_family, train_family
 
 
 def train(*words: str) -> None:
@@ -40,7 +40,6 @@ def resume(
         wandb: W&B's mode (default: as it was).
         runs_dir: Folder with the run folders.
     """
-    from genbench.cli import run_training
     from genbench.resume import find_run, read_config
 
     folder = find_run(run, runs_dir)

@@ -1,6 +1,10 @@
-"""A training in a process of its own, which kills itself with -9 at a chosen place."""
+"""A training in a process of its own, which kills itself with -9 at a chosen place.
+
+`weights_hash` tells whether what goes on is what was never killed.
+"""
 
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -23,6 +27,19 @@ def train_until(config: Config, place: Place = None, resume: Path | None = None)
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def weights_hash(checkpoint: Path) -> str:
+    """Of all tensors of a checkpoint's modules and optimisers."""
+    import torch
+
+    saved = torch.load(checkpoint, weights_only=True)
+    digest = hashlib.sha256()
+    moments = [s for each in saved["optimizers"].values() for s in each["state"].values()]
+    for tensors in (saved["modules"], *moments):
+        for tensor in tensors.values():
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _train(config: Config, place: Place, resume: Path | None, variables: dict[str, str]) -> None:

@@ -1,5 +1,4 @@
 import dataclasses
-import hashlib
 import json
 import os
 import random
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from killed import train_until
+from killed import train_until, weights_hash
 
 from genbench import UserError
 from genbench.data import Batches, Split
@@ -52,17 +51,6 @@ def only(tmp_path, folder="runs"):
     return record
 
 
-def weights_hash(record, which="last"):
-    """Of all tensors of a checkpoint's modules and optimisers."""
-    saved = torch.load(record.path / "checkpoints" / f"{which}.pt", weights_only=True)
-    digest = hashlib.sha256()
-    moments = [s for each in saved["optimizers"].values() for s in each["state"].values()]
-    for tensors in (saved["modules"], *moments):
-        for tensor in tensors.values():
-            digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def assert_equal_runs(record, never_killed):
     kept = [
         {path.stem for path in run.path.glob("checkpoints/*")} for run in (record, never_killed)
@@ -70,7 +58,8 @@ def assert_equal_runs(record, never_killed):
     assert kept[0] == kept[1]
     assert kept[0] >= {"last"}  # a GAN that is not scored has no best
     for which in kept[0]:
-        assert weights_hash(record, which) == weights_hash(never_killed, which)
+        paths = [run.path / "checkpoints" / f"{which}.pt" for run in (record, never_killed)]
+        assert weights_hash(paths[0]) == weights_hash(paths[1])
     logs = [(run.path / "metrics.jsonl").read_text() for run in (record, never_killed)]
     assert logs[0] == logs[1]
     assert record.scores == never_killed.scores
@@ -361,7 +350,7 @@ def test_what_is_no_configuration_is_named(tmp_path, text, words):
         read_config(tmp_path / "none.json")
 
 
-def test_a_preempted_run_of_a_sweep_goes_on(tmp_path, monkeypatch, script):
+def test_a_preempted_run_of_a_sweep_goes_on(tmp_path, monkeypatch, script, capsys):
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")
     monkeypatch.setenv("WANDB_RUN_ID", "known")
     config = config_of(tmp_path)
@@ -376,6 +365,10 @@ def test_a_preempted_run_of_a_sweep_goes_on(tmp_path, monkeypatch, script):
     assert f"going on with runs/{only(tmp_path).path.name}" in done.stdout
     assert only(tmp_path).about["resumed"][0]["step"] == 30
     assert preempted(config) is None  # finished
+    monkeypatch.setenv("WANDB_RUN_ID", "no:id")
+    capsys.readouterr()
+    assert preempted(config) is None
+    assert capsys.readouterr().err == ""  # the run itself says it, with the id that it has
     monkeypatch.setenv("WANDB_RUN_ID", "unknown")
     assert preempted(config) is None
 

@@ -17,8 +17,8 @@ Row = list[str]  # what, what was found, what to do
 SCARCE = 2 * 10**9  # bytes; a training with checkpoints and pictures may need as many
 KEY_SECONDS = 15.0  # W&B takes a second to say whether it has a key
 HAS_KEY = """
-import wandb
-print("key" if wandb.login(prompt=False, verify=False) else "none")
+from genbench.record.upload import has_key
+print("key" if has_key() else "none")
 """
 
 
@@ -107,8 +107,7 @@ def _data_sets() -> Iterator[Row]:
 
 def _kaggle_folder(handle: str) -> Path | None:
     """Where kagglehub keeps a data set that it has fetched."""
-    root = os.environ.get("KAGGLEHUB_CACHE") or "~/.cache/kagglehub"
-    folder = Path(root).expanduser() / "datasets" / handle / "versions"
+    folder = environment.kagglehub_cache() / "datasets" / handle / "versions"
     return folder if any(folder.glob("*/*")) else None
 
 

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from genbench import UserError
+from genbench import UserError, files
 
 
 @contextmanager
@@ -21,15 +21,10 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(ImportError, OSError):  # a system, or a file system, without such locks
-            import fcntl
-
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{folder}: W&B is being fed with it by its own training; sync it after that"
-                ) from error
+        if not files.locked(handle, wait):
+            raise UserError(
+                f"{folder}: W&B is being fed with it by its own training; sync it after that"
+            )
         yield
     finally:
         os.close(handle)

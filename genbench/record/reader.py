@@ -85,7 +85,7 @@ class Record:
 
     def metrics(self) -> list[reading.Row]:
         """The scalars of metrics.jsonl, a row a log. The file is read once."""
-        return [row for row in self._log if "file" not in row]
+        return self._metrics
 
     def media(self) -> list[reading.Row]:
         """Its pictures and tables: step, epoch, split, name and file."""
@@ -113,6 +113,10 @@ class Record:
     @cached_property
     def _log(self) -> list[reading.Row]:
         return _said(reading.read_lines(self.path / "metrics.jsonl", reading.parse_row))
+
+    @cached_property
+    def _metrics(self) -> list[reading.Row]:
+        return [row for row in self._log if "file" not in row]
 
     @cached_property
     def _evaluations(self) -> list[Evaluation]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import wandb
 
 from genbench import environment
 from genbench.console import first_line, say
+from genbench.npz import read_npz
 from genbench.record.reading import Row
 
 
@@ -186,8 +186,8 @@ def _scalars(row: Row) -> Row:
 
 def _table(path: Path) -> wandb.Table:
     """Codes and labels, which W&B's 2D projector (PCA, UMAP or t-SNE) opens."""
-    with np.load(path, allow_pickle=False) as saved:
-        z, labels = saved["z"], saved["labels"]
+    saved = read_npz(path)
+    z, labels = saved["z"], saved["labels"]
     rows = [[str(label), *code] for label, code in zip(labels, z.tolist(), strict=True)]
     return wandb.Table(["label", *(f"z{i}" for i in range(z.shape[1]))], rows)
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError, signals
 from genbench.console import first_line, say
-from genbench.files import writing
+from genbench.files import locked, writing
 from genbench.record.provenance import masked
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
@@ -163,10 +163,7 @@ def turn(file: Path) -> IO[str]:
     path = file.with_suffix(".lock")
     with writing(path):
         lock = path.open("w")
-    with suppress(ImportError, OSError):  # a system, or a file system, that has no such locks
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    locked(lock, wait=True)
     return lock
 
 

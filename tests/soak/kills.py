@@ -1,6 +1,5 @@
 """Processes killed with -9 at random times, aimed at writers too, and the command that goes on."""
 
-import hashlib
 import os
 import random
 import signal
@@ -11,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+from killed import weights_hash
 
 from genbench.record import Record, read_runs, read_studies
 from soak import Case
@@ -91,17 +90,6 @@ class Command:
         return False
 
 
-def weights_hash(record: Record) -> str:
-    """Of the last checkpoint's weights and optimisers."""
-    saved = torch.load(record.path / "checkpoints" / "last.pt", weights_only=True)
-    digest = hashlib.sha256()
-    moments = [s for each in saved["optimizers"].values() for s in each["state"].values()]
-    for tensors in (saved["modules"], *moments):
-        for tensor in tensors.values():
-            digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def trace(folder: Path) -> str:
     """The last line of a traceback in a folder's log, if there is one."""
     text = (folder / "log").read_text(errors="replace")
@@ -144,7 +132,8 @@ def difference(whole: Path, broken: Path) -> str:
         return "the metrics differ"
     if a.scores != b.scores:
         return "the scores differ"
-    return "" if weights_hash(a) == weights_hash(b) else "the weights differ"
+    last = [weights_hash(run.path / "checkpoints" / "last.pt") for run in (a, b)]
+    return "" if last[0] == last[1] else "the weights differ"
 
 
 def searches(kills: int, rng: random.Random, folder: Path) -> Iterator[Case]:
