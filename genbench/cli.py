@@ -165,8 +165,15 @@ def search_family(
         print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
         return
     with saying_how_to_go_on():
+        if search.again:
+            search.confirm()
+            print_best(search)
         scores = search.train_best()
+        rivals = search.train_defaults() if search.again else []
+        search.write()
     print_scores(scores)
+    if rivals:
+        print_scores(rivals, "Of the defaults")
     print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
 
 
@@ -212,7 +219,7 @@ def print_best(search: "Search") -> None:
     print(flush=True)
 
 
-def print_scores(scores: list[dict[str, float]]) -> None:
+def print_scores(scores: list[dict[str, float]], whose: str = "Of the best") -> None:
     """Mean and standard deviation over the seeds of every test score."""
     from genbench.stats import Sample
 
@@ -221,5 +228,5 @@ def print_scores(scores: list[dict[str, float]]) -> None:
     print_table(
         ["", "mean ± std"],
         [[name, sample.show(4)] for name, sample in samples.items()],
-        f"Test split, mean ± std over {len(scores)} training seeds:",
+        f"{whose}: test split, mean ± std over {len(scores)} training seeds:",
     )

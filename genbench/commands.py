@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 ROW = 8  # pictures of an interpolation, a row each
 
 
-def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None:
+def report(
+    runs_dir: str = "runs", out: str = "reports", data: str = "", originals: bool = True
+) -> None:
     """Write summary.md, summary.html and figures/ from the run records.
 
     Args:
@@ -28,12 +30,13 @@ def report(runs_dir: str = "runs", out: str = "reports", data: str = "") -> None
         out: Folder to write to.
         data: Data set to report on (default: of families with codes, and of those that are
             judged by samples, the one with the most finished runs; others are named as left out).
+        originals: Also draw figures with real pictures in them (not if others may not see those).
     """
     from genbench.record import read_runs
     from genbench.report import write_report
 
     print(f"Drawing the figures of {runs_dir}", flush=True)
-    page = write_report(runs_dir, out, data)
+    page = write_report(runs_dir, out, data, originals)
     print(f"Summary:  {page.resolve()} (and summary.md beside it)")
     newest = read_runs(runs_dir)[-1].path
     # the commands as they work here, whether or not the virtual environment is activated
@@ -138,8 +141,9 @@ def data(
     data_dir: str = "",
     image_size: int = 64,
     crops: int = 0,
+    held_out: int = 0,
 ) -> None:
-    """Say what is in a folder of pictures, and what training will do with each kind.
+    """Say what is in a folder of pictures, what training does with each kind, and what to expect.
 
     Args:
         action: audit.
@@ -147,14 +151,17 @@ def data(
         data_dir: folder: the pictures.
         image_size: Side of the squares that they are cut to, in pixels.
         crops: Random squares cut from a picture (0: its centre).
+        held_out: Different pictures for the test (0: a tenth).
     """
     from genbench.config import PictureConfig
     from genbench.data.art import PROPAGANDA
     from genbench.data.audit import audit
 
-    config = PictureConfig(data=data, data_dir=data_dir, image_size=image_size, crops=crops)
+    config = PictureConfig(
+        data=data, data_dir=data_dir, image_size=image_size, crops=crops, held_out=held_out
+    )
     folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
-    for line in audit(folder, image_size, crops):
+    for line in audit(folder, image_size, crops, held_out):
         print(line)
 
 

@@ -188,6 +188,8 @@ class Config(Checked):
 
 
 LARGEST_IMAGE = 512
+LEAST_HELD_OUT = 16
+PAINTED = 1_500  # pictures of synthetic-art that are held out where a configuration does not say
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,8 @@ class PictureConfig(Config):
     image_size: Annotated[int, PICTURES] = 64  # side in pixels, a power of two
     crops: Annotated[int, Range(0), PICTURES] = 0  # random squares of a picture (0: its centre)
     images: Annotated[int, Range(16), PICTURES] = 6000  # synthetic-art: pictures to train on
-    held_out: Annotated[int, Range(16), PICTURES] = 1500  # synthetic-art: for val and test, each
+    # pictures for the test (0: of a folder a tenth, of synthetic-art 1,500, and as many for val)
+    held_out: Annotated[int, Range(0), PICTURES] = 0
     epochs: Annotated[Count, BUDGET] = 25  # passes over the training split
     batch_size: Count = 16  # images a step
     eval_every: Annotated[int, Range(0)] = 5  # epochs between two scores of samples (0: none)
@@ -217,6 +220,8 @@ class PictureConfig(Config):
         size = self.image_size
         if size & (size - 1) or not 16 <= size <= LARGEST_IMAGE:
             raise UserError(f"image_size={size}: must be a power of two, 16 to {LARGEST_IMAGE}")
+        if 0 < self.held_out < LEAST_HELD_OUT:
+            raise UserError(f"held_out={self.held_out}: must be 0 or at least {LEAST_HELD_OUT}")
         if self.data == "folder" and not self.data_dir:
             raise UserError("data=folder: name the folder of pictures with --data_dir")
 
@@ -238,6 +243,10 @@ class SearchConfig(Checked):
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
     seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
+    # best trials that are trained again with another seed before one is chosen by the mean, and
+    # held against the defaults over the finals' seeds (-1: 3 of GANs, whose scores depend on the
+    # seed; else 0)
+    again: Annotated[int, Range(-1)] = -1
     # URL of the study's database, for several machines: one of Optuna's, or grpc://HOST:PORT of
     # genbench storage (default: a SQLite file in runs_dir)
     storage: str = ""

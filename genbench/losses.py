@@ -6,12 +6,16 @@ report share.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Scalars = dict[str, Tensor]
+
+SAME = 1e-3  # in units of the reals' distances: nearer than this are two looks at one picture
+FAR = 1e4  # of which any kernel is 0
 
 
 def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
@@ -142,12 +146,13 @@ def discriminator_loss(kind: str, d_real: Tensor, d_fake: Tensor, smoothing: flo
     lsgan: least squares to 1 and 0 (Mao et al. 2017, eq. 9). hinge: Lim & Ye 2017.
     wgan-gp: the critic's difference (Arjovsky et al. 2017; the penalty stands apart).
     r3: relativistic pairing (Huang et al. 2024, arXiv:2501.05441, eq. 2).
+    drift: as bce, of a discriminator that nothing minimises: it is computed (`density_logits`).
 
     Raises:
         ValueError: The kind is unknown.
     """
     match kind:
-        case "bce":
+        case "bce" | "drift":
             reals = F.softplus(-d_real) + smoothing * d_real  # = BCE against 1 - smoothing
             return (reals + F.softplus(d_fake)).mean()
         case "lsgan":
@@ -164,10 +169,11 @@ def discriminator_loss(kind: str, d_real: Tensor, d_fake: Tensor, smoothing: flo
 def generator_loss(kind: str, d_fake: Tensor, d_real: Tensor) -> Tensor:
     """What the generator minimises, from the discriminator's logits (B,), a scalar.
 
-    bce is the non-saturating form; r3 alone looks at `d_real`. See `discriminator_loss`.
+    bce is the non-saturating form; r3 alone looks at `d_real`; of drift, which is minimised by
+    `drifting_loss`, it is what is logged. See `discriminator_loss`.
     """
     match kind:
-        case "bce":
+        case "bce" | "drift":
             return F.softplus(-d_fake).mean()
         case "lsgan":
             return 0.5 * (d_fake - 1).square().mean()
@@ -181,9 +187,9 @@ def generator_loss(kind: str, d_fake: Tensor, d_real: Tensor) -> Tensor:
 def gan_scores(kind: str, d_real: Tensor, d_fake: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities (B,) in [0, 1] that the discriminator gives to reals and to fakes.
 
-    bce and hinge: sigmoid of the logit. lsgan: the logit itself, cut to [0, 1]: its targets are 0
-    and 1. wgan-gp and r3: only differences of logits mean anything, so a picture is held against
-    the mean of the other side (Jolicoeur-Martineau 2019, arXiv:1807.00734, eq. 8).
+    bce, hinge and drift: sigmoid of the logit. lsgan: the logit itself, cut to [0, 1]: its targets
+    are 0 and 1. wgan-gp and r3: only differences of logits mean anything, so a picture is held
+    against the mean of the other side (Jolicoeur-Martineau 2019, arXiv:1807.00734, eq. 8).
     """
     if kind == "lsgan":
         return d_real.clamp(0, 1), d_fake.clamp(0, 1)
@@ -215,3 +221,73 @@ def js_bound(d_real: Tensor, d_fake: Tensor) -> Tensor:
     origins = torch.stack([middle, torch.zeros_like(middle)])[:, None]
     reals, fakes = F.softplus(origins - d_real).mean(1), F.softplus(d_fake - origins).mean(1)
     return math.log(2) - ((reals + fakes) / 2).min()
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances (B, N) of x (B, D) to y (N, D); of a picture to itself `FAR`."""
+    apart = torch.cdist(x, y)
+    return torch.where(apart < SAME, FAR, apart)
+
+
+def density_logits(x: Tensor, reals: Tensor, fakes: Tensor, temperature: float) -> Tensor:
+    """log p/q at x, p and q the kernel density estimates of reals and fakes, x itself left out.
+
+    The kernel is exp(-|x - y| / temperature), whose constant p/q does not have. Were p and q the
+    true densities, no discriminator would be better (Goodfellow et al. 2014, prop. 1).
+
+    Args:
+        x: (B, D).
+        reals: (N, D).
+        fakes: (M, D).
+        temperature: In units of the distances.
+
+    Returns:
+        (B,).
+    """
+
+    def log_density(pictures: Tensor) -> Tensor:
+        kernels = torch.logsumexp(-distances(x, pictures) / temperature, 1)
+        return kernels - math.log(len(pictures))
+
+    return log_density(reals) - log_density(fakes)
+
+
+def drifting_field(
+    x: Tensor, reals: Tensor, fakes: Tensor, temperatures: Sequence[float]
+) -> Tensor:
+    """Where samples x should move: to the reals near them, away from the other samples.
+
+    Deng et al. 2026 (arXiv:2602.04770), algorithm 2: kernels exp(-|x - y| / temperature), brought
+    to sum 1 over all pictures for each sample and over the samples for each picture, of which the
+    geometric mean counts. Where reals and samples are alike the two forces cancel.
+
+    Args:
+        x: (B, D).
+        reals: (N, D).
+        fakes: (M, D), samples; x may be among them.
+        temperatures: In units of the distances; the fields of all are added up.
+
+    Returns:
+        (B, D); the field of one temperature has the root mean square length 1 over x.
+    """
+    apart = torch.cat([torch.cdist(x, reals), distances(x, fakes)], 1)
+    total = torch.zeros_like(x)
+    for temperature in temperatures:
+        logits = -apart / temperature
+        weights = (torch.softmax(logits, 0) * torch.softmax(logits, 1)).sqrt()
+        near, crowd = weights.split([len(reals), len(fakes)], 1)
+        field = near @ reals * crowd.sum(1, keepdim=True)
+        field -= crowd @ fakes * near.sum(1, keepdim=True)
+        total += field / field.square().sum(1).mean().sqrt().clamp(min=1e-8)
+    return total
+
+
+def drifting_loss(x: Tensor, reals: Tensor, fakes: Tensor, temperatures: Sequence[float]) -> Tensor:
+    """Squared distance of samples x (B, D) to where the field would move them, a scalar.
+
+    No gradient goes through that place (Deng et al. 2026, eq. 6), and the field has a fixed length:
+    the value says nothing, the gradient all. Arguments are those of `drifting_field`.
+    """
+    with torch.no_grad():
+        goal = x + drifting_field(x, reals, fakes, temperatures)
+    return (x - goal).square().sum(1).mean()

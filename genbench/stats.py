@@ -114,6 +114,21 @@ def compare(a: Sample, b: Sample) -> Comparison:
     return Comparison(a, b, float(test.pvalue))
 
 
+def difference(a: Sample, b: Sample) -> tuple[float, Interval | None]:
+    """a's mean minus b's, and its 95 % interval by Welch's test; None where one is a single value.
+
+    Its degrees of freedom are those of Welch and Satterthwaite (Welch 1947).
+    """
+    gap = a.mean - b.mean
+    if a.std is None or b.std is None:
+        return gap, None
+    squares = [one.std**2 / one.n for one in (a, b) if one.std is not None]
+    if not sum(squares):
+        return gap, (gap, gap)
+    parts = sum(s**2 / (one.n - 1) for s, one in zip(squares, (a, b), strict=True))
+    return gap, around(gap, math.sqrt(sum(squares)), sum(squares) ** 2 / parts)
+
+
 def disjoint(a: Interval | None, b: Interval | None) -> bool | None:
     """Whether two intervals have no point in common; None where one of them is not known."""
     return None if a is None or b is None else a[1] < b[0] or b[1] < a[0]

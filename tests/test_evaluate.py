@@ -181,8 +181,8 @@ def test_scores_are_those_of_the_samples_against_the_first_shuffled_pictures(run
     models, (table,) = evaluate(runs[3:], split="test", seeds=2, metrics="fd,kid")
     extractor = load_extractor("lenet-digits")
     data = models[0].model.data
-    index = sides(data, "test")[0][:120]
-    reals = extractor(data.splits["test"].images[index]).features
+    reals = sides(data, "test")[0].take(slice(120))
+    reals = extractor(reals.images).features
     (gan,) = table.rows
     for k, seed in enumerate((1, 2)):
         fakes = extractor(models[0].model.sample_bytes(120, seed)).features

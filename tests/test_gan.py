@@ -39,8 +39,8 @@ REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -2.0])
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20)
 
 
-def make(shape=(3, 16, 16), **fields):
-    config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16} | fields)
+def make(shape=(3, 16, 16), **fields):  # of a trained discriminator
+    config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16, "loss": "bce"} | fields)
     return gan.build(config, shape, 10, "cpu")
 
 

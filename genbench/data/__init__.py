@@ -19,6 +19,7 @@ from torch import Tensor
 from genbench import UserError
 from genbench.config import Config, PictureConfig
 from genbench.data import art, digits
+from genbench.data.pictures import SPLIT_SEED
 from genbench.environment import data_root
 
 # (root folder, "train" or "test") -> images (N, C, H, W) uint8, labels (N,) int64
@@ -36,7 +37,6 @@ PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "folder": art.read_own_folder,
 }
 VAL_FRACTION = 0.1
-SPLIT_SEED = art.SPLIT_SEED  # the validation images do not vary with the training seed
 STREAM_BYTES = 4 * 2**30  # images that need more stay in the file and are read as they are needed
 
 

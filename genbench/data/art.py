@@ -2,22 +2,21 @@
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from genbench import UserError, signals
-from genbench.config import PictureConfig
+from genbench.config import PAINTED, PictureConfig
 from genbench.console import first_line, say, say_once
 from genbench.data import synthetic
-from genbench.data.pictures import read_pictures, split_sources, write_header
+from genbench.data.pictures import SPLIT_SEED, read_pictures, split_sources, write_header
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
 from genbench.npz import read_npy
 
-SPLIT_SEED = 0  # one cut for all runs
 PROPAGANDA = Path("/usr/share/wallpapers")
 KAGGLE = "bryanb/abstract-art-gallery"
 CROPS_OF_A_TILE = 200  # propaganda-debian has few, large tiles
@@ -35,7 +34,8 @@ class Album:
 
 def read_synthetic(config: PictureConfig, root: Path) -> Album:
     """Abstract paintings by `synthetic.paint`: seed 0 trains, 1 validates, 2 tests."""
-    counts = {"train": config.images, "val": config.held_out, "test": config.held_out}
+    held_out = config.held_out or PAINTED
+    counts = {"train": config.images, "val": held_out, "test": held_out}
     bounds = np.cumsum([0, *counts.values()])
     painted = [_painted(n, config.image_size, seed) for seed, n in enumerate(counts.values())]
     images = np.concatenate(painted)
@@ -77,7 +77,7 @@ def _painted(n: int, size: int, seed: int) -> np.ndarray:
 
 def read_own_folder(config: PictureConfig, root: Path) -> Album:
     """The pictures below `data_dir`."""
-    return _read_folder(root, config.image_size, config.crops)
+    return _read_folder(root, config)
 
 
 def read_propaganda(config: PictureConfig, root: Path) -> Album:
@@ -91,7 +91,8 @@ def read_propaganda(config: PictureConfig, root: Path) -> Album:
             "data=propaganda-debian: not installed; `apt install propaganda-debian`, "
             "or use --data=synthetic-art"
         )
-    return _read_folder(PROPAGANDA, config.image_size, config.crops or CROPS_OF_A_TILE, wrap=True)
+    cut = replace(config, crops=config.crops or CROPS_OF_A_TILE)
+    return _read_folder(PROPAGANDA, cut, wrap=True)
 
 
 def read_kaggle(config: PictureConfig, root: Path) -> Album:
@@ -113,10 +114,10 @@ def read_kaggle(config: PictureConfig, root: Path) -> Album:
         raise UserError(
             f"data=abstract-art: {KAGGLE} cannot be had ({first_line(error)}); {way_out}"
         ) from error
-    return _read_folder(Path(folder), config.image_size, config.crops)
+    return _read_folder(Path(folder), config)
 
 
-def _read_folder(folder: Path, size: int, crops: int, wrap: bool = False) -> Album:
-    pictures = read_pictures(folder, size, crops, wrap)
-    parts = split_sources(pictures.sources, SPLIT_SEED)
+def _read_folder(folder: Path, config: PictureConfig, wrap: bool = False) -> Album:
+    pictures = read_pictures(folder, config.image_size, config.crops, wrap)
+    parts = split_sources(pictures.sources, SPLIT_SEED, config.held_out)
     return Album(pictures.images, pictures.sources, pictures.content_hash, parts)

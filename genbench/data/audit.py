@@ -9,10 +9,22 @@ from statistics import median
 import numpy as np
 
 from genbench.data.look import Cut, Listing, Look, list_pictures
-from genbench.data.pictures import near_sources, shortfall, split_sources, survey
+from genbench.data.pictures import (
+    MIN_PICTURES,
+    MIN_SOURCES,
+    SCORED,
+    SPLIT_SEED,
+    near_sources,
+    shortfall,
+    split_sources,
+    survey,
+)
 
 NAMES = 5  # on a line
 GROUPS = 10  # of duplicates
+FEW = 5_000  # training pictures that a discriminator learns by heart
+WIDE = 300  # pictures of a score, with fewer of which it varies much
+MOST = 1_500  # pictures of a score
 LONG = 2.0  # long side over short side: more is said to be lost
 TRAITS = {
     "alpha": ("Transparent", "composited on white"),
@@ -24,13 +36,14 @@ TRAITS = {
 }
 
 
-def audit(folder: Path, image_size: int, crops: int = 0) -> list[str]:
+def audit(folder: Path, image_size: int, crops: int = 0, held_out: int = 0) -> list[str]:
     """Describe a folder as `read_pictures` would take it, without writing a cache.
 
     Args:
         folder: A folder of pictures.
         image_size: The squares' side in pixels.
         crops: Random squares a picture; 0 means the centre square.
+        held_out: Different pictures for the test; 0: a tenth.
 
     Returns:
         The lines to print. Too few usable pictures are told in the last one, not raised.
@@ -50,7 +63,8 @@ def audit(folder: Path, image_size: int, crops: int = 0) -> list[str]:
         *_left_out(listing, looks),
         *(_kinds(kept) + _shapes(kept, cut) if kept else []),
         *_duplicates(looks, kept, sources),
-        _result(listing, sources, cut),
+        _result(listing, sources, cut, held_out),
+        *_advice(sources, cut, held_out),
     ]
 
 
@@ -119,13 +133,13 @@ def _duplicates(looks: list[Look], kept: list[Look], sources: np.ndarray) -> lis
     ]
 
 
-def _result(listing: Listing, sources: np.ndarray, cut: Cut) -> str:
+def _result(listing: Listing, sources: np.ndarray, cut: Cut, held_out: int) -> str:
     """How many images come out of it, or that the pictures are too few."""
     different = len(np.unique(sources))
     if why := shortfall(listing, len(sources), different):
         return f"Too few pictures: {why}"
     images = np.repeat(sources, max(1, cut.crops))
-    splits = split_sources(images, seed=0)
+    splits = split_sources(images, SPLIT_SEED, held_out)
     megabytes = len(images) * 3 * cut.image_size**2 / 1e6
     return (
         f"Result: {len(images)} images of {cut.image_size}x{cut.image_size} pixels from "
@@ -133,6 +147,29 @@ def _result(listing: Listing, sources: np.ndarray, cut: Cut) -> str:
         f"{', '.join(f'{name} {len(index)}' for name, index in splits.items())}; "
         f"{megabytes:.1f} MB in the cache"
     )
+
+
+def _advice(sources: np.ndarray, cut: Cut, held_out: int) -> list[str]:
+    """What a GAN does with so many pictures, and how far its scores can be trusted."""
+    if len(np.unique(sources)) < MIN_SOURCES or len(sources) < MIN_PICTURES:
+        return []
+    splits = split_sources(np.repeat(sources, max(1, cut.crops)), SPLIT_SEED, held_out)
+    train, val, test = (len(splits[name]) for name in ("train", "val", "test"))
+    few = train < FEW
+    lines = [
+        f"GAN: loss=drift, the default, learns from {train} pictures without augmentation; the "
+        "discriminator of another --loss "
+        + ("would know them by heart: give it --diffaugment=color,translation" if few else "too")
+    ]
+    for name, n in (("while training", val), ("of the test", test)):
+        if n < SCORED:
+            lines.append(
+                f"Scores {name}: none, of {n} pictures ({SCORED} needed); try --held_out, --crops"
+            )
+        else:
+            wide = "; they are wide, compare none of them closely" if n < WIDE else ""
+            lines.append(f"Scores {name}: N = {min(n, MOST)} pictures a side{wide}")
+    return lines
 
 
 def _groups(title: str, action: str, found: Iterable[list[str]]) -> list[str]:

@@ -28,6 +28,8 @@ from genbench.npz import read_npy, read_npz
 MIN_PICTURES = 10
 MIN_SOURCES = 3  # different pictures: one for each split
 HELD_OUT = 0.1  # of the sources, to val and to test each
+SPLIT_SEED = 0  # one cut for all runs
+SCORED = 50  # pictures that a distance needs
 NEAR_BITS = 6  # of 64: distance of two near-duplicates' difference hashes
 NEAR_LEVELS = 6.0  # of 255: mean distance of their thumbnails, less for faint pictures
 CACHE_VERSION = 1
@@ -73,12 +75,14 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
     return pictures
 
 
-def split_sources(sources: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def split_sources(sources: np.ndarray, seed: int, held_out: int = 0) -> dict[str, np.ndarray]:
     """Deal the sources out: a tenth to "val", a tenth to "test", the rest to "train".
 
     Args:
         sources: (N,) the source of each image.
         seed: Of the permutation of the sources.
+        held_out: Sources for "test" in place of the tenth, if not 0. Of those that are left a tenth
+            is for "val", but 50, the least for a distance, where they are at most a quarter.
 
     Returns:
         By split the ascending indices of its images; no source is in two splits.
@@ -90,8 +94,21 @@ def split_sources(sources: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     if len(unique) < MIN_SOURCES:
         raise UserError(f"{len(unique)} different pictures are too few for three splits; add some")
     order = np.random.default_rng(seed).permutation(unique)
-    n = max(1, round(HELD_OUT * len(unique)))
-    parts = {"train": order[2 * n :], "val": order[:n], "test": order[n : 2 * n]}
+    tenth = max(1, round(HELD_OUT * len(unique)))
+    n_test, n_val = held_out or tenth, tenth
+    if held_out:
+        left = len(unique) - held_out
+        if left < MIN_PICTURES:
+            most = len(unique) - MIN_PICTURES
+            raise UserError(
+                f"held_out={held_out}: of {len(unique)} different pictures, {most} at most"
+            )
+        n_val = max(1, round(HELD_OUT * left), min(SCORED, left // 4))
+    parts = {
+        "train": order[n_test + n_val :],
+        "val": order[:n_val],
+        "test": order[n_val : n_test + n_val],
+    }
     return {name: np.flatnonzero(np.isin(sources, part)) for name, part in parts.items()}
 
 

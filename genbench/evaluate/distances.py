@@ -1,10 +1,8 @@
 """Distances of samples to real pictures, while training and of its best epoch."""
 
-from torch import Tensor
-
 from genbench import UserError
 from genbench.console import say
-from genbench.data import Data
+from genbench.data import Split
 from genbench.evaluate import EVAL_SEED
 from genbench.evaluate.reals import sides
 from genbench.images import framed
@@ -19,20 +17,19 @@ SCORED = 1_500  # pictures a side of the final scores and of their floors, where
 SCORE_SEED = 1  # of the samples that are scored at the end
 
 
-def distances(samples: Features, reals: Features) -> dict[str, float]:
-    """The scores while training of as many samples as reals, as `kid_lite0_n500`."""
+def distances(samples: Features, reals: Features, at_end: bool = False) -> dict[str, float]:
+    """The scores while training, or at its end, of as many samples as reals: `kid_lite0_n500`."""
     assert len(samples) == len(reals)
     extractor = short_name(DEFAULT)
     return {
         str(ScoreName(name, extractor=extractor, n=len(reals))): metric.compute(samples, reals)
         for name, metric in METRICS.items()
-        if metric.while_training
+        if metric.while_training or (at_end and metric.at_end)
     }
 
 
-def real_features(data: Data, split: str, index: Tensor) -> Features:
-    """Features of a split's pictures at `index`, computed once on this machine."""
-    part = data.splits[split].take(index.to(data.splits[split].rows.device))
+def real_features(part: Split) -> Features:
+    """Features of real pictures, computed once on this machine."""
     extractor = load_extractor(device=str(part.labels.device))
     return extractor.cached(framed(part.images.cpu().numpy()), feature_cache())
 
@@ -48,7 +45,7 @@ def val_reference(model: Model) -> Features | None:
     index = val.spread(model.config.eval_images)
     if not model.config.eval_every or len(index) < LEAST:
         return None
-    return real_features(model.data, "val", index)
+    return real_features(val.take(index))
 
 
 def val_distances(model: Model) -> dict[str, float]:
@@ -68,16 +65,16 @@ def sample_scores(model: Model) -> dict[str, float]:
     scores: dict[str, float] = {}
     drawn: dict[int, Features] = {}  # by number of samples: often the same for both splits
     for split in ("train", "test"):
-        index, others = sides(model.data, split)
-        n = min(SCORED, len(index), len(others))
+        pictures, others = sides(model.data, split)
+        n = min(SCORED, len(pictures), len(others))
         if n < LEAST:
             say(f"no {split} scores: {n} pictures, {LEAST} needed; --crops cuts more")
             continue
-        reals = real_features(model.data, split, index[:n])
-        floor = distances(real_features(model.data, "train", others[:n]), reals)
+        reals, rivals = (real_features(part.take(slice(n))) for part in (pictures, others))
+        floor = distances(rivals, reals, at_end=True)
         if n not in drawn:
             drawn[n] = sample_features(model, n, SCORE_SEED)
-        scores |= {f"{split}/{name}": v for name, v in distances(drawn[n], reals).items()}
+        scores |= {f"{split}/{name}": v for name, v in distances(drawn[n], reals, True).items()}
         scores |= {f"{split}/{ScoreName.parse(name).as_floor}": v for name, v in floor.items()}
     return scores
 

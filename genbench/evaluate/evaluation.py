@@ -91,16 +91,15 @@ def _benchmark(
 ) -> Benchmark | None:
     """The benchmark on a split; None, and a line, where it has too few pictures for one of both."""
     data = candidates[0].model.data
-    index, others = sides(data, split)
-    n = min(options.n, len(index), len(others))
+    pictures, others = sides(data, split)
+    n = min(options.n, len(pictures), len(others))
     if n < LEAST:
         few = f"split={split}: {n} pictures a side, {LEAST} needed for a score"
         if options.split != "both":
             raise UserError(f"{few}; try --split=train, or train with more --crops")
         say(few)
         return None
-    reals = framed(data.splits[split].take(index[:n]).images.cpu().numpy())
-    rivals = framed(data.splits["train"].take(others[:n]).images.cpu().numpy())
+    reals, rivals = (framed(p.take(slice(n)).images.cpu().numpy()) for p in (pictures, others))
     return make_benchmark(extractor, metrics, split, reals, rivals, cache)
 
 

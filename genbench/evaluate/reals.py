@@ -1,5 +1,7 @@
 """Which real pictures samples are held against, and which against each other: the floor."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,28 +10,39 @@ from genbench.data import Data, Split
 SEED = 1  # of the pictures that are taken
 
 
-def sides(data: Data, split: str) -> tuple[Tensor, Tensor]:
-    """Indices of a split's pictures in a fixed random order, and of the training pictures that
-    they are held against for the floor, of which none shares a source with them.
+def sides(data: Data, split: str) -> tuple[Split, Split]:
+    """A split's pictures in a fixed random order, and those they are held against for the floor.
 
-    For `train` these are two halves of the training pictures, for another split all of it and all
-    training pictures.
+    No two of both share a source. For `train` they are two halves of the training pictures, for
+    another split all of it, and all pictures that are neither in it nor in the test.
     """
     if split == "train":
         return halves(data.splits["train"], data.sourced)
-    return shuffled(data.splits[split]), shuffled(data.splits["train"])
+    others = [part for name, part in data.splits.items() if name not in (split, "test")]
+    return shuffled(data.splits[split]), shuffled(join(others))
 
 
-def shuffled(split: Split) -> Tensor:
-    """All indices of a split, in one fixed order."""
-    return torch.randperm(len(split), generator=torch.Generator().manual_seed(SEED))
+def join(parts: Sequence[Split]) -> Split:
+    """Splits of one pool as one; those of digits have a pool each, and the first one is taken."""
+    alike = [part for part in parts if part.pool is parts[0].pool]
+    rows, labels = (torch.cat([getattr(p, name) for p in alike]) for name in ("rows", "labels"))
+    return Split(parts[0].pool, rows, labels)
 
 
-def halves(split: Split, sourced: bool) -> tuple[Tensor, Tensor]:
-    """The indices of the pictures of one half of the sources, and of the other, shuffled."""
+def shuffled(split: Split) -> Split:
+    """A split in one fixed order."""
+    return split.take(_order(len(split)).to(split.rows.device))
+
+
+def _order(n: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(SEED))
+
+
+def halves(split: Split, sourced: bool) -> tuple[Split, Split]:
+    """The pictures of one half of the sources, and of the other, shuffled."""
     sources = (split.labels if sourced else split.rows).cpu()
     unique = sources.unique()
-    order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(SEED))
-    index = shuffled(split)
-    first = torch.isin(sources[index], unique[order[: len(unique) // 2]])
-    return index[first], index[~first]
+    index = _order(len(split))
+    first = torch.isin(sources[index], unique[_order(len(unique))[: len(unique) // 2]])
+    one, other = (split.take(part.to(split.rows.device)) for part in (index[first], index[~first]))
+    return one, other

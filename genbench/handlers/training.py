@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
 from genbench import UserError, signals
+from genbench.console import say_once
 from genbench.data import Batches
 from genbench.engines import Means
 from genbench.evaluate import EVAL_BATCH
@@ -22,6 +23,9 @@ from genbench.evaluate.distances import late
 from genbench.families.state import State
 from genbench.model import Model
 from genbench.record import Run
+
+STRETCH = 50  # steps over which their speed is measured
+DRIFTED = 1.5  # times as fast, or as slow, as at the start is worth a word
 
 
 class Diverged(RuntimeError):
@@ -110,11 +114,22 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     """End the training once its steps have taken so many minutes; 0 never ends it.
 
     Two models with the same limit have had the same time to learn, since what happens between
-    epochs does not count. The epoch that is cut short is completed as any.
+    epochs does not count. The epoch that is cut short is completed as any. A machine that becomes
+    busy makes steps longer, and the minutes buy fewer: that is said, once.
     """
     clock = Clock(trainer)
     if not minutes:
         return clock
+    marks: list[float] = []  # seconds at every so many steps; the first stretch warms up
+
+    @trainer.on(Events.ITERATION_COMPLETED(every=STRETCH))
+    def notice() -> None:
+        marks.append(clock.seconds)
+        if factor := drift(marks):
+            say_once(
+                f"steps take {factor:.1f} times as long as at the start, so that --minutes buy "
+                "another number of them: compare models by --epochs, or on an idle machine"
+            )
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def watch() -> None:
@@ -127,6 +142,19 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
             trainer.terminate()
 
     return clock
+
+
+def drift(marks: Sequence[float]) -> float:
+    """By which factor the last stretch of steps differs from the second one; 0 if by little.
+
+    Args:
+        marks: The seconds at the end of each stretch.
+    """
+    if len(marks) < 3:
+        return 0.0
+    first, last = marks[1] - marks[0], marks[-1] - marks[-2]
+    factor = last / first if first > 0 else 1.0
+    return factor if factor > DRIFTED or factor < 1 / DRIFTED else 0.0
 
 
 def attach_lr_decay(trainer: Engine, state: State, clock: Clock) -> None:

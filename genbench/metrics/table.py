@@ -32,6 +32,7 @@ class Metric(Scalar):
         a single draw, of all but slow ones.
     flag: What `--metrics` calls it, if not by its name.
     while_training: It is cheap enough for the scores while training.
+    at_end: It is among the final scores of a training; so are those while training.
     inception: A final evaluation adds it by Inception, where that can be had.
     needs_classes: It reads logits, so that the extractor must have classes.
     slow: Only computed where `--metrics` names it.
@@ -42,6 +43,7 @@ class Metric(Scalar):
     compute_half: Measure | None = None
     flag: str = ""
     while_training: bool = False
+    at_end: bool = False
     inception: bool = False
     needs_classes: bool = False
     slow: bool = False
@@ -121,6 +123,7 @@ PRECISION = Metric(
     digits=3,
     compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[0]),
     flag="prc",
+    at_end=True,
 )
 RECALL = Metric(
     name="recall",
@@ -129,6 +132,7 @@ RECALL = Metric(
     digits=3,
     compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[1]),
     flag="prc",
+    at_end=True,
 )
 KL = Metric(
     name="kl",

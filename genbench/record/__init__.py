@@ -4,21 +4,25 @@ from genbench.record.feeding import wait_for_wandb
 from genbench.record.reader import (
     Record,
     finished,
+    read_contests,
     read_picture,
     read_run,
     read_runs,
     read_studies,
 )
 from genbench.record.run import Run, is_running
-from genbench.record.shapes import Evaluation, Study
+from genbench.record.shapes import Contest, Evaluation, Rung, Study
 
 __all__ = [
+    "Contest",
     "Evaluation",
     "Record",
     "Run",
+    "Rung",
     "Study",
     "finished",
     "is_running",
+    "read_contests",
     "read_picture",
     "read_run",
     "read_runs",

@@ -13,7 +13,7 @@ import numpy as np
 from genbench import UserError
 from genbench.console import say_once
 from genbench.record import reading
-from genbench.record.shapes import About, Evaluation, Study, Summary
+from genbench.record.shapes import About, Contest, Evaluation, Study, Summary
 from genbench.record.studies import read_study
 
 # what a report needs to know of a run that has ended
@@ -201,6 +201,13 @@ def read_studies(runs_dir: str | Path) -> list[Study]:
     return [study for path in there if (study := _said(read_study(path)))]
 
 
+def read_contests(runs_dir: str | Path) -> list[Contest]:
+    """All contests below `runs_dir`."""
+    paths = sorted(Path(runs_dir).expanduser().glob("contests/*.json"))
+    found = (_said(reading.read_object(path, Contest)) for path in paths if path.exists())
+    return [contest for contest in found if contest]
+
+
 def finished(
     runs_dir: str | Path,
     key: str,
@@ -209,7 +216,7 @@ def finished(
     tested: bool = True,
     or_diverged: bool = False,
 ) -> Record | None:
-    """The finished run with this key (`Config.key`), seed and commit, tested or not.
+    """The finished run with this key (`Config.key`), seed and commit (None: any), tested or not.
 
     A run that diverged would diverge again; `or_diverged` takes it for done.
     """
@@ -217,7 +224,8 @@ def finished(
         return None
     for record in read_runs(runs_dir):
         about, of_seed = record.about, record.config.get("seed")
-        same = (about.get("key"), about.get("commit"), of_seed) == (key, commit, seed)
+        same = (about.get("key"), of_seed) == (key, seed)
+        same = same and commit in (None, about.get("commit"))
         ended = record.status == "finished" and record.tested == tested
         failed = or_diverged and record.diverged and record.config.get("test") == tested
         if same and (ended or failed):

@@ -149,6 +149,36 @@ class Trial(TypedDict, total=False):
     defaults: bool
 
 
+class Rung(TypedDict):
+    """A side of a contest: its budget, and its untrained network's scores."""
+
+    key: str
+    model: str
+    epochs: int
+    steps: int
+    milliseconds: float
+    parameters: int
+    untrained: dict[str, float]
+
+
+class Contest(TypedDict):
+    """Models on equal terms: <runs_dir>/contests/<name>.json.
+
+    choice: The fields that were chosen for the DCGAN.
+    milliseconds: Of a step, by side and by what was tried for the choice.
+    """
+
+    name: str
+    data: str
+    minutes: float
+    held_out: int
+    hardware: str
+    threads: int
+    choice: dict[str, float]
+    milliseconds: dict[str, float]
+    sides: dict[str, Rung]
+
+
 class Study(TypedDict):
     """A search: <runs_dir>/studies/<name>.json."""
 
@@ -162,4 +192,6 @@ class Study(TypedDict):
     base: Settings
     best: int | None
     final_key: NotRequired[str | None]
+    defaults_key: NotRequired[str | None]
+    again: NotRequired[dict[str, float]]
     trials: list[Trial]

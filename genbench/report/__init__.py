@@ -7,6 +7,7 @@ given each part, and gives what the records hold for it.
 import base64
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -14,7 +15,7 @@ import jinja2
 from genbench import UserError, signals
 from genbench.console import say_once
 from genbench.files import whole, writing
-from genbench.record import Record, Study, read_runs, read_studies
+from genbench.record import Contest, Record, Study, read_contests, read_runs, read_studies
 from genbench.report.choice import make_parts
 from genbench.report.drawing import save
 from genbench.report.evaluated import find_evaluated
@@ -26,13 +27,14 @@ Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
 
 @signals.noted()
-def write_report(runs_dir: str, out: str, data: str = "") -> Path:
+def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
     Args:
         runs_dir: Folder of run folders.
         out: Folder to write to; made if need be.
         data: The data set to report on; empty: of each part the one with the most finished runs.
+        originals: Also draw the figures that have real pictures in them.
 
     Returns:
         The path of summary.html.
@@ -41,7 +43,9 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
         UserError: Nothing to report.
         DiskError: `out` cannot be written.
     """
-    pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data)
+    pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir))
+    if not originals:
+        pages = [(part, [_without_real(c) for c in contents]) for part, contents in pages]
     if not pages:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
@@ -51,16 +55,38 @@ def write_report(runs_dir: str, out: str, data: str = "") -> Path:
     return _write(pages, folder)
 
 
-def make_pages(records: Sequence[Record], studies: Sequence[Study], data: str = "") -> list[Page]:
+def make_pages(
+    records: Sequence[Record],
+    studies: Sequence[Study],
+    data: str = "",
+    contests: Sequence[Contest] = (),
+) -> list[Page]:
     """What there is to say of all runs and searches (on `data`, if given), nothing drawn yet."""
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
-    parts = make_parts(records, studies, data)
+    parts = [_with_contests(part, contests, records) for part in make_parts(records, studies, data)]
     if parts and (evaluated := find_evaluated(records, data)):
         name = evaluated[0].runs[0].config["data"]
         title = f"Samples against real pictures on {name}"
         parts.append(Part(title, name, evaluated=evaluated))
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
+
+
+def _without_real(content: Content) -> Content:
+    """What a section says, without figures of real pictures."""
+    return replace(content, figures=[figure for figure in content.figures if not figure.real])
+
+
+def _with_contests(part: Part, contests: Sequence[Contest], records: Sequence[Record]) -> Part:
+    """The part with the contests of its models on its data."""
+    models = {group.model for group in part.groups}
+    mine = []
+    for contest in contests:
+        keys = {rung["key"] for rung in contest["sides"].values() if rung["model"] in models}
+        runs = [run for run in records if run.about.get("key") in keys]
+        if contest["data"] == part.data and runs:
+            mine.append((contest, runs))
+    return replace(part, contests=mine)
 
 
 def _is_told(record: Record) -> bool:

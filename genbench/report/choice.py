@@ -114,7 +114,10 @@ def _part(
     families, data = " and ".join(filter(None, [", ".join(titles), last])), runs[0].config["data"]
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(groups, shown)
-    return Part(f"{families} on {data}", data, shown, split, studies, counts, left_out)
+    keys = {study["name"]: study.get("defaults_key") for study in studies}
+    by_key = {group.about["key"]: group for group in groups}
+    defaults = {name: by_key[key] for name, key in keys.items() if key in by_key}
+    return Part(f"{families} on {data}", data, shown, split, studies, defaults, counts, left_out)
 
 
 def held_out_sources(group: Group) -> int:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
-from genbench.record import Study
+from genbench.record import Contest, Record, Study
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group, sample_scores
 
@@ -21,8 +21,10 @@ class Part:
     groups: What it shows; the best stand first where samples are judged, else by family.
     split: Of the scores that groups are compared by, the same for all.
     studies: Searches whose scores are of the same kind.
+    defaults: Of a study, by its name, the final trainings of the defaults beside the winner's.
     counts: Runs of its families in the folder, by status.
     left_out: Runs that are not shown, in words.
+    contests: Each with the runs of its sides, which need not be among those shown.
     evaluated: Of the part on evaluations, which has no groups: what was drawn from.
     """
 
@@ -31,9 +33,11 @@ class Part:
     groups: list[Group] = field(default_factory=list)
     split: str = "test"
     studies: list[Study] = field(default_factory=list)
+    defaults: dict[str, Group] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
+    contests: list[tuple[Contest, list[Record]]] = field(default_factory=list)
 
     @property
     def leading(self) -> list[Group]:
@@ -70,21 +74,27 @@ def in_order(models: Iterable[str]) -> list[str]:
 class Drawing:
     """A figure to come: its file's name, its caption, and what draws it.
 
-    `family` stands before the name where that is taken.
+    `family` stands before the name where that is taken; `real`: real pictures are in it, or what a
+    model makes of single ones.
     """
 
     name: str
     caption: str
     draw: Callable[[], Figure]
     family: str = ""
+    real: bool = False
 
 
 def each(
-    groups: Iterable[Group], name: str, caption: str, draw: Callable[[Group], Figure]
+    groups: Iterable[Group],
+    name: str,
+    caption: str,
+    draw: Callable[[Group], Figure],
+    real: bool = False,
 ) -> list[Drawing]:
     """A figure a group; name and caption may name what is `group`'s: `{group.title}`."""
     return [
-        Drawing(name.format(group=g), caption.format(group=g), partial(draw, g), g.model)
+        Drawing(name.format(group=g), caption.format(group=g), partial(draw, g), g.model, real)
         for g in groups
     ]
 

@@ -30,6 +30,8 @@ from genbench.sweep.parameters import corners
 from genbench.train import train
 
 FINAL_SEEDS = 3
+AGAIN_SEED = 4  # after the search's own, of the trials that are trained again
+AGAIN = "again-"  # of the study: the value of that training, by the trial's number
 
 
 @dataclasses.dataclass
@@ -189,6 +191,9 @@ class Search:
         """The best trial; of several objectives the front's trial nearest to the ideal point."""
         if not self.completed():
             raise UserError(f"{self.name}: no trial was completed; run again with more trials")
+        if self.confirmed:
+            by_number = {trial.number: trial for trial in self.completed()}
+            return by_number[min(self.confirmed, key=lambda n: self.sign * self.confirmed[n])]
         if not self.options.pareto:
             return self.study.best_trial
         front = self.study.best_trials
@@ -199,30 +204,80 @@ class Search:
         scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
         return front[np.square(scaled).sum(axis=1).argmin()]
 
+    @property
+    def sign(self) -> int:
+        """1 where less of the metric is better, -1 where more is."""
+        return 1 if self.sweep.goal == "minimize" else -1
+
+    @property
+    def again(self) -> int:
+        """How many of the best trials are trained again."""
+        if self.options.pareto:
+            return 0
+        return self.options.again if self.options.again >= 0 else 3 * self.family.adversarial
+
+    @property
+    def confirmed(self) -> dict[int, float]:
+        """Of the trials that were trained again, by number, the mean of both values."""
+        again = {k: v for k, v in self.study.user_attrs.items() if k.startswith(AGAIN)}
+        values = {trial.number: trial.values[0] for trial in self.completed()}
+        numbers = {int(name.removeprefix(AGAIN)): value for name, value in again.items()}
+        return {n: (values[n] + value) / 2 for n, value in numbers.items() if n in values}
+
+    @signals.noted()
+    @studies.reachable()
+    def confirm(self) -> None:
+        """Train the best trials again, with another seed.
+
+        The best of many noisy values is mostly a lucky one: its own seed cannot tell.
+        """
+        leading = sorted(self.completed(), key=lambda trial: self.sign * trial.values[0])
+        for i, trial in enumerate(leading[: self.again], 1):
+            if f"{AGAIN}{trial.number}" in self.study.user_attrs:
+                continue
+            signals.check()
+            seed, group = self.options.seed + AGAIN_SEED, f"{self.name}-again"
+            config = self.make_config(trial.params, seed=seed, group=group)
+            title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
+            value = self._train(config, title)[f"val/{self.sweep.metric}"]
+            self.study.set_user_attr(f"{AGAIN}{trial.number}", value)
+            self.write()
+
     @signals.noted()
     def train_best(self) -> list[dict[str, float]]:
         """The test scores of the best trial's configuration, trained over new seeds.
 
-        The hyper-parameters were chosen on the trials' seed, so the finals use others. What is
-        there already is not trained again, and one that was stopped goes on.
+        The hyper-parameters were chosen on other seeds. What is there already is not trained again,
+        and one that was stopped goes on.
         """
-        scores, commit = [], git("rev-parse", "HEAD")
+        return self._finals("best", self.best().params)
+
+    def train_defaults(self) -> list[dict[str, float]]:
+        """The same of the defaults: what the search has gained."""
+        return self._finals("defaults", {})
+
+    @signals.noted()
+    def _finals(self, name: str, params: dict[str, Any]) -> list[dict[str, float]]:
+        scores = []
         for i in range(1, FINAL_SEEDS + 1):
-            config = self.final_config(self.options.seed + i)
             signals.check()
-            there = finished(config.runs_dir, config.key, config.seed, commit)
-            title = f"{self.family.name} best, seed {i}/{FINAL_SEEDS}"
-            if there:
-                scores.append(there.scores)
-            else:
-                resume = stopped_in_group(config)
-                scores.append(train(config, resume=resume, title=title))
+            config = self.final_config(self.options.seed + i, params, name)
+            title = f"{self.family.name} {name}, seed {i}/{FINAL_SEEDS}"
+            scores.append(self._train(config, title))
         return scores
 
-    def final_config(self, seed: int) -> Config:
-        """The best trial's configuration as the final trainings run it."""
-        epochs = self.options.final_epochs or 2 * self.base.epochs
-        params, group = self.best().params, f"{self.name}-best"
+    @staticmethod
+    def _train(config: Config, title: str) -> dict[str, float]:
+        """The scores of a configuration: those there are, or of a training now."""
+        commit = git("rev-parse", "HEAD")
+        there = finished(config.runs_dir, config.key, config.seed, commit, config.test)
+        return (
+            there.scores if there else train(config, resume=stopped_in_group(config), title=title)
+        )
+
+    def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
+        """A configuration as the final trainings run it."""
+        epochs, group = self.options.final_epochs or 2 * self.base.epochs, f"{self.name}-{name}"
         return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
 
     def write(self) -> None:

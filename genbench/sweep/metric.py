@@ -5,6 +5,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from genbench import UserError
+from genbench.config import PAINTED
 from genbench.families import Family
 from genbench.metrics import METRICS, ScoreName
 from genbench.scalars import Scalar
@@ -91,7 +92,7 @@ def _of_samples(
     data = held.get("data", defaults.data)
     n = held.get("eval_images", defaults.eval_images)
     if data == "synthetic-art":
-        n = min(n, held.get("held_out", getattr(defaults, "held_out", n)))
+        n = min(n, held.get("held_out") or PAINTED)
     if name.n != n and data not in FOLDERS:
         there = ScoreName(name.metric, "val", extractor=name.extractor, n=n)
         raise UserError(f"metric: {name} is never logged; of {data} it is {there}")

@@ -17,11 +17,12 @@ class GANConfig(PictureConfig):
 
     model: ClassVar[str] = "gan"
 
-    lr: Annotated[float, Positive] = 5e-4  # Adam's learning rate, of the generator
+    lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate, of the generator
     arch: Literal["dcgan", "palette"] = "palette"  # as published in 2015, or for a small budget
     width: Annotated[int, Range(2)] = 16  # scales the channels of both networks
     latent_dim: Count = 128  # numbers in z
-    loss: Literal["bce", "lsgan", "hinge", "wgan-gp", "r3"] = "bce"
+    # drift: the discriminator is computed, of what a pretrained network sees, and not trained
+    loss: Literal["drift", "bce", "lsgan", "hinge", "wgan-gp", "r3"] = "drift"
     r1: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at reals (0: none)
     r2: Annotated[float, Range(0)] = 0.3  # weight of the gradient penalty at fakes (0: none)
     gp: Annotated[float, Range(0)] = 10.0  # wgan-gp: weight of its penalty
@@ -49,6 +50,14 @@ class GANConfig(PictureConfig):
             raise UserError(f"ada_target={self.ada_target} steers diffaugment: name its policies")
         if self.label_smoothing and self.loss != "bce":
             raise UserError(f"label_smoothing={self.label_smoothing} needs loss=bce")
+        if self.loss == "drift":
+            for name in ("diffaugment", "spectral_norm", "d_steps"):
+                value = getattr(self, name)
+                if value != type(self).__dataclass_fields__[name].default:
+                    raise UserError(
+                        f"{name}={value!r} is of a discriminator that is trained; that of "
+                        "loss=drift is computed: name another --loss"
+                    )
 
     def objective(self, n_val: int) -> tuple[str, str]:
         """KID: a GAN's losses say little of its pictures."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genbench.families.ema import update_ema
 from genbench.families.gan import GANConfig
 from genbench.families.gan.augment import augment
+from genbench.families.gan.memory import Memory, look
 from genbench.families.gan.nets import make_discriminator, make_generator
 from genbench.families.state import Shape, State, Steps
 from genbench.losses import (
@@ -26,6 +27,7 @@ from genbench.losses import (
 )
 
 ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
+LOOK_EVERY = 4  # steps between two looks at reals once the memory is full of them
 EVAL_PIXELS = 2**21  # drawn at once without a gradient: 512 pictures of 64 px
 
 
@@ -44,15 +46,14 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
     torch.manual_seed(config.seed)
     channels, size, _ = shape
     generator = make_generator(config.arch, config.latent_dim, channels, size, config.width)
-    modules = nn.ModuleDict(
-        {
-            "generator": generator,
-            "discriminator": make_discriminator(
-                config.arch, channels, size, config.width, config.spectral_norm
-            ),
-            "augment": Augment(0.0 if config.ada_target else 1.0),
-        }
-    )
+    modules = nn.ModuleDict({"generator": generator})
+    if config.loss == "drift":
+        modules["memory"] = Memory(device)
+    else:
+        modules["discriminator"] = make_discriminator(
+            config.arch, channels, size, config.width, config.spectral_norm
+        )
+        modules["augment"] = Augment(0.0 if config.ada_target else 1.0)
     if config.ema:
         modules["ema"] = copy.deepcopy(generator).requires_grad_(False)
     modules.to(device)
@@ -62,6 +63,7 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(modules[name].parameters(), lr, betas, fused=fused)
         for name, lr in rates.items()
+        if name in modules
     }
     noise = torch.Generator(device).manual_seed(config.seed)
     return State(config, modules, optimizers, noise, (config.latent_dim,), steps_per_epoch)
@@ -73,15 +75,49 @@ def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
     z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
     with precision(state.config, x.device):
         fakes = state.modules["generator"](z)
-    scalars = discriminator_step(state, reals, fakes.detach().float())
+    update = drifting_step if state.config.loss == "drift" else adversarial_step
+    scalars = update(state, reals, fakes)
     state.step += 1
-    if state.step % state.config.d_steps == 0:
-        scalars |= generator_step(state, reals, fakes)
-        if "ema" in state.modules:
-            updates = state.step // state.config.d_steps - 1
-            average, live = state.modules["ema"], state.modules["generator"]
-            update_ema(average, live, state.config.ema, updates)
+    updates, rest = divmod(state.step, state.config.d_steps)
+    if "ema" in state.modules and not rest:
+        update_ema(state.modules["ema"], state.modules["generator"], state.config.ema, updates - 1)
     return {name: value.detach() for name, value in scalars.items()}
+
+
+def drifting_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+    """One update of the generator through `fakes`, which hold its graph; all are remembered.
+
+    What is seen of reals does not age: once the memory is full of them, they are looked at, and
+    judged beside the fakes, more rarely.
+    """
+    memory = the_memory(state)
+    looks = not memory.is_full or state.step % LOOK_EVERY == 0
+    with precision(state.config, fakes.device):
+        of_fakes = look(fakes)
+        if looks:
+            of_reals = look(reals)
+            memory.remember(of_reals, fake=False)
+    scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes))}
+    memory.remember(of_fakes, fake=True)
+    if looks:
+        d_real, d_fake = memory.judge(of_reals), memory.judge(of_fakes.detach())
+        scalars |= verdict(state.config, d_real, d_fake)
+    return scalars
+
+
+def the_memory(state: State[GANConfig]) -> Memory:
+    """What stands in for a trained discriminator."""
+    memory = state.modules["memory"]
+    assert isinstance(memory, Memory)
+    return memory
+
+
+def adversarial_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+    """One update of the discriminator and, where it is due, of the generator through `fakes`."""
+    scalars = discriminator_step(state, reals, fakes.detach().float())
+    if (state.step + 1) % state.config.d_steps == 0:
+        scalars |= generator_step(state, reals, fakes)
+    return scalars
 
 
 def discriminator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
@@ -112,6 +148,8 @@ def generator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Sca
 
 def discriminate(state: State[GANConfig], images: Tensor) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
+    if state.config.loss == "drift":
+        return the_memory(state).judge(look(images))
     if state.config.diffaugment and state.modules.training:
         p = float(state.modules["augment"].get_buffer("p")) if state.config.ada_target else 1.0
         images = augment(images, state.config.diffaugment, p, state.rng)
@@ -140,6 +178,14 @@ def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) ->
         between = norms(torch.lerp(reals, fakes, mix))
         penalties["gradient_penalty"] = state.config.gp * (between - 1).square().mean()
     return penalties
+
+
+def verdict(config: GANConfig, d_real: Tensor, d_fake: Tensor) -> Scalars:
+    """Both losses by the discriminator's logits (B,), and what it thinks (`describe`)."""
+    return {
+        "loss_d": discriminator_loss(config.loss, d_real, d_fake, config.label_smoothing),
+        "loss_g": generator_loss(config.loss, d_fake, d_real),
+    } | describe(config, d_real, d_fake)
 
 
 def describe(config: GANConfig, d_real: Tensor, d_fake: Tensor) -> Scalars:
@@ -204,13 +250,7 @@ def eval_step(state: State[GANConfig], x: Tensor, rng: torch.Generator) -> Scala
     d_real = discriminate(state, 2 * x - 1)
     parts = z.split(max(1, EVAL_PIXELS // x[0, 0].numel()))
     fakes = torch.cat([state.modules["generator"](part) for part in parts])
-    d_fake = discriminate(state, fakes)
-    return {
-        "loss_d": discriminator_loss(
-            state.config.loss, d_real, d_fake, state.config.label_smoothing
-        ),
-        "loss_g": generator_loss(state.config.loss, d_fake, d_real),
-    } | describe(state.config, d_real, d_fake)
+    return verdict(state.config, d_real, discriminate(state, fakes))
 
 
 def generate(state: State[GANConfig], z: Tensor) -> Tensor:

@@ -1,9 +1,18 @@
 """The sections of the report, in its order. A new one is a function and a line here."""
 
 from genbench.report.part import Section
-from genbench.report.sections import adversarial, evaluations, pictures, scores, search, training
+from genbench.report.sections import (
+    adversarial,
+    contest,
+    evaluations,
+    pictures,
+    scores,
+    search,
+    training,
+)
 
 SECTIONS: list[Section] = [
+    contest.contests,
     scores.scores,
     adversarial.stability,
     scores.hyperparameters,

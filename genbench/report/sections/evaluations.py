@@ -150,7 +150,8 @@ def copies(part: Part) -> Iterator[Content]:
         path = model.runs[0].path / tested.get("picture", "none")
         if read_picture(path) is not None:
             caption = f"{model.title}: the ten samples nearest to a training picture, each above it"
-            figures.append(Drawing(f"closest_pairs_{number}", caption, partial(as_it_is, path)))
+            draw = partial(as_it_is, path)
+            figures.append(Drawing(f"closest_pairs_{number}", caption, draw, real=True))
     said = list(map(about_copies, part.evaluated))
     yield Content("Samples and their nearest training pictures", said, figures=figures)
 

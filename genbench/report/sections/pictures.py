@@ -60,7 +60,10 @@ def kept(part: Part) -> Iterator[Content]:
         groups = _keeping(part, "pictures", name)
         groups = [g for g in groups if name != "samples" or "encode" in g.can]
         text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
-        yield Content(heading, figures=each(groups, file, text, partial(_sheet, name)))
+        made, real = partial(_sheet, name), name == "neighbours"
+        of_codes = [g for g in groups if name == "interpolations" and "encode" in g.can]
+        figures = each([g for g in groups if g not in of_codes], file, text, made, real)
+        yield Content(heading, figures=figures + each(of_codes, file, text, made, real=True))
 
 
 def _sheet(name: str, group: Group) -> Figure:
@@ -147,7 +150,7 @@ def against_originals(part: Part) -> Iterator[Content]:
     titles = [(step * i + middle, name) for i, name in enumerate(names)]
     caption = "64 held-out pictures beside 64 samples of each configuration's first seed."
     draw = partial(sheet, panels, titles, gap)
-    figure = Drawing("generated_against_original", caption, draw, first[0].model)
+    figure = Drawing("generated_against_original", caption, draw, first[0].model, real=True)
     yield Content("Generated against original", figures=[figure])
 
 
@@ -161,7 +164,7 @@ def reconstructions(part: Part) -> Iterator[Content]:
         caption = f"The first images of the {part.split} split; below them, what is made of them: "
         caption += ", ".join(group.title for group in groups)
         draw = partial(sheet, [tiled(np.stack(strips))])
-        figure = Drawing("reconstructions", f"{caption}.", draw, groups[0].model)
+        figure = Drawing("reconstructions", f"{caption}.", draw, groups[0].model, real=True)
         yield Content("Reconstructions", figures=[figure])
 
 

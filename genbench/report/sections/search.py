@@ -14,10 +14,12 @@ from optuna.trial import TrialState, create_trial
 from optuna.visualization import matplotlib as optuna_plots
 
 from genbench.console import first_line, say_once
+from genbench.metrics.table import RANKED_BY
 from genbench.record import Study
 from genbench.record.shapes import Trial
 from genbench.report.group import Group, family_title
 from genbench.report.part import Content, Drawing, Part
+from genbench.stats import difference, show_ends
 
 ENOUGH = 4  # completed trials without which importances tell nothing
 PLOTS: tuple[tuple[str, Callable[..., Any], tuple[float, float], int, str], ...] = (
@@ -42,6 +44,7 @@ def search(part: Part) -> Iterator[Content]:
                     caption = f"{title}: {metric} in its search; {text}."
                     figures.append(Drawing(f"{model}_search_{name}", caption, draw, model))
             said.append(about_search(group, study) if study.get("best") is not None else None)
+            said.append(about_gain(part, group, study))
         pareto = shown(part, group, objectives=2)
         if pareto and _completed(pareto):
             names = pareto["objectives"]
@@ -77,6 +80,28 @@ def about_search(group: Group, study: Study) -> str:
         text += f", {gain}" if best != default else ", that of the defaults"
     ranked = [f"{name} (importance {share:.2f})" for name, share in importances(study).items()]
     return text + (f". What mattered most was {', next '.join(ranked[:2])}." if ranked else ".")
+
+
+def about_gain(part: Part, group: Group, study: Study) -> str | None:
+    """By how much the winner beat the defaults on seeds that chose nothing, with its interval."""
+    rival = part.defaults.get(study["name"])
+    if group.chosen_by is not study or not rival or rival is group:
+        return None
+    kids = [name for name in part.sample_scores(part.split) if name.metric == RANKED_BY]
+    name = str(kids[0]) if kids else f"{part.split}/{study['objectives'][0]}"
+    ours, theirs = group.score(name), rival.score(name)
+    if not ours or not theirs:
+        return None
+    scalar = group.scalar(name)
+    gap, interval = difference(ours, theirs)
+    ends = show_ends(interval, scalar.digits) or " (a single seed)"
+    sure = interval and (interval[0] > 0 or interval[1] < 0)
+    gained = (scalar.sign or -1) * gap > 0
+    verdict = ("a gain" if gained else "a loss") if sure else "no difference that could be shown"
+    return (
+        f"On new seeds the search's winner has {scalar.title} {ours.show(scalar.digits)}, the "
+        f"defaults {theirs.show(scalar.digits)}: {gap:+.{scalar.digits}f}{ends}, {verdict}."
+    )
 
 
 def to_study(record: Study) -> optuna.Study:

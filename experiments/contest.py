@@ -1,0 +1,329 @@
+"""Named models on equal terms: python experiments/contest.py --data=folder --data_dir=PICTURES.
+
+Same pictures, same training time on this machine, same scores; see `SIDES`. It may be stopped at
+any time: the same command goes on.
+"""
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+
+from genbench import UserError
+from genbench.cli import guard, parse
+from genbench.config import FOLDER, Checked, Config, Count, Device, Positive, Range, WandbMode
+from genbench.console import print_table, say
+from genbench.data import Batches, load_data, steps_per_epoch
+from genbench.device import pick_device
+from genbench.evaluate.distances import sample_scores
+from genbench.families import FAMILIES
+from genbench.families.gan import DCGAN
+from genbench.files import writable, write_json
+from genbench.handlers import Diverged
+from genbench.metrics import ScoreName
+from genbench.model import Model
+from genbench.record import Contest, Record, Rung, finished, read_contests, read_runs
+from genbench.report.sections.contest import contest_table
+from genbench.resume import stopped_in_group
+from genbench.train import train
+
+CHOICES = [  # of the DCGAN: what the paper leaves open, and its learning rate
+    {"width": 32, "batch_size": batch, "lr": lr} for batch in (16, 64) for lr in (2e-4, 1e-3)
+]
+WARM, ROUND, ROUNDS = 40, 10, 5  # steps of a calibration: before it, in one of its rounds
+SCORINGS = 10  # of a training's samples, evenly over its epochs
+
+
+@dataclass(frozen=True)
+class Side:
+    """A configuration: that of the side `like`, or a family's defaults, with some fields changed.
+
+    A `step` of the ladder is trained with the first seed alone.
+    """
+
+    name: str
+    like: str = ""
+    model: str = "gan"
+    change: Mapping[str, Any] = field(default_factory=dict)
+    step: bool = False
+
+
+OPTIMISER = {"lr": 5e-4, "beta1": 0.0, "beta2": 0.99, "lr_decay": 0.5, "batch_size": 16}
+SIDES = (
+    Side("dcgan", change=DCGAN),
+    Side("dcgan + ema", "dcgan", change={"ema": 0.998}),
+    Side("+ r1, r2", "dcgan + ema", change={"r1": 0.3, "r2": 0.3, "penalty_every": 16}, step=True),
+    Side("+ diffaugment", "+ r1, r2", change={"diffaugment": "color,translation"}, step=True),
+    Side("+ optimiser", "+ diffaugment", change=OPTIMISER, step=True),
+    Side(
+        "+ discriminator: drift",
+        "+ optimiser",
+        change={"loss": "drift", "diffaugment": "", "lr": 1e-3},
+        step=True,
+    ),
+    Side("default (+ generator: palette)"),
+    Side(
+        "palette, trained discriminator",
+        change={"loss": "bce", "lr": 5e-4, "diffaugment": "color,translation"},
+        step=True,
+    ),
+    Side("flow", model="flow"),
+)
+
+
+@dataclass(frozen=True)
+class ContestConfig(Checked):
+    """Train named models for the same time on the same pictures, and compare."""
+
+    data: str = "synthetic-art"  # synthetic-art, propaganda-debian, abstract-art or folder
+    data_dir: str = ""  # folder: the pictures
+    image_size: int = 64  # side in pixels, a power of two
+    crops: Annotated[int, Range(0)] = 0  # random squares cut from a picture (0: its centre)
+    held_out: Annotated[int, Range(0)] = 0  # pictures for the test (0: a tenth, or 1,500 painted)
+    minutes: Annotated[float, Positive] = 5.0  # training time of each, in steps of this machine
+    seeds: Count = 3  # trainings of each; seed 0 only chooses the DCGAN's settings
+    sides: str = ""  # by commas, which of them (default: all)
+    runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+
+    @property
+    def name(self) -> str:
+        """Of the contest, and of its file."""
+        return f"contest-{self.data}-{self.image_size}px-{self.minutes:g}min"
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What all sides share."""
+        own = ("minutes", "seeds", "sides")
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in own}
+        return fields | {"seed": 0, "group": self.name, "test": True}
+
+
+def chosen_sides(options: ContestConfig) -> list[Side]:
+    """The sides that are asked for.
+
+    Raises:
+        UserError: There is no side of such a name.
+    """
+    known = {side.name: side for side in SIDES}
+    names = [name.strip() for name in options.sides.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UserError(f"sides={name!r}: unknown; any of: {'; '.join(known)}")
+    return [known[name] for name in names or known]
+
+
+def on_the_ladder(side: Side) -> bool:
+    """Whether a side is the DCGAN, or that with changes."""
+    while side.like:
+        side = next(other for other in SIDES if other.name == side.like)
+    return side.name == "dcgan"
+
+
+def configure(side: Side, options: ContestConfig, choice: Mapping[str, Any], **more: Any) -> Config:
+    """The configuration of a side at seed 0; who builds on the DCGAN has what was chosen for it."""
+    changes = [side.change]
+    while side.like:
+        side = next(other for other in SIDES if other.name == side.like)
+        changes.insert(0, side.change)
+    if side.name == "dcgan":
+        changes.insert(1, choice)
+    fields = {name: value for change in changes for name, value in change.items()}
+    return FAMILIES[side.model].config(**options.common | fields | more)
+
+
+def contest(options: ContestConfig) -> Contest:
+    """Calibrate and train what is not done yet; the record, which is written after every part.
+
+    Raises:
+        UserError: The pictures or the sides cannot be used.
+    """
+    sides = chosen_sides(options)
+    record = begin(options)
+    if not record["choice"] and any(map(on_the_ladder, sides)):
+        record["choice"] = choose(options, record)
+        keep(options, record)
+    missing = [side for side in sides if side.name not in record["sides"]]
+    configs = {side.name: configure(side, options, record["choice"]) for side in sides}
+    calibrate({side.name: configs[side.name] for side in missing}, record)
+    for side in missing:
+        record["sides"][side.name] = rung(
+            configs[side.name], record["milliseconds"][side.name], options
+        )
+        keep(options, record)
+    for seed in range(1, options.seeds + 1):
+        for side in sides:
+            if seed == 1 or not side.step:
+                length = record["sides"][side.name]["epochs"]
+                config = dataclasses.replace(configs[side.name], seed=seed, **budget(length))
+                run_once(config, f"{side.name}, seed {seed}")
+    return record
+
+
+def begin(options: ContestConfig) -> Contest:
+    """The contest's record: what is there of it, else an empty one.
+
+    Raises:
+        UserError: It was begun on other pictures.
+    """
+    for there in read_contests(options.runs_dir):
+        if there["name"] == options.name:
+            if there["held_out"] != options.held_out:
+                raise UserError(
+                    f"held_out={options.held_out}: {options.name} was begun with "
+                    f"{there['held_out']}; use that, or another --runs_dir"
+                )
+            return there
+    return Contest(
+        name=options.name,
+        data=options.data,
+        minutes=options.minutes,
+        held_out=options.held_out,
+        hardware=pick_device(options.device),
+        threads=torch.get_num_threads(),
+        choice={},
+        milliseconds={},
+        sides={},
+    )
+
+
+def keep(options: ContestConfig, record: Contest) -> None:
+    """Write the record to <runs_dir>/contests/NAME.json."""
+    path = Path(options.runs_dir) / "contests" / f"{options.name}.json"
+    with writable(options.runs_dir):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**record})
+
+
+def choose(options: ContestConfig, record: Contest) -> dict[str, Any]:
+    """Of `CHOICES` the one that serves the DCGAN best: the least validation KID at seed 0.
+
+    Raises:
+        UserError: No training has one.
+    """
+    dcgan = next(side for side in SIDES if side.name == "dcgan")
+    titles = {f"dcgan {choice}": choice for choice in CHOICES}
+    configs = {t: configure(dcgan, options, choice, test=False) for t, choice in titles.items()}
+    calibrate(configs, record)
+    keep(options, record)
+    kids = {}
+    for title, config in configs.items():
+        length = budget(epochs(config, record["milliseconds"][title], options))
+        kids[title] = _kid(run_once(dataclasses.replace(config, **length), title))
+    known = {title: kid for title, kid in kids.items() if not math.isnan(kid)}
+    if not known:
+        raise UserError(
+            f"data={options.data}: no training of the DCGAN has a validation KID to choose by; "
+            "more pictures (--crops) give one, other --minutes may"
+        )
+    return titles[min(known, key=lambda title: known[title])]
+
+
+def calibrate(configs: Mapping[str, Config], record: Contest) -> None:
+    """Measure the milliseconds a step of configurations, in turns: the median of their rounds."""
+    todo = {name: config for name, config in configs.items() if name not in record["milliseconds"]}
+    running = {name: _steps(config) for name, config in todo.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in running}
+    for name, steps in running.items():
+        say(f"Calibrating {name}: {WARM + ROUND * ROUNDS} steps")
+        _take(steps, WARM)
+    for _ in range(ROUNDS):
+        for name, steps in running.items():
+            seconds[name].append(_take(steps, ROUND) / ROUND)
+    for name, rounds in seconds.items():
+        record["milliseconds"][name] = 1e3 * statistics.median(rounds)
+
+
+def _steps(config: Config) -> Iterator[None]:
+    """Train a new model, a step at a time."""
+    device = pick_device(config.device)
+    data = load_data(config, device)
+    model = Model.build(config, data, device)
+    batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
+    model.state.modules.train()
+    while True:
+        for x, _ in batches:
+            yield None
+            model.steps.train_step(model.state, x)
+
+
+def _take(steps: Iterator[None], n: int) -> float:
+    """The seconds that n steps take."""
+    started = time.monotonic()
+    for _ in range(n):
+        next(steps)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.monotonic() - started
+
+
+def epochs(config: Config, milliseconds: float, options: ContestConfig) -> int:
+    """How many epochs the minutes are."""
+    data = load_data(config)
+    steps = 60e3 * options.minutes / milliseconds
+    return max(1, round(steps / steps_per_epoch(len(data.splits["train"]), config)))
+
+
+def budget(epochs: int) -> dict[str, Any]:
+    """The fields that say how long to train, and when to score."""
+    return {"epochs": epochs, "eval_every": max(1, epochs // SCORINGS)}
+
+
+def rung(config: Config, milliseconds: float, options: ContestConfig) -> Rung:
+    """A side as the record has it: its budget, its size, and how its untrained network scores."""
+    device, length = pick_device(config.device), epochs(config, milliseconds, options)
+    data = load_data(config, device)
+    model = Model.build(dataclasses.replace(config, seed=1), data, device)
+    trained = [p for p in model.state.modules.parameters() if p.requires_grad]
+    return Rung(
+        key=dataclasses.replace(config, **budget(length)).key,
+        model=config.model,
+        epochs=length,
+        steps=length * steps_per_epoch(len(data.splits["train"]), config),
+        milliseconds=milliseconds,
+        parameters=sum(p.numel() for p in trained),
+        untrained=sample_scores(model),
+    )
+
+
+def run_once(config: Config, title: str) -> Record:
+    """A run like this, trained to its end now if none was; one that diverges is a result too."""
+    if run := _ended(config):
+        return run
+    try:
+        train(config, resume=stopped_in_group(config), title=title)
+    except Diverged as error:
+        say(f"{title}: {error}")
+    run = _ended(config)
+    assert run  # it has just ended
+    return run
+
+
+def _ended(config: Config) -> Record | None:
+    return finished(config.runs_dir, config.key, config.seed, None, config.test, or_diverged=True)
+
+
+def _kid(run: Record) -> float:
+    names = map(ScoreName.parse, run.scores)
+    kids = [name for name in names if (name.split, name.metric) == ("val", "kid")]
+    return run.scores[str(kids[0])] if kids else math.nan
+
+
+def main() -> None:
+    """Compare as the command line says, and print the table of the report."""
+    options = parse(ContestConfig)
+    record = contest(options)
+    header, *rows = contest_table(record, read_runs(options.runs_dir))
+    print_table(header, rows)
+    print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
+
+
+if __name__ == "__main__":
+    guard(main)

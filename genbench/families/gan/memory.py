@@ -1,0 +1,101 @@
+"""The discriminator that is computed, not trained: what was seen of recent reals and samples.
+
+In the features of a fixed network (features.py) two kernel density estimates give its logits, and
+the drifting field gives the generator its way (Deng et al. 2026, arXiv:2602.04770; with a moment
+matching generator and MMD GAN, Li et al. 2015 and 2017, it has the fixed kernel in common).
+Features of reals never age, those of samples do within some steps: more are kept of the first.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from genbench.families.gan.features import load_eyes
+from genbench.losses import density_logits, drifting_loss
+
+REALS, FAKES = 512, 128  # remembered of each
+TEMPERATURES = (0.05, 0.2)  # of the fields, in units of the reals' mean distance
+JUDGING = 0.2  # temperature of the density estimates
+FLAT = 0.01  # of the mean deviation, the least that a number is divided by
+LOOKED_AT = 32  # pictures at once without a gradient
+
+
+class Memory(nn.Module):
+    """Features (n, D) of the last reals and samples; D numbers of several vectors, side by side."""
+
+    reals: Tensor
+    fakes: Tensor
+    counts: Tensor
+
+    def __init__(self, device: str):
+        super().__init__()
+        vectors = load_eyes(device)(torch.zeros(1, 3, 16, 16, device=device))
+        self.sizes = [vector.shape[1] for vector in vectors]
+        self.register_buffer("reals", torch.zeros(REALS, sum(self.sizes)))
+        self.register_buffer("fakes", torch.zeros(FAKES, sum(self.sizes)))
+        self.register_buffer("counts", torch.zeros(2, dtype=torch.int64))  # ever seen, of each
+        self._known: tuple[int, tuple[Tensor, Tensor, list[Tensor]]] | None = None
+
+    @property
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """What is remembered: reals (N, D) and samples (M, D)."""
+        n, m = self.counts.tolist()
+        return self.reals[:n], self.fakes[:m]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many reals as it can keep."""
+        return int(self.counts[0]) >= REALS
+
+    def remember(self, features: Tensor, fake: bool) -> None:
+        """Keep features (B, D) in the place of the oldest ones."""
+        kept = self.fakes if fake else self.reals
+        features = features[-len(kept) :].detach()
+        places = torch.arange(len(features), device=kept.device) + self.counts[int(fake)]
+        kept[places % len(kept)] = features
+        self.counts[int(fake)] += len(features)
+
+    def vectors(self, features: Tensor) -> list[Tensor]:
+        """The kinds of vectors (B, n) of features (B, D), in units of the reals' distances.
+
+        Each number is standardised by the reals, and two of them are then at a mean squared
+        distance of 1.
+        """
+        mean, unit = self._scale()[:2]
+        return list(((features - mean) / unit).split(self.sizes, 1))
+
+    def _scale(self) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Mean and unit of each number over the reals, and the reals' vectors, until more come."""
+        count = int(self.counts[0])
+        if not self._known or self._known[0] != count:
+            reals, _ = self.seen
+            deviation, mean = torch.std_mean(reals, 0, correction=0)
+            deviation = deviation.clamp(min=FLAT * float(deviation.mean()) + 1e-6)
+            lengths = torch.tensor(self.sizes, device=reals.device)
+            unit = deviation * (2 * lengths).sqrt().repeat_interleave(lengths)
+            self._known = count, (mean, unit, list(((reals - mean) / unit).split(self.sizes, 1)))
+        return self._known[1]
+
+    def loss(self, features: Tensor) -> Tensor:
+        """What the generator minimises by its samples' features (B, D), which hold its graph."""
+        others = self.vectors(torch.cat([features.detach(), self.seen[1]]))
+        kinds = zip(self.vectors(features), self._scale()[2], others, strict=True)
+        return torch.stack([drifting_loss(x, y, o, TEMPERATURES) for x, y, o in kinds]).mean()
+
+    def judge(self, features: Tensor) -> Tensor:
+        """Logits (B,) of pictures by their features (B, D), the mean over the kinds of vectors.
+
+        A picture that is remembered itself does not count. While nothing is, all logits are 0.
+        """
+        _, fakes = self.seen
+        if not self.counts.all():
+            return features.new_zeros(len(features))
+        kinds = zip(self.vectors(features), self._scale()[2], self.vectors(fakes), strict=True)
+        return torch.stack([density_logits(x, y, o, JUDGING) for x, y, o in kinds]).mean(0)
+
+
+def look(images: Tensor) -> Tensor:
+    """Features (B, D) of images (B, C, H, W) in [-1, 1]."""
+    eyes = load_eyes(str(images.device))
+    if torch.is_grad_enabled() and images.requires_grad:
+        return torch.cat(eyes(images), 1)
+    return torch.cat([torch.cat(eyes(part), 1) for part in images.split(LOOKED_AT)])
