@@ -33,9 +33,11 @@ from genbench.report.sections.contest import contest_table
 from genbench.resume import stopped_in_group
 from genbench.train import train
 
-CHOICES = [  # of the DCGAN: what the paper leaves open, and its learning rate
-    {"width": 32, "batch_size": batch, "lr": lr} for batch in (16, 64) for lr in (2e-4, 1e-3)
-]
+CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves open, and lr
+    f"width 32, batch {batch}, lr {lr:g}": {"width": 32, "batch_size": batch, "lr": lr}
+    for batch in (16, 64)
+    for lr in (2e-4, 1e-3)
+}
 WARM, ROUND, ROUNDS = 40, 10, 5  # steps of a calibration: before it, in one of its rounds
 SCORINGS = 10  # of a training's samples, evenly over its epochs
 
@@ -127,14 +129,14 @@ def on_the_ladder(side: Side) -> bool:
     return side.name == "dcgan"
 
 
-def configure(side: Side, options: ContestConfig, choice: Mapping[str, Any], **more: Any) -> Config:
+def configure(side: Side, options: ContestConfig, choice: str, **more: Any) -> Config:
     """The configuration of a side at seed 0; who builds on the DCGAN has what was chosen for it."""
     changes = [side.change]
     while side.like:
         side = next(other for other in SIDES if other.name == side.like)
         changes.insert(0, side.change)
     if side.name == "dcgan":
-        changes.insert(1, choice)
+        changes.insert(1, CHOICES[choice])
     fields = {name: value for change in changes for name, value in change.items()}
     return FAMILIES[side.model].config(**options.common | fields | more)
 
@@ -188,7 +190,7 @@ def begin(options: ContestConfig) -> Contest:
         held_out=options.held_out,
         hardware=pick_device(options.device),
         threads=torch.get_num_threads(),
-        choice={},
+        choice="",
         milliseconds={},
         sides={},
     )
@@ -202,14 +204,14 @@ def keep(options: ContestConfig, record: Contest) -> None:
     write_json(path, {**record})
 
 
-def choose(options: ContestConfig, record: Contest) -> dict[str, Any]:
+def choose(options: ContestConfig, record: Contest) -> str:
     """Of `CHOICES` the one that serves the DCGAN best: the least validation KID at seed 0.
 
     Raises:
         UserError: No training has one.
     """
     dcgan = next(side for side in SIDES if side.name == "dcgan")
-    titles = {f"dcgan {choice}": choice for choice in CHOICES}
+    titles = {f"dcgan, {choice}": choice for choice in CHOICES}
     configs = {t: configure(dcgan, options, choice, test=False) for t, choice in titles.items()}
     calibrate(configs, record)
     keep(options, record)

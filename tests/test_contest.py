@@ -1,27 +1,27 @@
 import dataclasses
+import itertools
 import json
 import math
 import statistics
 
-import gan_versus_dcgan as module
+import contest as module
 import pytest
-from gan_versus_dcgan import ContestConfig, contest, table
+from contest import CHOICES, SIDES, ContestConfig, calibrate, configure, contest
 
 from genbench import UserError
-from genbench.families.gan import DCGAN
+from genbench.families.gan import DCGAN, GANConfig
 from genbench.handlers import Diverged
-from genbench.record import Run
+from genbench.record import Run, read_contests, read_runs
+from genbench.report import make_pages
+from genbench.report.sections.contest import contest_table, said
 
-KID = {
-    (16, 32): 0.7,
-    (16, 64): 0.5,
-    (32, 32): 0.6,
-    (32, 64): 0.8,
-}  # the baseline's, by width, batch
+KIDS = {(16, 2e-4): 0.7, (16, 1e-3): 0.5, (64, 2e-4): 0.6, (64, 1e-3): 0.8}  # of batch, lr
+DEFAULT = "default (+ generator: palette)"
+LADDER = [side.name for side in SIDES if side.name not in (DEFAULT, "flow")][:-1]
 
 
 def lost(config):
-    return config.arch == "dcgan" and config.seed == 3
+    return config.model == "gan" and config.arch == "dcgan" and config.seed == 3
 
 
 @pytest.fixture
@@ -29,104 +29,171 @@ def trained(monkeypatch):
     """The configurations that were trained, in order; a training writes scores made of its seed."""
     configs = []
 
-    def train(config, title):
+    def train(config, resume, title):
         configs.append(config)
-        ours = config.arch == "palette"
+        ours = config.model == "gan" and config.arch == "palette"
+        about = {"objective": "val/kid_lite0_n500", "direction": "minimize", "data_hash": "d"}
+        about |= {
+            "images": {"train": 9, "val": 9},
+            "parameters": 1,
+            "hardware": "cpu",
+            "threads": 2,
+        }
         with Run(config.runs_dir, "toy", "disabled") as run:
-            run.begin(dataclasses.asdict(config), key=config.key)
+            fields = dataclasses.asdict(config)
+            run.begin(fields, model=config.model, key=config.key, **about)
             run.summary["stability"] = {
-                "oscillation_d": math.nan if lost(config) else 0.1 * config.seed,
-                "oscillation_g": 0.5,
-                "saturated_epochs": 0.0,
+                "saturated_epochs": 0.0 if ours else 2.0,
                 "collapsed": not ours and config.seed == 2,
                 "diverged": lost(config),
             }
             if lost(config):
                 raise Diverged("train/loss_d is nan")
-            kid = 0.3 if ours else KID[config.width, config.batch_size]
-            scores = {"val/kid_lite0_n500": kid}
+            batch_lr = (config.batch_size, config.lr)
+            scores = {"val/kid_lite0_n500": 0.3 if ours else KIDS.get(batch_lr, 0.9)}
             if config.test:
                 fd = 100.0 + config.seed if ours else 200.0 + 10 * config.seed
                 scores |= {"test/fd_lite0_n1500": fd, "test/floor_fd_lite0_n1500": 75.0}
-                scores |= {"test/kid_lite0_n1500": -0.001, "test/elbo": 1.0}
+                scores |= {"test/kid_lite0_n1500": fd / 1000, "test/elbo": 1.0}
             run.summary["scores"] = scores
 
+    def calibrate(configs, record):
+        record["milliseconds"] |= dict.fromkeys(configs, 60.0)
+
     monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "calibrate", calibrate)
+    monkeypatch.setattr(module, "sample_scores", lambda model: {"test/kid_lite0_n1500": 0.4})
     return configs
 
 
 def options(tmp_path, **fields):
-    return ContestConfig(runs_dir=str(tmp_path / "runs"), wandb="disabled", **fields)
+    small = {"image_size": 16, "held_out": 16, "minutes": 0.5, "data": "synthetic-art"}
+    return ContestConfig(runs_dir=str(tmp_path / "runs"), wandb="disabled", **small | fields)
 
 
-def test_the_baseline_gets_the_width_and_batch_with_the_least_kid_at_seed_0(trained, tmp_path):
-    sides = contest(options(tmp_path, seeds=2, minutes=3, data="propaganda-debian"))
-    assert list(sides) == ["default", "dcgan+bce, width 16, batch 64"]
-    trials, finals = trained[:4], trained[4:]
-    assert {(c.width, c.batch_size) for c in trials} == set(KID)
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    """64 painted pictures, 500 steps of which are half a minute."""
+    monkeypatch.setattr(ContestConfig, "common", property(with_few(ContestConfig.common.fget)))
+
+
+def with_few(common):
+    return lambda options: common(options) | {"images": 64}
+
+
+def test_the_dcgan_gets_the_settings_with_the_least_kid_at_seed_0(trained, tmp_path):
+    record = contest(options(tmp_path, seeds=1))
+    assert record["choice"] == "width 32, batch 16, lr 0.001"
+    trials = trained[:4]
+    assert {(c.batch_size, c.lr) for c in trials} == set(KIDS)
     assert {(c.arch, c.seed, c.test) for c in trials} == {("dcgan", 0, False)}
-    assert [(c.arch, c.seed, c.test) for c in finals] == [
-        ("palette", 1, True),
-        ("palette", 2, True),
-        ("dcgan", 1, True),
-        ("dcgan", 2, True),
-    ]
-    assert {(c.minutes, c.data) for c in trained} == {(3.0, "propaganda-debian")}
-    for name, value in DCGAN.items():
-        assert getattr(finals[-1], name) == value
+
+
+def test_each_step_of_the_ladder_changes_what_it_says(trained, tmp_path):
+    o = options(tmp_path)
+    by_name = {side.name: side for side in SIDES}
+    choice, chosen = list(CHOICES.items())[-1]
+    configs = {name: dataclasses.asdict(configure(by_name[name], o, choice)) for name in by_name}
+    published = {k: v for k, v in DCGAN.items() if k not in chosen}
+    assert {k: configs["dcgan"][k] for k in published} == published
+    assert {k: configs["dcgan"][k] for k in chosen} == chosen
+    for before, name in itertools.pairwise(LADDER):
+        differ = {k for k, v in configs[name].items() if v != configs[before][k]}
+        changed = set(by_name[name].change)
+        assert differ <= changed
+        assert differ
+    assert configs[DEFAULT] == dataclasses.asdict(GANConfig(**o.common))
+    last = {k for k, v in configs[DEFAULT].items() if v != configs[LADDER[-1]][k]}
+    assert last == {"arch", "latent_dim", "width"}
+
+
+def test_all_train_for_the_same_time_and_a_step_of_the_ladder_once(trained, tmp_path):
+    record = contest(options(tmp_path, seeds=2))
+    finals = trained[4:]
+    assert len(finals) == len(SIDES) + 4  # of the DCGAN, it with an average, default and flow
+    assert {c.group for c in trained} == {"contest-synthetic-art-16px-0.5min"}
+    for side, rung in record["sides"].items():
+        assert rung["steps"] == pytest.approx(500, rel=0.01), side
+    assert {c.minutes for c in trained} == {0.0}
+    assert all(c.eval_every == c.epochs // 10 for c in finals)
 
 
 def test_the_same_command_repeats_nothing_and_more_seeds_add_to_it(trained, tmp_path):
-    first = contest(options(tmp_path, seeds=1))
+    contest(options(tmp_path, seeds=1, sides=f"dcgan,{DEFAULT}"))
     assert len(trained) == 6
-    again = contest(options(tmp_path, seeds=2))
+    record = contest(options(tmp_path, seeds=2, sides=f"dcgan,{DEFAULT}"))
     assert len(trained) == 8
-    assert [run.path for run in again["default"]][:1] == [run.path for run in first["default"]]
+    assert read_contests(tmp_path / "runs") == [record]
+    contest(options(tmp_path, seeds=2, sides="flow"))
+    assert len(trained) == 10
+    assert list(read_contests(tmp_path / "runs")[0]["sides"]) == ["dcgan", DEFAULT, "flow"]
 
 
 def test_a_training_that_diverged_is_not_repeated_either(trained, tmp_path, capsys):
-    contest(options(tmp_path, seeds=3))
+    contest(options(tmp_path, seeds=3, sides="dcgan"))
     assert "dcgan, seed 3: train/loss_d is nan" in capsys.readouterr().err
     count = len(trained)
-    sides = contest(options(tmp_path, seeds=3))
+    contest(options(tmp_path, seeds=3, sides="dcgan"))
     assert len(trained) == count
-    assert [run.diverged for run in sides["dcgan+bce, width 16, batch 64"]] == [False, False, True]
 
 
-def test_a_baseline_without_a_score_to_choose_by_is_named(trained, tmp_path, monkeypatch):
+def test_what_cannot_be_is_named(trained, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="sides='dcgn': unknown; any of: dcgan; "):
+        contest(options(tmp_path, sides="flow,dcgn"))
+    contest(options(tmp_path, sides="flow", seeds=1))
+    with pytest.raises(UserError, match=r"held_out=20: .* was begun with 16"):
+        contest(options(tmp_path, held_out=20))
     monkeypatch.setattr(module, "_kid", lambda run: math.nan)
-    with pytest.raises(UserError, match="no training of the baseline has a validation KID"):
+    with pytest.raises(UserError, match="no training of the DCGAN has a validation KID"):
         contest(options(tmp_path, seeds=1))
 
 
-def rows(lines):
-    """The table's cells by the name in front."""
-    return {name: [cell for cell in cells if cell] for name, *cells in lines}
+def test_a_calibration_measures_what_is_not_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "WARM", 1)
+    monkeypatch.setattr(module, "ROUND", 1)
+    small = {"width": 4, "image_size": 16, "images": 64, "held_out": 16, "data": "synthetic-art"}
+    config = GANConfig(**small, loss="bce")
+    record = {"milliseconds": {"known": 7.0}}
+    calibrate({"known": config, "new": config}, record)
+    assert record["milliseconds"]["known"] == 7.0
+    assert record["milliseconds"]["new"] > 0
 
 
-def test_the_table_has_means_deviations_ratio_and_what_went_wrong(trained, tmp_path):
-    cells = rows(table(contest(options(tmp_path, seeds=3))))
-    assert cells[""] == ["default", "dcgan+bce, width 16, batch 64", "ratio"]
+def test_the_table_and_what_is_said_of_it(trained, tmp_path):
+    o = options(tmp_path, seeds=3, sides=f"dcgan,{DEFAULT}")
+    record = contest(o)
+    header, *rows = contest_table(record, read_runs(o.runs_dir))
+    cells = {name: dict(zip(header[1:], row, strict=True)) for name, *row in rows}
+    assert list(cells) == ["dcgan", DEFAULT, "other real pictures"]
+    assert cells[DEFAULT]["Fréchet distance ↓"] == "102.0 ± 1.0"
     spread = statistics.stdev([210, 220])  # seed 3 diverged and has no score
-    assert cells["test/fd_lite0_n1500"] == [
-        "102 ± 1",
-        f"215 ± {spread:.4g} (2 of 3)",
-        f"{102 / 215:.3f}",
-    ]
-    assert cells["test/floor_fd_lite0_n1500"] == ["75 ± 0", "75 ± 0 (2 of 3)"]  # of no side
-    assert cells["test/kid_lite0_n1500"][2] == "none"  # of what is below 0
-    assert cells["oscillation_d"] == ["0.2 ± 0.1", "0.15 ± 0.07071 (2 of 3)"]
-    assert cells["collapsed"] == ["0 of 3", "1 of 3"]
-    assert cells["diverged"] == ["0 of 3", "1 of 3"]
-    assert "test/elbo" not in cells
+    assert cells["dcgan"]["Fréchet distance ↓"] == f"215.0 ± {spread:.1f}"
+    assert cells[DEFAULT]["untrained KID"] == "0.4000"
+    assert cells["other real pictures"]["Fréchet distance ↓"] == "75.0"
+    assert cells["dcgan"]["seeds"] == "3"
+    assert cells["dcgan"]["trouble"] == "diverged 1 of 3, collapsed 1 of 3, saturated 3 of 3"
+    assert cells[DEFAULT]["trouble"] == ""
+    won, earned = said(record, read_runs(o.runs_dir))
+    assert won.startswith(f"After 0.5 minutes each, {DEFAULT} comes nearest")
+    assert "KID: 0.1020 ± 0.0010, next dcgan with 0.2150 ± 0.0071 (p =" in won
+    assert earned == "Its untrained network has 0.4000: training leaves 25% of that."
 
 
-def test_a_run_that_does_not_know_its_stability_has_no_cell(trained, tmp_path):
-    sides = contest(options(tmp_path, seeds=1))
-    (run,) = sides["default"]
-    path = run.path / "summary.json"
-    summary = json.loads(path.read_text())
-    del summary["stability"]
-    path.write_text(json.dumps(summary))
-    cells = rows(table(contest(options(tmp_path, seeds=1))))
-    assert cells["oscillation_g"] == ["none", "0.5"]
+def test_the_report_has_the_contest_of_its_data(trained, tmp_path):
+    o = options(tmp_path, seeds=1, sides=f"dcgan,{DEFAULT}")
+    record = contest(o)
+    pages = make_pages(read_runs(o.runs_dir), [], contests=[record])
+    headings = [content.heading for _, contents in pages for content in contents]
+    assert "Contest: 0.5 minutes of training each" in headings
+    other = {**record, "data": "folder"}
+    pages = make_pages(read_runs(o.runs_dir), [], contests=[other])
+    assert not any("Contest" in c.heading for _, contents in pages for c in contents)
+
+
+def test_a_damaged_record_is_named_and_begun_anew(trained, tmp_path, capsys):
+    contest(options(tmp_path, seeds=1, sides="flow"))
+    path = next((tmp_path / "runs" / "contests").glob("*.json"))
+    path.write_text(json.dumps({"name": 3}))
+    contest(options(tmp_path, seeds=1, sides="flow"))
+    assert str(path) in capsys.readouterr().err
+    assert json.loads(path.read_text())["sides"].keys() == {"flow"}

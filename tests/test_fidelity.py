@@ -266,12 +266,12 @@ def toy(monkeypatch):
 
 def test_features_of_reals_are_computed_once(toy):
     model, counted = toy
-    data, index = model.data, torch.tensor([7, 3])
-    first = real_features(data, "val", index).features
-    np.testing.assert_allclose(first, levels(data.splits["val"].images[index]))
-    np.testing.assert_array_equal(real_features(data, "val", index).features, first)
-    real_features(data, "train", index)
-    real_features(data, "val", index.flip(0))
+    val, index = model.data.splits["val"], torch.tensor([7, 3])
+    first = real_features(val.take(index)).features
+    np.testing.assert_allclose(first, levels(val.images[index]))
+    np.testing.assert_array_equal(real_features(val.take(index)).features, first)
+    real_features(model.data.splits["train"].take(index))
+    real_features(val.take(index.flip(0)))
     assert counted == [2, 2, 2]  # what was seen before is read from the cache
 
 
@@ -311,23 +311,25 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
     model, _ = toy
     asked = []
 
-    def spy(data, split, index):
-        asked.append((split, data.splits[split].labels[index].tolist()))
-        return real_features(data, split, index)
+    def spy(pictures):
+        asked.append(pictures.labels.tolist())
+        return real_features(pictures)
 
     monkeypatch.setattr(module, "real_features", spy)
     scores = sample_scores(model)
-    assert [split for split, _ in asked] == ["train", "train", "test", "train"]
-    assert [len(sources) for _, sources in asked] == [80, 80, 70, 70]
-    one, other = (set(sources) for _, sources in asked[:2])
-    assert len(one) == len(other) == 40  # sources: both pictures of each
-    assert not one & other
-    assert not set(asked[2][1]) & set(asked[3][1])
+    assert [len(sources) for sources in asked] == [80, 80, 70, 70]
+    halves, (test, others) = (list(map(set, pair)) for pair in (asked[:2], asked[2:]))
+    assert [len(half) for half in halves] == [40, 40]  # sources: both pictures of each
+    assert not halves[0] & halves[1]
+    assert max(halves[0] | halves[1]) < 80  # of the 160 training pictures
+    assert min(test) >= 115
+    assert max(others) < 115  # training and validation pictures
+    assert max(others) >= 80
     assert set(scores) == {
         f"{split}/{floor}{kind}_lite0_n{n}"
         for split, n in (("train", 80), ("test", 70))
         for floor in ("", "floor_")
-        for kind in ("fd", "kid")
+        for kind in ("fd", "kid", "precision", "recall")
     }
     assert scores["train/fd_lite0_n80"] > 10 * scores["train/floor_fd_lite0_n80"]
     assert scores == sample_scores(model)
@@ -342,9 +344,7 @@ def test_digits_are_scored_against_all_classes(toy, monkeypatch):
     monkeypatch.setattr(
         module,
         "real_features",
-        lambda data, split, index: (
-            asked.append(data.splits[split].labels[index]) or real_features(data, split, index)
-        ),
+        lambda pictures: asked.append(pictures.labels) or real_features(pictures),
     )
     sample_scores(model)
     assert all(len(labels.unique()) == 10 for labels in asked)

@@ -251,14 +251,33 @@ def test_the_audit_names_every_bad_file_and_says_what_is_done(folder, monkeypatc
     assert lines[same + 1] == "  00.png, again.png"
     near = lines.index("Near-duplicates: in 1 groups -> kept, each group in one split")
     assert lines[near + 1] == "  01.png, near.webp"
-    assert lines[-1].startswith("Result: 14 images of 32x32 pixels from 13 different pictures, ")
+    (result,) = (line for line in lines if line.startswith("Result: "))
+    assert result.startswith("Result: 14 images of 32x32 pixels from 13 different pictures, ")
     read = read_pictures(folder, 32)
     splits = split_sources(read.sources, seed=0)
     for name, index in splits.items():
-        assert f"{name} {len(index)}" in lines[-1]
-    cropped = auditing.audit(folder, 32, crops=4)[-1]
-    assert cropped.startswith("Result: 56 images of 32x32 pixels from 13 different pictures, ")
-    assert cropped.endswith("; 0.2 MB in the cache")
+        assert f"{name} {len(index)}" in result
+    cropped = auditing.audit(folder, 32, crops=4)
+    (result,) = (line for line in cropped if line.startswith("Result: "))
+    assert result.startswith("Result: 56 images of 32x32 pixels from 13 different pictures, ")
+    assert result.endswith("; 0.2 MB in the cache")
+
+
+def test_the_audit_says_what_a_gan_will_do_and_what_scores_to_expect():
+    cut = auditing.Cut(64, 0)
+    few, val, test = auditing._advice(np.arange(634), cut, 0)
+    assert few.startswith("GAN: loss=drift, the default, learns from 508 pictures without augm")
+    assert few.endswith("know them by heart: give it --diffaugment=color,translation")
+    assert val == (
+        "Scores while training: N = 63 pictures a side; they are wide, compare none of them closely"
+    )
+    *_, test = auditing._advice(np.arange(634), cut, 300)
+    assert test == "Scores of the test: N = 300 pictures a side"
+    many, *_, test = auditing._advice(np.arange(40_000), cut, 0)
+    assert many.endswith("the discriminator of another --loss too")
+    assert test == "Scores of the test: N = 1500 pictures a side"
+    *_, none = auditing._advice(np.arange(100), cut, 0)
+    assert none == "Scores of the test: none, of 10 pictures (50 needed); try --held_out, --crops"
 
 
 def test_the_audit_of_too_few_pictures_is_whole(folder):
@@ -368,6 +387,27 @@ def test_a_split_deals_sources_by_its_seed():
     }
     with pytest.raises(UserError, match="2 different pictures are too few"):
         split_sources(np.array([0, 0, 1]), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("n", "held_out", "sizes"),
+    [
+        (634, 300, (284, 50, 300)),  # 50 for a distance
+        (2_000, 300, (1_530, 170, 300)),  # a tenth of what is left
+        (100, 40, (45, 15, 40)),  # but a quarter of it at most
+        (26, 16, (8, 2, 16)),
+    ],
+)
+def test_a_number_of_pictures_is_held_out_and_a_few_validate(n, held_out, sizes):
+    splits = split_sources(np.repeat(np.arange(n), 2), 0, held_out)
+    assert tuple(len(splits[name]) // 2 for name in ("train", "val", "test")) == sizes
+    everything = np.concatenate(list(splits.values()))
+    assert sorted(everything.tolist()) == list(range(2 * n))
+
+
+def test_more_pictures_than_there_are_cannot_be_held_out():
+    with pytest.raises(UserError, match="held_out=30: of 34 different pictures, 24 at most"):
+        split_sources(np.arange(34), 0, 30)
 
 
 def test_random_squares_lie_within_the_picture(tmp_path):

@@ -569,6 +569,43 @@ def test_a_search_is_drawn_and_told_with_its_front(records, tmp_path):
     assert "the best val/kid_lite0_n500 was 0.2000, 0.2000 better than the defaults" in said
 
 
+def test_what_a_search_gained_on_new_seeds_is_told_with_its_interval(records):
+    base = {"base": vars(GANConfig()), "data": "synthetic-art", "name": "gan-study"}
+    kid = {"objectives": ["val/kid_lite0_n500"], "directions": ["minimize"]}
+    records.study("gan", [0.4, 0.3], **base, **kid, final_key="best", defaults_key="usual")
+    seeds(records, "test/kid_lite0_n1500", [0.10, 0.12, 0.11], key="best")
+    seeds(records, "test/kid_lite0_n1500", [0.20, 0.22, 0.21], key="usual")
+    (said,) = records.said("On new seeds the search's winner has KID")
+    # Welch: 0.1 ± t(0.975, 4) * sqrt(2 * 0.01^2 / 3)
+    assert said.endswith(
+        "KID 0.1100 ± 0.0100, the defaults 0.2100 ± 0.0100: -0.1000 [-0.1227, -0.0773], a gain."
+    )
+
+
+def test_a_gain_that_chance_explains_is_none(records):
+    base = {"base": vars(GANConfig()), "data": "synthetic-art", "name": "gan-study"}
+    kid = {"objectives": ["val/kid_lite0_n500"], "directions": ["minimize"]}
+    records.study("gan", [0.4, 0.3], **base, **kid, final_key="best", defaults_key="usual")
+    seeds(records, "test/kid_lite0_n1500", [0.10, 0.22, 0.11], key="best")
+    seeds(records, "test/kid_lite0_n1500", [0.20, 0.12, 0.14], key="usual")
+    (said,) = records.said("On new seeds the search's winner has KID")
+    assert said.endswith("no difference that could be shown.")
+
+
+def test_a_report_for_others_has_no_real_pictures(records, tmp_path):
+    seeds(records, KID, [0.1, 0.2])
+    records.run("vae")
+    write_report(str(records.folder), str(tmp_path / "all"))
+    write_report(str(records.folder), str(tmp_path / "ours"), originals=False)
+    everything, ours = (
+        {path.stem for path in (tmp_path / name / "figures").iterdir()} for name in ("all", "ours")
+    )
+    real = {"generated_against_original", "nearest_neighbours", "reconstructions"}
+    real |= {"vae_interpolations"}
+    assert everything - ours == real & everything
+    assert real <= everything
+
+
 def test_a_search_on_other_pictures_is_not_this_parts(records):
     seeds(records, KID, [0.1, 0.2])
     base = {"base": vars(GANConfig(image_size=32)), "data": "synthetic-art"}

@@ -202,7 +202,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["vae.py", "--data=synthetic-art"], ["synthetic-art", "mnist-mini"]),
         (["genbench", "sample", "none"], ["none", "no run with checkpoints"]),
         (["genbench", "data", "audit", "--data_dir=none"], ["none", "--data_dir"]),
-        (["gan_versus_dcgan.py", "--minutes=0"], ["minutes=0", "above 0"]),
+        (["contest.py", "--minutes=0"], ["minutes=0", "above 0"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

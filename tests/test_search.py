@@ -174,6 +174,56 @@ def test_the_search_cannot_see_the_test_split(make, monkeypatch):
     assert seen.count("test") == 3  # once a final training
 
 
+def test_the_best_trials_are_trained_again_and_the_mean_decides(make, monkeypatch):
+    study = make(again=2, trials=4)
+    study.run()
+    values = {trial.number: trial.value for trial in study.study.trials}
+    first, second, *_ = sorted(values, key=lambda number: -values[number])
+    lucky = {}  # the trial that was best is much worse with another seed
+
+    def train(config, resume, title):
+        number = int(title.split()[2])
+        lucky[number] = config
+        return {"val/elbo": values[number] - (1000 if number == first else 0)}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genbench.search.search.train", train)
+        study.confirm()
+        study.confirm()  # nothing is trained twice
+    assert list(lucky) == [first, second]
+    assert {config.seed for config in lucky.values()} == {4}
+    assert {config.group for config in lucky.values()} == {f"{study.name}-again"}
+    assert study.confirmed == {first: values[first] - 500, second: values[second]}
+    assert study.best().number == second
+    study.write()
+    (record,) = read_studies(study.options.runs_dir)
+    assert record["best"] == second
+    assert record["again"] == {str(n): value for n, value in study.confirmed.items()}
+
+
+def test_the_defaults_are_trained_beside_the_winner_over_the_same_seeds(make):
+    study = make(again=1, final_epochs=1)
+    study.run()
+    study.confirm()
+    study.train_best()
+    study.train_defaults()
+    study.write()
+    (record,) = read_studies(study.options.runs_dir)
+    finals = [run for run in read_runs(study.options.runs_dir) if run.config["test"]]
+    seeds = {key: [] for key in (record["final_key"], record["defaults_key"])}
+    for run in finals:
+        seeds[run.about["key"]].append(run.config["seed"])
+    assert list(seeds.values()) == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_only_gans_are_trained_again_unless_asked_and_never_with_two_objectives(make, make_gan):
+    assert make().again == 0
+    assert make(again=2).again == 2
+    assert make_gan().again == 3
+    assert make_gan(again=0).again == 0
+    assert make_gan(pareto=True).again == 0
+
+
 def test_a_failed_trial_is_recorded_and_the_study_goes_on(make, monkeypatch):
     fail_second_training(monkeypatch, RuntimeError("out of memory"))
     study = make()
@@ -436,6 +486,7 @@ def make_gan(tmp_path):
 
 def test_a_file_that_contradicts_the_defaults_is_searched(make_gan):
     steered = {"ada_target": {"value": 0.5}, "diffaugment": {"values": ["color", "cutout"]}}
+    steered |= {"loss": {"value": "bce"}}
     study = make_gan(parameters=steered)
     assert study.base.diffaugment == "color"
     assert study.study.trials == []  # the defaults cannot be tried

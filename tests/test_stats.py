@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from genbench.stats import Sample, compare, disjoint, share
+from genbench.stats import Sample, compare, difference, disjoint, share
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8).filter(
     lambda values: np.std(values) > 1e-6
@@ -29,6 +29,19 @@ def test_a_comparison_is_welchs_test(a, b):
     found = compare(Sample.of(a), Sample.of(b))
     assert found.p == pytest.approx(scipy_stats.ttest_ind(a, b, equal_var=False).pvalue)
     assert found.differ is (found.p < 0.05)
+
+
+@given(VALUES, VALUES)
+def test_a_difference_has_welchs_interval(a, b):
+    gap, interval = difference(Sample.of(a), Sample.of(b))
+    assert gap == pytest.approx(np.mean(a) - np.mean(b))
+    expected = scipy_stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert interval == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-6)
+
+
+def test_a_difference_of_single_values_has_no_interval():
+    assert difference(Sample.of([3]), Sample.of([1, 2])) == (1.5, None)
+    assert difference(Sample.of([3, 3]), Sample.of([1, 1])) == (2, (2, 2))
 
 
 def test_the_number_of_seeds_decides_whether_a_difference_is_one():

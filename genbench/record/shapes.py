@@ -164,7 +164,7 @@ class Rung(TypedDict):
 class Contest(TypedDict):
     """Models on equal terms: <runs_dir>/contests/<name>.json.
 
-    choice: The fields that were chosen for the DCGAN.
+    choice: What was chosen for the DCGAN.
     milliseconds: Of a step, by side and by what was tried for the choice.
     """
 
@@ -174,7 +174,7 @@ class Contest(TypedDict):
     held_out: int
     hardware: str
     threads: int
-    choice: dict[str, float]
+    choice: str
     milliseconds: dict[str, float]
     sides: dict[str, Rung]
 

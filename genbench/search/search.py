@@ -239,7 +239,7 @@ class Search:
             seed, group = self.options.seed + AGAIN_SEED, f"{self.name}-again"
             config = self.make_config(trial.params, seed=seed, group=group)
             title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
-            value = self._train(config, title)[f"val/{self.sweep.metric}"]
+            value = self._train(config, title)[self.sweep.metric]
             self.study.set_user_attr(f"{AGAIN}{trial.number}", value)
             self.write()
 

@@ -51,7 +51,7 @@ class GANConfig(PictureConfig):
         if self.label_smoothing and self.loss != "bce":
             raise UserError(f"label_smoothing={self.label_smoothing} needs loss=bce")
         if self.loss == "drift":
-            for name in ("diffaugment", "spectral_norm", "d_steps"):
+            for name in ("ada_target", "spectral_norm", "d_steps"):
                 value = getattr(self, name)
                 if value != type(self).__dataclass_fields__[name].default:
                     raise UserError(

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from torch.nn.utils import fuse_conv_bn_eval
 
-SMALLEST = 128  # pixels along a side; smaller pictures are enlarged
+ENLARGED = 2  # times, but to no more than
+SHARP = 128  # pixels along a side: the network was made for larger pictures than GANs are
 LEVELS = (3, 6, 14, 20)  # the last blocks of 1/4, 1/8, 1/16 and 1/32 of the side, after the pixels
 GRID = 4  # cells along a side, of which each level gives the means
 STEADY = 1e-4  # added to variances
@@ -52,8 +53,8 @@ class Eyes(nn.Module):
         """
         x = images.expand(-1, 3, -1, -1)
         seen = _summary(x)  # the network hardly sees how bright a picture is
-        if x.shape[-1] < SMALLEST:
-            x = interpolate(x, SMALLEST, mode="bilinear", align_corners=False)
+        side = max(x.shape[-1], min(ENLARGED * x.shape[-1], SHARP))
+        x = interpolate(x, side, mode="bilinear", align_corners=False)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         for i, block in enumerate(self.blocks):
             x = block(x)

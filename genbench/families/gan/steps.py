@@ -93,9 +93,9 @@ def drifting_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scal
     memory = the_memory(state)
     looks = not memory.is_full or state.step % LOOK_EVERY == 0
     with precision(state.config, fakes.device):
-        of_fakes = look(fakes)
+        of_fakes = look(augmented(state, fakes))
         if looks:
-            of_reals = look(reals)
+            of_reals = look(augmented(state, reals))
             memory.remember(of_reals, fake=False)
     scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes))}
     memory.remember(of_fakes, fake=True)
@@ -150,11 +150,16 @@ def discriminate(state: State[GANConfig], images: Tensor) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
     if state.config.loss == "drift":
         return the_memory(state).judge(look(images))
-    if state.config.diffaugment and state.modules.training:
-        p = float(state.modules["augment"].get_buffer("p")) if state.config.ada_target else 1.0
-        images = augment(images, state.config.diffaugment, p, state.rng)
     with precision(state.config, images.device):
-        return state.modules["discriminator"](images).float()
+        return state.modules["discriminator"](augmented(state, images)).float()
+
+
+def augmented(state: State[GANConfig], images: Tensor) -> Tensor:
+    """Images (B, C, H, W) by the policy while training, else as they are."""
+    if not state.config.diffaugment or not state.modules.training:
+        return images
+    p = float(state.modules["augment"].get_buffer("p")) if state.config.ada_target else 1.0
+    return augment(images, state.config.diffaugment, p, state.rng)
 
 
 def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:

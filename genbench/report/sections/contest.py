@@ -28,8 +28,8 @@ def contests(part: Part) -> Iterator[Content]:
             f"on this machine ({contest['hardware']}, {contest['threads']} threads), measured "
             "beforehand in turns; scoring is not counted. Each is judged at the epoch that is best "
             "by validation. The untrained column is the same network before its first step.",
-            f"Chosen for the DCGAN, and kept on the ladder: {_words(contest['choice'])}. A row "
-            "that begins with + has one change more than the row above it.",
+            f"Chosen for the DCGAN, and kept on the ladder: {contest['choice'] or 'nothing'}. A "
+            "row that begins with + has one change more than the row above it.",
         ]
         heading = f"Contest: {contest['minutes']:g} minutes of training each"
         yield Content(
@@ -39,29 +39,46 @@ def contests(part: Part) -> Iterator[Content]:
 
 def contest_table(contest: Contest, records: Sequence[Record]) -> list[list[str]]:
     """A header, a row a side in the contest's order, and the floor; mean ± std over seeds."""
-    sides = {name: runs_of(rung, records) for name, rung in contest["sides"].items()}
     names = compared_scores(records)
     if not names:
         return []
-    titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
     kid = next((name for name in names if name.metric == RANKED_BY), names[0])
-    before = f"untrained {METRICS[kid.metric].title}"
-    rows = [["", *titles, before, "steps", "ms a step", "parameters", "seeds"]]
-    for side, runs in sides.items():
-        rung = contest["sides"][side]
-        scores = [
-            _show(name, [run.scores.get(str(name), math.nan) for run in runs]) for name in names
-        ]
-        untrained = _show(kid, [rung["untrained"].get(str(kid), math.nan)])
-        size = [f"{rung['steps']:,}", f"{rung['milliseconds']:.0f}", f"{rung['parameters']:,}"]
-        lost = sum(run.diverged for run in runs)
+    titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
+    titles += [f"untrained {METRICS[kid.metric].title}", "steps", "ms a step", "parameters"]
+    rows = [["", *titles, "seeds", "trouble"]]
+    for side, rung in contest["sides"].items():
+        runs = runs_of(rung, records)
         rows.append(
-            [side, *scores, untrained, *size, f"{len(runs)}{f', {lost} diverged' * bool(lost)}"]
+            [
+                side,
+                *(_show(name, [_score(run, name) for run in runs]) for name in names),
+                _show(kid, [rung["untrained"].get(str(kid), math.nan)]),
+                f"{rung['steps']:,}",
+                f"{rung['milliseconds']:.0f}",
+                f"{rung['parameters']:,}",
+                str(len(runs)),
+                trouble(runs),
+            ]
         )
-    floors = [[run.scores.get(str(name.as_floor), math.nan) for run in records] for name in names]
+    floors = [[_score(run, name.as_floor) for run in records] for name in names]
     known = [[v for v in values if math.isfinite(v)][:1] for values in floors]
-    rows.append(["other real pictures", *map(_show, names, known), *[""] * 5])
+    rows.append(["other real pictures", *map(_show, names, known), *[""] * 6])
     return rows
+
+
+def _score(run: Record, name: ScoreName) -> float:
+    return run.scores.get(str(name), math.nan)
+
+
+def trouble(runs: Sequence[Record]) -> str:
+    """In how many trainings what went wrong."""
+    steady = [run.summary.get("stability", {}) for run in runs]
+    counts = {
+        "diverged": sum(run.diverged for run in runs),
+        "collapsed": sum(bool(one.get("collapsed")) for one in steady),
+        "saturated": sum(one.get("saturated_epochs", 0.0) > 0 for one in steady),
+    }
+    return ", ".join(f"{what} {n} of {len(runs)}" for what, n in counts.items() if n)
 
 
 def compared_scores(records: Sequence[Record]) -> list[ScoreName]:
@@ -137,10 +154,6 @@ def _show(name: ScoreName, values: Sequence[float]) -> str:
     """`mean ± std` of what is there."""
     finite = [value for value in values if math.isfinite(value)]
     return Sample.of(finite).show(METRICS[name.metric].digits) if finite else "none"
-
-
-def _words(choice: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in choice.items()) or "nothing"
 
 
 def _figures(contest: Contest, records: Sequence[Record]) -> list[Drawing]:

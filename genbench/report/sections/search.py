@@ -88,7 +88,8 @@ def about_gain(part: Part, group: Group, study: Study) -> str | None:
     if group.chosen_by is not study or not rival or rival is group:
         return None
     kids = [name for name in part.sample_scores(part.split) if name.metric == RANKED_BY]
-    name = str(kids[0]) if kids else f"{part.split}/{study['objectives'][0]}"
+    metric = study["objectives"][0].removeprefix("val/")
+    name = str(kids[0]) if kids else f"{part.split}/{metric}"
     ours, theirs = group.score(name), rival.score(name)
     if not ours or not theirs:
         return None
