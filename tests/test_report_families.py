@@ -135,7 +135,7 @@ def test_variants_of_a_family_have_figures_of_their_own(records, toys, tmp_path)
 
 def test_families_judged_by_samples_share_a_part_and_no_file(records, toys, tmp_path):
     records.gan(config={"data": "mnist-mini"})
-    path = toy(records, "noise", image_size=64, crops=0, images=6000, held_out=1500) / "config.json"
+    path = toy(records, "noise", image_size=64, crops=0, images=6000, held_out=0) / "config.json"
     write_json(path, json.loads(path.read_text()) | {"shape": [3, 16, 16]})
     text, drawn = written(records, tmp_path)
     assert text.startswith("# GAN and Toy noise on mnist-mini\n")

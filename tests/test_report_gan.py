@@ -569,26 +569,26 @@ def test_a_search_is_drawn_and_told_with_its_front(records, tmp_path):
     assert "the best val/kid_lite0_n500 was 0.2000, 0.2000 better than the defaults" in said
 
 
-def test_what_a_search_gained_on_new_seeds_is_told_with_its_interval(records):
+def gained(records, best, usual):
+    """What is said of a search whose winner and defaults have these KIDs over new seeds."""
+    seeds(records, KID, best, key="best")
+    seeds(records, KID, usual, key="usual")
     base = {"base": vars(GANConfig()), "data": "synthetic-art", "name": "gan-study"}
     kid = {"objectives": ["val/kid_lite0_n500"], "directions": ["minimize"]}
     records.study("gan", [0.4, 0.3], **base, **kid, final_key="best", defaults_key="usual")
-    seeds(records, "test/kid_lite0_n1500", [0.10, 0.12, 0.11], key="best")
-    seeds(records, "test/kid_lite0_n1500", [0.20, 0.22, 0.21], key="usual")
     (said,) = records.said("On new seeds the search's winner has KID")
+    return said
+
+
+def test_what_a_search_gained_on_new_seeds_is_told_with_its_interval(records):
     # Welch: 0.1 ± t(0.975, 4) * sqrt(2 * 0.01^2 / 3)
-    assert said.endswith(
+    assert gained(records, [0.10, 0.12, 0.11], [0.20, 0.22, 0.21]).endswith(
         "KID 0.1100 ± 0.0100, the defaults 0.2100 ± 0.0100: -0.1000 [-0.1227, -0.0773], a gain."
     )
 
 
 def test_a_gain_that_chance_explains_is_none(records):
-    base = {"base": vars(GANConfig()), "data": "synthetic-art", "name": "gan-study"}
-    kid = {"objectives": ["val/kid_lite0_n500"], "directions": ["minimize"]}
-    records.study("gan", [0.4, 0.3], **base, **kid, final_key="best", defaults_key="usual")
-    seeds(records, "test/kid_lite0_n1500", [0.10, 0.22, 0.11], key="best")
-    seeds(records, "test/kid_lite0_n1500", [0.20, 0.12, 0.14], key="usual")
-    (said,) = records.said("On new seeds the search's winner has KID")
+    said = gained(records, [0.10, 0.22, 0.11], [0.20, 0.12, 0.14])
     assert said.endswith("no difference that could be shown.")
 
 

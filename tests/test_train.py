@@ -13,7 +13,8 @@ from genbench.engines import make_evaluator, split_scores
 from genbench.families.ae import AEConfig
 from genbench.families.vae import VAEConfig
 from genbench.families.vae import steps as vae
-from genbench.handlers import Diverged
+from genbench.handlers import Diverged, training
+from genbench.handlers.training import drift
 from genbench.images import to_grid, to_uint8
 from genbench.model import load
 from genbench.record import read_runs
@@ -212,3 +213,27 @@ def test_grids_put_images_row_by_row_between_white_lines():
     colour = torch.rand(2, 3, 4, 5)
     assert to_grid(colour, columns=2).shape == (6, 14, 3)
     np.testing.assert_array_equal(to_grid(colour, 2)[1:5, 1:6], to_uint8(colour)[0])
+
+
+@pytest.mark.parametrize(
+    ("marks", "factor"),
+    [
+        ([], 0),
+        ([9.0, 10.0], 0),  # the first stretch warms up
+        ([9.0, 10.0, 11.0], 0),
+        ([9.0, 10.0, 11.4], 0),  # a little
+        ([9.0, 10.0, 11.0, 13.0], 2),
+        ([9.0, 13.0, 14.0], 0.25),  # a machine that was busy at the start
+    ],
+)
+def test_a_change_of_the_speed_of_steps_is_noticed(marks, factor):
+    assert drift(marks) == pytest.approx(factor)
+
+
+def test_minutes_on_a_busy_machine_are_said_to_be_other_steps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "STRETCH", 2)
+    monkeypatch.setattr(training, "drift", lambda marks: float(len(marks) > 2 and len(marks)))
+    train(toy(tmp_path, minutes=5.0))
+    said = [line for line in capsys.readouterr().err.splitlines() if "steps take" in line]
+    assert len(said) == 1  # once
+    assert said[0].startswith("steps take 3.0 times as long as at the start, so that --minutes buy")

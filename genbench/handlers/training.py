@@ -15,7 +15,7 @@ from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
 from genbench import UserError, signals
-from genbench.console import say_once
+from genbench.console import say
 from genbench.data import Batches
 from genbench.engines import Means
 from genbench.evaluate import EVAL_BATCH
@@ -117,16 +117,18 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     epochs does not count. The epoch that is cut short is completed as any. A machine that becomes
     busy makes steps longer, and the minutes buy fewer: that is said, once.
     """
-    clock = Clock(trainer)
+    clock, said = Clock(trainer), False
     if not minutes:
         return clock
     marks: list[float] = []  # seconds at every so many steps; the first stretch warms up
 
     @trainer.on(Events.ITERATION_COMPLETED(every=STRETCH))
     def notice() -> None:
+        nonlocal said
         marks.append(clock.seconds)
-        if factor := drift(marks):
-            say_once(
+        if not said and (factor := drift(marks)):
+            said = True
+            say(
                 f"steps take {factor:.1f} times as long as at the start, so that --minutes buy "
                 "another number of them: compare models by --epochs, or on an idle machine"
             )
