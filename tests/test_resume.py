@@ -29,9 +29,11 @@ PICTURES = {"images": 64, "held_out": 16, "image_size": 16, "batch_size": 8, "ep
 KINDS = {
     "ae": AEConfig(**DIGITS),
     "vae": VAEConfig(**DIGITS, kl_warmup=2.0, binarize="dynamic"),
-    "gan": GANConfig(
+    "gan": GANConfig(**PICTURES, width=4, eval_every=0, lr_decay=0.5),
+    "gan-bce": GANConfig(
         **PICTURES,
         width=4,
+        loss="bce",
         eval_every=0,
         lr_decay=0.5,
         ada_target=0.6,

@@ -288,6 +288,7 @@ def toy(tmp_path, **fields):
     fields = {
         "image_size": 16,
         "width": 4,
+        "loss": "bce",
         "latent_dim": 5,
         "batch_size": 16,
         "wandb": "disabled",

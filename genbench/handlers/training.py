@@ -24,8 +24,7 @@ from genbench.families.state import State
 from genbench.model import Model
 from genbench.record import Run
 
-STRETCH = 50  # steps over which their speed is measured
-DRIFTED = 1.5  # times as fast, or as slow, as at the start is worth a word
+STRETCH, DRIFTED = 50, 1.5  # steps over which speed is measured; a change that is worth a word
 
 
 class Diverged(RuntimeError):
@@ -113,9 +112,8 @@ class Clock:
 def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     """End the training once its steps have taken so many minutes; 0 never ends it.
 
-    Two models with the same limit have had the same time to learn, since what happens between
-    epochs does not count. The epoch that is cut short is completed as any. A machine that becomes
-    busy makes steps longer, and the minutes buy fewer: that is said, once.
+    What happens between epochs does not count. The epoch that is cut short is completed as any. A
+    machine that becomes busy makes steps longer, and the minutes buy fewer: that is said, once.
     """
     clock, said = Clock(trainer), False
     if not minutes:

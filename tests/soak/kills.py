@@ -31,7 +31,7 @@ ART = [
 FAMILIES = {
     "ae": DIGITS,
     "vae": [*DIGITS, "--kl_warmup=2"],
-    "gan": [*ART, "--width=4", "--ada_target=0.6", "--diffaugment=color"],
+    "gan": [*ART, "--width=4"],
     "flow": [*ART, "--width=8"],
 }
 
