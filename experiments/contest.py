@@ -38,7 +38,7 @@ CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves op
     for batch in (16, 64)
     for lr in (2e-4, 1e-3)
 }
-WARM, ROUND, ROUNDS = 40, 10, 5  # steps of a calibration: before it, in one of its rounds
+WARM, ROUND, ROUNDS = 48, 16, 5  # steps of a calibration: before, in a round (see penalty_every)
 SCORINGS = 10  # of a training's samples, evenly over its epochs
 
 

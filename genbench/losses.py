@@ -14,7 +14,7 @@ from torch import Tensor
 
 Scalars = dict[str, Tensor]
 
-SAME = 1e-3  # in units of the reals' distances: nearer than this are two looks at one picture
+SAME = 0.02  # of the reals' distance: nearer are two looks at one picture, but for rounding
 FAR = 1e4  # of which any kernel is 0
 
 
@@ -223,14 +223,8 @@ def js_bound(d_real: Tensor, d_fake: Tensor) -> Tensor:
     return math.log(2) - ((reals + fakes) / 2).min()
 
 
-def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (B, N) of x (B, D) to y (N, D); of a picture to itself `FAR`."""
-    apart = torch.cdist(x, y)
-    return torch.where(apart < SAME, FAR, apart)
-
-
 def density_logits(x: Tensor, reals: Tensor, fakes: Tensor, temperature: float) -> Tensor:
-    """log p/q at x, p and q the kernel density estimates of reals and fakes, x itself left out.
+    """log p/q at x, p and q the kernel density estimates of reals and fakes without x itself.
 
     The kernel is exp(-|x - y| / temperature), whose constant p/q does not have. Were p and q the
     true densities, no discriminator would be better (Goodfellow et al. 2014, prop. 1).
@@ -246,8 +240,9 @@ def density_logits(x: Tensor, reals: Tensor, fakes: Tensor, temperature: float) 
     """
 
     def log_density(pictures: Tensor) -> Tensor:
-        kernels = torch.logsumexp(-distances(x, pictures) / temperature, 1)
-        return kernels - math.log(len(pictures))
+        apart = torch.cdist(x, pictures)
+        apart = torch.where(apart < SAME, FAR, apart)
+        return torch.logsumexp(-apart / temperature, 1) - math.log(len(pictures))
 
     return log_density(reals) - log_density(fakes)
 
@@ -264,13 +259,15 @@ def drifting_field(
     Args:
         x: (B, D).
         reals: (N, D).
-        fakes: (M, D), samples; x may be among them.
+        fakes: (M, D), samples beside x, which repel each other too.
         temperatures: In units of the distances; the fields of all are added up.
 
     Returns:
         (B, D); the field of one temperature has the root mean square length 1 over x.
     """
-    apart = torch.cat([torch.cdist(x, reals), distances(x, fakes)], 1)
+    fakes = torch.cat([x, fakes])
+    apart = torch.cat([torch.cdist(x, reals), torch.cdist(x, fakes)], 1)
+    apart[:, len(reals) :].fill_diagonal_(FAR)  # nobody repels himself
     total = torch.zeros_like(x)
     for temperature in temperatures:
         logits = -apart / temperature

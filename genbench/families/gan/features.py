@@ -64,6 +64,7 @@ class Eyes(nn.Module):
 
 
 def _summary(x: Tensor) -> list[Tensor]:
+    x = x.float()
     deviations = (x.var((2, 3), unbiased=False) + STEADY).sqrt()
     return [x.mean((2, 3)), deviations, adaptive_avg_pool2d(x, GRID).flatten(1)]
 

@@ -77,7 +77,7 @@ class Memory(nn.Module):
 
     def loss(self, features: Tensor) -> Tensor:
         """What the generator minimises by its samples' features (B, D), which hold its graph."""
-        others = self.vectors(torch.cat([features.detach(), self.seen[1]]))
+        others = self.vectors(self.seen[1])
         kinds = zip(self.vectors(features), self._scale()[2], others, strict=True)
         return torch.stack([drifting_loss(x, y, o, TEMPERATURES) for x, y, o in kinds]).mean()
 

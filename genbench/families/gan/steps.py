@@ -93,7 +93,7 @@ def drifting_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scal
     memory = the_memory(state)
     looks = not memory.is_full or state.step % LOOK_EVERY == 0
     with precision(state.config, fakes.device):
-        of_fakes = look(augmented(state, fakes))
+        of_fakes = look(augmented(state, fakes.float()))
         if looks:
             of_reals = look(augmented(state, reals))
             memory.remember(of_reals, fake=False)
