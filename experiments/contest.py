@@ -23,10 +23,11 @@ from genbench.data import Batches, load_data, steps_per_epoch
 from genbench.device import pick_device
 from genbench.evaluate.distances import sample_scores
 from genbench.families import FAMILIES
-from genbench.families.gan import DCGAN
+from genbench.families.gan import DCGAN, GANConfig
 from genbench.files import writable, write_json
 from genbench.handlers import Diverged
 from genbench.metrics import ScoreName
+from genbench.metrics.table import LEAST
 from genbench.model import Model
 from genbench.record import Contest, Record, Rung, finished, read_contests, read_runs
 from genbench.report.sections.contest import contest_table
@@ -148,12 +149,14 @@ def contest(options: ContestConfig) -> Contest:
         UserError: The pictures or the sides cannot be used.
     """
     sides = chosen_sides(options)
-    record = begin(options)
+    record = begin(options, check_data(options))
     if not record["choice"] and any(map(on_the_ladder, sides)):
         record["choice"] = choose(options, record)
         keep(options, record)
-    missing = [side for side in sides if side.name not in record["sides"]]
     configs = {side.name: configure(side, options, record["choice"]) for side in sides}
+    missing = [side for side in sides if not known(record, side.name, configs[side.name])]
+    for side in missing:  # of an earlier version, or with other fields
+        record["milliseconds"].pop(side.name, None)
     calibrate({side.name: configs[side.name] for side in missing}, record)
     for side in missing:
         record["sides"][side.name] = rung(
@@ -169,31 +172,58 @@ def contest(options: ContestConfig) -> Contest:
     return record
 
 
-def begin(options: ContestConfig) -> Contest:
+def check_data(options: ContestConfig) -> str:
+    """The hash of the pictures, of which there must be enough to choose and to judge by.
+
+    Raises:
+        UserError: They are too few.
+    """
+    data = load_data(GANConfig(**options.common))
+    for name, what in (("val", "choose an epoch"), ("test", "judge")):
+        if (n := len(data.splits[name])) < LEAST:
+            raise UserError(
+                f"data={options.data}: {n} pictures to {what} by, {LEAST} needed; "
+                "give more, or other --held_out or --crops"
+            )
+    return data.content_hash
+
+
+def begin(options: ContestConfig, data_hash: str) -> Contest:
     """The contest's record: what is there of it, else an empty one.
 
     Raises:
         UserError: It was begun on other pictures.
     """
     for there in read_contests(options.runs_dir):
-        if there["name"] == options.name:
-            if there["held_out"] != options.held_out:
-                raise UserError(
-                    f"held_out={options.held_out}: {options.name} was begun with "
-                    f"{there['held_out']}; use that, or another --runs_dir"
-                )
-            return there
+        if there.get("name") != options.name or not {*Contest.__required_keys__} <= {*there}:
+            continue
+        if (there["held_out"], there["data_hash"]) != (options.held_out, data_hash):
+            raise UserError(
+                f"{options.name}: was begun with --held_out={there['held_out']} on pictures with "
+                f"hash {there['data_hash'][:8]}, these have {data_hash[:8]} and "
+                f"--held_out={options.held_out}; name another --runs_dir"
+            )
+        return there
     return Contest(
         name=options.name,
         data=options.data,
         minutes=options.minutes,
         held_out=options.held_out,
+        data_hash=data_hash,
         hardware=pick_device(options.device),
         threads=torch.get_num_threads(),
         choice="",
         milliseconds={},
         sides={},
     )
+
+
+def known(record: Contest, name: str, config: Config) -> bool:
+    """Whether the record has this side, and of this configuration."""
+    there = record["sides"].get(name)
+    if not there:
+        return False
+    return dataclasses.replace(config, **budget(there["epochs"])).key == there["key"]
 
 
 def keep(options: ContestConfig, record: Contest) -> None:
@@ -261,8 +291,8 @@ def _take(steps: Iterator[None], n: int) -> float:
     started = time.monotonic()
     for _ in range(n):
         next(steps)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
     return time.monotonic() - started
 
 
@@ -322,7 +352,9 @@ def main() -> None:
     """Compare as the command line says, and print the table of the report."""
     options = parse(ContestConfig)
     record = contest(options)
-    header, *rows = contest_table(record, read_runs(options.runs_dir))
+    keys = {rung["key"] for rung in record["sides"].values()}
+    records = [run for run in read_runs(options.runs_dir) if run.about.get("key") in keys]
+    header, *rows = contest_table(record, records)
     print_table(header, rows)
     print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
 

@@ -209,6 +209,8 @@ def print_best(search: "Search") -> None:
     best = search.best()
     named = zip(search.objectives, best.values, strict=True)
     values = ", ".join(f"{name} {value:.5g}" for name, value in named)
+    if (twice := search.confirmed.get(best.number)) is not None:
+        values += f", mean over two seeds {twice:.5g}"
     rows = [
         [name, f"{value:.4g}" if isinstance(value, float) else str(value)]
         for name, value in best.params.items()

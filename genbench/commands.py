@@ -154,13 +154,15 @@ def data(
         held_out: Different pictures for the test (0: a tenth).
     """
     from genbench.config import PictureConfig
-    from genbench.data.art import PROPAGANDA
+    from genbench.data.art import CROPS_OF_A_TILE, PROPAGANDA
     from genbench.data.audit import audit
 
     config = PictureConfig(
         data=data, data_dir=data_dir, image_size=image_size, crops=crops, held_out=held_out
     )
     folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
+    if data != "folder":
+        crops = crops or CROPS_OF_A_TILE
     for line in audit(folder, image_size, crops, held_out):
         print(line)
 

@@ -67,7 +67,7 @@ def trained(monkeypatch):
 
 
 def options(tmp_path, **fields):
-    small = {"image_size": 16, "held_out": 16, "minutes": 0.5, "data": "synthetic-art"}
+    small = {"image_size": 16, "held_out": 50, "minutes": 0.5, "data": "synthetic-art"}
     return ContestConfig(runs_dir=str(tmp_path / "runs"), wandb="disabled", **small | fields)
 
 
@@ -141,7 +141,9 @@ def test_what_cannot_be_is_named(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="sides='dcgn': unknown; any of: dcgan; "):
         contest(options(tmp_path, sides="flow,dcgn"))
     contest(options(tmp_path, sides="flow", seeds=1))
-    with pytest.raises(UserError, match=r"held_out=20: .* was begun with 16"):
+    with pytest.raises(UserError, match=r"was begun with --held_out=50 .* --held_out=60; name"):
+        contest(options(tmp_path, held_out=60))
+    with pytest.raises(UserError, match="20 pictures to choose an epoch by, 50 needed"):
         contest(options(tmp_path, held_out=20))
     monkeypatch.setattr(module, "_kid", lambda run: math.nan)
     with pytest.raises(UserError, match="no training of the DCGAN has a validation KID"):
@@ -184,10 +186,33 @@ def test_the_report_has_the_contest_of_its_data(trained, tmp_path):
     record = contest(o)
     pages = make_pages(read_runs(o.runs_dir), [], contests=[record])
     headings = [content.heading for _, contents in pages for content in contents]
-    assert "Contest: 0.5 minutes of training each" in headings
+    assert "Contest: 0.5 minutes of training each, 16 px" in headings
     other = {**record, "data": "folder"}
     pages = make_pages(read_runs(o.runs_dir), [], contests=[other])
     assert not any("Contest" in c.heading for _, contents in pages for c in contents)
+
+
+def test_a_side_of_an_earlier_version_is_trained_anew(trained, tmp_path):
+    contest(options(tmp_path, sides="flow", seeds=1))
+    path = next((tmp_path / "runs" / "contests").glob("*.json"))
+    record = json.loads(path.read_text())
+    record["sides"]["flow"]["key"] = "0ther"
+    path.write_text(json.dumps(record))
+    record = contest(options(tmp_path, sides="flow", seeds=1))
+    assert record["sides"]["flow"]["key"] == trained[-1].key
+
+
+def test_other_runs_in_the_folder_are_not_in_the_table(trained, tmp_path, monkeypatch, capsys):
+    o = options(tmp_path, seeds=1, sides=DEFAULT)
+    contest(o)
+    with Run(o.runs_dir, "other", "disabled") as run:
+        run.begin({"seed": 0, "data": "mnist", "test": True}, key="other", model="vae")
+        run.summary["scores"] = {"test/elbo": -1.0}
+    monkeypatch.setattr(module, "parse", lambda kind: o)
+    module.main()
+    said = capsys.readouterr().out
+    assert DEFAULT in said
+    assert "101.0" in said
 
 
 def test_a_damaged_record_is_named_and_begun_anew(trained, tmp_path, capsys):

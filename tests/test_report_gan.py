@@ -600,6 +600,8 @@ def test_a_report_for_others_has_no_real_pictures(records, tmp_path):
     everything, ours = (
         {path.stem for path in (tmp_path / name / "figures").iterdir()} for name in ("all", "ours")
     )
+    with pytest.raises(UserError, match="is of an earlier report and may show real pictures"):
+        write_report(str(records.folder), str(tmp_path / "all"), originals=False)
     real = {"generated_against_original", "nearest_neighbours", "reconstructions"}
     real |= {"vae_interpolations"}
     assert everything - ours == real & everything

@@ -24,7 +24,6 @@ NAMES = 5  # on a line
 GROUPS = 10  # of duplicates
 FEW = 5_000  # training pictures that a discriminator learns by heart
 WIDE = 300  # pictures of a score, with fewer of which it varies much
-MOST = 1_500  # pictures of a score
 LONG = 2.0  # long side over short side: more is said to be lost
 TRAITS = {
     "alpha": ("Transparent", "composited on white"),
@@ -161,14 +160,14 @@ def _advice(sources: np.ndarray, cut: Cut, held_out: int) -> list[str]:
         "discriminator of another --loss "
         + ("would know them by heart: give it --diffaugment=color,translation" if few else "too")
     ]
-    for name, n in (("while training", val), ("of the test", test)):
+    for name, n, most in (("while training", val, 500), ("of the test", test, 1_500)):
         if n < SCORED:
             lines.append(
                 f"Scores {name}: none, of {n} pictures ({SCORED} needed); try --held_out, --crops"
             )
         else:
             wide = "; they are wide, compare none of them closely" if n < WIDE else ""
-            lines.append(f"Scores {name}: N = {min(n, MOST)} pictures a side{wide}")
+            lines.append(f"Scores {name}: N = {min(n, most)} pictures a side{wide}")
     return lines
 
 

@@ -99,7 +99,7 @@ def split_sources(sources: np.ndarray, seed: int, held_out: int = 0) -> dict[str
     if held_out:
         left = len(unique) - held_out
         if left < MIN_PICTURES:
-            most = len(unique) - MIN_PICTURES
+            most = max(0, len(unique) - MIN_PICTURES)
             raise UserError(
                 f"held_out={held_out}: of {len(unique)} different pictures, {most} at most"
             )

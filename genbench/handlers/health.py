@@ -52,6 +52,8 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
     @trainer.on(Events.EPOCH_COMPLETED)
     def saturation() -> None:
         last = trainer.state.metrics  # of the steps since the last log
+        if "d_real" not in last:
+            return  # none of them judged reals
         gap = last["d_real"] - last["d_fake"]
         notice("the discriminator is saturated", gap > stability.SATURATED)
 

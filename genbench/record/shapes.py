@@ -172,6 +172,7 @@ class Contest(TypedDict):
     data: str
     minutes: float
     held_out: int
+    data_hash: str
     hardware: str
     threads: int
     choice: str

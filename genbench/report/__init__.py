@@ -44,12 +44,17 @@ def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True
         DiskError: `out` cannot be written.
     """
     pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir))
+    folder = Path(out).expanduser()
+    if not originals and (old := sorted((folder / "figures").glob("*.png"))):
+        raise UserError(
+            f"out={out}: figures/{old[0].name} is of an earlier report and may show real pictures; "
+            "remove figures/, or name another --out"
+        )
     if not originals:
         pages = [(part, [_without_real(c) for c in contents]) for part, contents in pages]
     if not pages:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
-    folder = Path(out).expanduser()
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
     return _write(pages, folder)

@@ -40,7 +40,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         "base": dataclasses.asdict(search.base),
         "best": search.best().number if any_completed else None,
         "final_key": search.final_config(0, search.best().params).key if any_completed else None,
-        "defaults_key": search.final_config(0, {}).key if search.again else None,
+        "defaults_key": search.final_config(0, search.defaults).key if search.again else None,
         "again": search.confirmed,
         "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
     }

@@ -18,6 +18,7 @@ from genbench import UserError, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import say
 from genbench.files import writable, write_json
+from genbench.handlers import Diverged
 from genbench.record import finished
 from genbench.record.provenance import git
 from genbench.resume import stopped_in_group
@@ -31,6 +32,7 @@ from genbench.train import train
 
 FINAL_SEEDS = 3
 AGAIN_SEED = 4  # after the search's own, of the trials that are trained again
+LOST = 1e30  # stands for the value of one that diverged
 AGAIN = "again-"  # of the study: the value of that training, by the trial's number
 
 
@@ -205,6 +207,11 @@ class Search:
         return front[np.square(scaled).sum(axis=1).argmin()]
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """The parameters that are no trial's: the model's own, or the nearest that can be."""
+        return {name: getattr(self.base, name) for name in self.sweep.space}
+
+    @property
     def sign(self) -> int:
         """1 where less of the metric is better, -1 where more is."""
         return 1 if self.sweep.goal == "minimize" else -1
@@ -212,9 +219,8 @@ class Search:
     @property
     def again(self) -> int:
         """How many of the best trials are trained again."""
-        if self.options.pareto:
-            return 0
-        return self.options.again if self.options.again >= 0 else 3 * self.family.adversarial
+        usual = 3 * self.family.adversarial if self.options.again < 0 else self.options.again
+        return 0 if self.options.pareto else usual
 
     @property
     def confirmed(self) -> dict[int, float]:
@@ -239,7 +245,11 @@ class Search:
             seed, group = self.options.seed + AGAIN_SEED, f"{self.name}-again"
             config = self.make_config(trial.params, seed=seed, group=group)
             title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
-            value = self._train(config, title)[self.sweep.metric]
+            try:
+                value = self._train(config, title)[self.sweep.metric]
+            except Diverged as error:
+                say(f"{title}: {error}")
+                value = self.sign * LOST
             self.study.set_user_attr(f"{AGAIN}{trial.number}", value)
             self.write()
 
@@ -254,7 +264,7 @@ class Search:
 
     def train_defaults(self) -> list[dict[str, float]]:
         """The same of the defaults: what the search has gained."""
-        return self._finals("defaults", {})
+        return self._finals("defaults", self.defaults)
 
     @signals.noted()
     def _finals(self, name: str, params: dict[str, Any]) -> list[dict[str, float]]:
@@ -263,17 +273,22 @@ class Search:
             signals.check()
             config = self.final_config(self.options.seed + i, params, name)
             title = f"{self.family.name} {name}, seed {i}/{FINAL_SEEDS}"
-            scores.append(self._train(config, title))
+            try:
+                scores.append(self._train(config, title))
+            except Diverged as error:
+                say(f"{title}: {error}")
         return scores
 
     @staticmethod
     def _train(config: Config, title: str) -> dict[str, float]:
         """The scores of a configuration: those there are, or of a training now."""
         commit = git("rev-parse", "HEAD")
-        there = finished(config.runs_dir, config.key, config.seed, commit, config.test)
-        return (
-            there.scores if there else train(config, resume=stopped_in_group(config), title=title)
-        )
+        there = finished(config.runs_dir, config.key, config.seed, commit, config.test, True)
+        if not there:
+            return train(config, resume=stopped_in_group(config), title=title)
+        if there.diverged:
+            raise Diverged(there.summary.get("error", "").removeprefix("Diverged: "))
+        return there.scores
 
     def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
         """A configuration as the final trainings run it."""

@@ -28,10 +28,12 @@ def contests(part: Part) -> Iterator[Content]:
             f"on this machine ({contest['hardware']}, {contest['threads']} threads), measured "
             "beforehand in turns; scoring is not counted. Each is judged at the epoch that is best "
             "by validation. The untrained column is the same network before its first step.",
-            f"Chosen for the DCGAN, and kept on the ladder: {contest['choice'] or 'nothing'}. A "
-            "row that begins with + has one change more than the row above it.",
+            f"Chosen for the DCGAN by validation, on a seed of its own: "
+            f"{contest['choice'] or 'nothing'}. Rows that begin with + build on each other; "
+            "experiments/contest.py says what each changes.",
         ]
-        heading = f"Contest: {contest['minutes']:g} minutes of training each"
+        size = records[0].config.get("image_size")
+        heading = f"Contest: {contest['minutes']:g} minutes of training each, {size} px"
         yield Content(
             heading, list(said(contest, records)), table, notes, _figures(contest, records)
         )
@@ -93,7 +95,7 @@ def compared_scores(records: Sequence[Record]) -> list[ScoreName]:
 
 def runs_of(rung: Rung, records: Sequence[Record]) -> list[Record]:
     """The ended runs of a side, one a seed."""
-    ended = [run for run in records if run.tested or run.diverged]
+    ended = [run for run in records if run.config.get("test") and (run.tested or run.diverged)]
     return one_a_seed(run for run in ended if run.about.get("key") == rung["key"])
 
 

@@ -68,13 +68,17 @@ def about_search(group: Group, study: Study) -> str:
     scalar, done = group.scalar(metric), _completed(study)
     values = {trial["number"]: trial["values"][0] for trial in done if trial["values"]}
     best = values[study["best"]] if study["best"] is not None else math.nan
+    twice = {int(n): value for n, value in study.get("again", {}).items()}
     states = Counter(trial["state"].lower() for trial in trials).most_common()
     text = (
         f"The {family_title(group.model)}'s search ran {len(trials)} trials "
         f"({', '.join(f'{n} {state}' for state, n in states)}) of {study['epochs']} epochs; "
         f"the best {metric} was {scalar.show(best)}"
     )
-    for default in [values[t["number"]] for t in done if t.get("defaults")][:1]:
+    if study["best"] in twice:
+        text += f", {scalar.show(twice[study['best']])} with another seed counted in: of the "
+        text += f"{len(twice)} best that were trained again the best mean"
+    for default in [values[t["number"]] for t in done if t.get("defaults") and not twice][:1]:
         unit = f" {scalar.unit}" if scalar.unit else ""
         gain = f"{scalar.show(abs(best - default))}{unit} better than the defaults"
         text += f", {gain}" if best != default else ", that of the defaults"
