@@ -1,5 +1,7 @@
 """Distances of samples to real pictures, while training and of its best epoch."""
 
+from statistics import fmean
+
 from genbench import UserError
 from genbench.console import say
 from genbench.data import Split
@@ -10,7 +12,7 @@ from genbench.metrics import METRICS, Features, ScoreName
 from genbench.metrics.cache import feature_cache
 from genbench.metrics.extractors import DEFAULT, load_extractor
 from genbench.metrics.names import short_name
-from genbench.metrics.table import LEAST
+from genbench.metrics.table import LEAST, RANKED_BY
 from genbench.model import Model
 
 SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
@@ -49,11 +51,20 @@ def val_reference(model: Model) -> Features | None:
 
 
 def val_distances(model: Model) -> dict[str, float]:
-    """The scores while training, if there are any."""
+    """The scores while training, if there are any.
+
+    Where there are fewer pictures than `eval_images`, KID is the mean over several draws of as many
+    samples: epochs are chosen by it, and by 50 samples alone mostly a lucky one would be.
+    """
     reference = val_reference(model)
     if reference is None:
         return {}
-    return distances(sample_features(model, len(reference), EVAL_SEED), reference)
+    n = len(reference)
+    samples = sample_features(model, max(1, model.config.eval_images // n) * n, EVAL_SEED)
+    draws = [samples[first : first + n] for first in range(0, len(samples), n)]
+    name = str(ScoreName(RANKED_BY, extractor=short_name(DEFAULT), n=n))
+    values = [METRICS[RANKED_BY].compute(draw, reference) for draw in draws]
+    return distances(draws[0], reference) | {name: fmean(values)}
 
 
 def sample_scores(model: Model) -> dict[str, float]:
