@@ -292,6 +292,16 @@ def test_scores_are_of_pictures_from_all_over_the_val_split(toy):
     }
 
 
+def test_kid_of_few_pictures_is_the_mean_over_several_draws(toy):
+    model, _ = toy
+    model.state.config = replace(model.config, eval_images=150)
+    found = val_distances(model)  # of 70 validation pictures
+    reals, fakes = levels(model.data.splits["val"].images), levels(model.sample_bytes(140, 0))
+    kids = [fidelity.kernel_distance(half, reals) for half in (fakes[:70], fakes[70:])]
+    assert found["kid_lite0_n70"] == pytest.approx(np.mean(kids))
+    assert found["fd_lite0_n70"] == pytest.approx(fidelity.frechet_distance(fakes[:70], reals))
+
+
 def test_scores_are_of_the_networks_features(monkeypatch):
     cheap = replace(METRICS["fd"], compute=lambda *_: 0.0)  # takes seconds at 1280
     monkeypatch.setitem(METRICS._items, "fd", cheap)

@@ -283,9 +283,8 @@ def test_a_database_that_fails_in_the_middle_is_named(make, monkeypatch, tmp_pat
         return real(config, **more)
 
     monkeypatch.setattr(trials, "train", train)
-    with pytest.raises(
-        UserError, match=r"storage: the study's database fails .*(not a database|malformed)"
-    ):
+    named = r"storage: the study's database fails .*(not a database|malformed)"
+    with pytest.raises(UserError, match=named):
         make().run()
 
 
