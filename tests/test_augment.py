@@ -26,7 +26,7 @@ def images(n=6, shape=(3, 16, 16), seed=1):
 
 
 def make(**fields):
-    config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16} | fields)
+    config = GANConfig(**{"width": 4, "latent_dim": 5, "image_size": 16, "loss": "bce"} | fields)
     return gan.build(config, (3, 16, 16), 10, "cpu")
 
 

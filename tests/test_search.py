@@ -468,7 +468,8 @@ def test_the_time_limit_ends_the_search_between_trials(make):
 def make_gan(tmp_path):
     """A search over a GAN of a few pictures."""
     small = {"images": 64, "held_out": 64, "image_size": 32, "eval_images": 50, "eval_every": 1}
-    fixed = {name: {"value": value} for name, value in (small | {"width": 4}).items()}
+    small |= {"width": 4, "loss": "bce"}
+    fixed = {name: {"value": value} for name, value in small.items()}
     content = {
         **{"program": "gan.py", "method": "random", "metric": {"name": "val/kid_lite0_n50"}},
         "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
@@ -487,7 +488,6 @@ def make_gan(tmp_path):
 
 def test_a_file_that_contradicts_the_defaults_is_searched(make_gan):
     steered = {"ada_target": {"value": 0.5}, "diffaugment": {"values": ["color", "cutout"]}}
-    steered |= {"loss": {"value": "bce"}}
     study = make_gan(parameters=steered)
     assert study.base.diffaugment == "color"
     assert study.study.trials == []  # the defaults cannot be tried

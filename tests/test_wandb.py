@@ -17,6 +17,7 @@ from genbench.sweep import read_sweep
 
 TOY = ("--width=16", "--latent_dim=2", "--epochs=1")
 SMALL_GAN = ("--images=64", "--held_out=64", "--image_size=32", "--width=4", "--epochs=1")
+SMALL_GAN += ("--loss=bce",)
 
 
 @pytest.fixture

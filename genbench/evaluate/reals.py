@@ -14,12 +14,15 @@ def sides(data: Data, split: str) -> tuple[Split, Split]:
     """A split's pictures in a fixed random order, and those they are held against for the floor.
 
     No two of both share a source. For `train` they are two halves of the training pictures, for
-    another split all of it, and all pictures that are neither in it nor in the test.
+    another split all of it, and the training pictures; where these are fewer, those for validation
+    come to them.
     """
+    train, own = data.splits["train"], data.splits[split]
     if split == "train":
-        return halves(data.splits["train"], data.sourced)
-    others = [part for name, part in data.splits.items() if name not in (split, "test")]
-    return shuffled(data.splits[split]), shuffled(join(others))
+        return halves(train, data.sourced)
+    if len(train) < len(own) and split != "val":
+        train = join([train, data.splits["val"]])
+    return shuffled(own), shuffled(train)
 
 
 def join(parts: Sequence[Split]) -> Split:
