@@ -5,7 +5,6 @@ any time: the same command goes on.
 """
 
 import dataclasses
-import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -17,22 +16,29 @@ import torch
 
 from genbench import UserError
 from genbench.cli import guard, parse
-from genbench.config import FOLDER, Checked, Config, Count, Device, Positive, Range, WandbMode
+from genbench.config import (
+    FOLDER,
+    LEAST,
+    Checked,
+    Config,
+    Count,
+    Device,
+    Positive,
+    Range,
+    WandbMode,
+)
 from genbench.console import print_table, say
-from genbench.data import Batches, load_data, steps_per_epoch
+from genbench.data import Batches, Data, load_data, steps_per_epoch
 from genbench.device import pick_device
 from genbench.evaluate.distances import sample_scores
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN, GANConfig
 from genbench.files import writable, write_json
-from genbench.handlers import Diverged
 from genbench.metrics import ScoreName
-from genbench.metrics.table import LEAST
 from genbench.model import Model
-from genbench.record import Contest, Record, Rung, finished, read_contests, read_runs
-from genbench.report.sections.contest import contest_table
-from genbench.resume import stopped_in_group
-from genbench.train import train
+from genbench.record import Contest, Rung, read_contests, read_runs
+from genbench.report.sections.contest import contest_table, sides_of
+from genbench.train import train_once
 
 CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves open, and lr
     f"width 32, batch {batch}, lr {lr:g}": {"width": 32, "batch_size": batch, "lr": lr}
@@ -78,6 +84,8 @@ SIDES = (
     ),
     Side("flow", model="flow"),
 )
+BY_NAME = {side.name: side for side in SIDES}
+DCGAN_SIDE = SIDES[0]
 
 
 @dataclass(frozen=True)
@@ -115,29 +123,23 @@ def chosen_sides(options: ContestConfig) -> list[Side]:
     Raises:
         UserError: There is no side of such a name.
     """
-    known = {side.name: side for side in SIDES}
     names = [name.strip() for name in options.sides.split(",") if name.strip()]
     for name in names:
-        if name not in known:
-            raise UserError(f"sides={name!r}: unknown; any of: {'; '.join(known)}")
-    return [known[name] for name in names or known]
+        if name not in BY_NAME:
+            raise UserError(f"sides={name!r}: unknown; any of: {'; '.join(BY_NAME)}")
+    return [BY_NAME[name] for name in names or BY_NAME]
 
 
-def on_the_ladder(side: Side) -> bool:
-    """Whether a side is the DCGAN, or that with changes."""
-    while side.like:
-        side = next(other for other in SIDES if other.name == side.like)
-    return side.name == "dcgan"
+def lineage(side: Side) -> list[Side]:
+    """What a side is built on, the first one at the front, and itself."""
+    return [*(lineage(BY_NAME[side.like]) if side.like else []), side]
 
 
 def configure(side: Side, options: ContestConfig, choice: str, **more: Any) -> Config:
     """The configuration of a side at seed 0; who builds on the DCGAN has what was chosen for it."""
-    changes = [side.change]
-    while side.like:
-        side = next(other for other in SIDES if other.name == side.like)
-        changes.insert(0, side.change)
-    if side.name == "dcgan":
-        changes.insert(1, CHOICES[choice])
+    first, *others = lineage(side)
+    changes = [first.change, CHOICES[choice] if first is DCGAN_SIDE else {}]
+    changes += [other.change for other in others]
     fields = {name: value for change in changes for name, value in change.items()}
     return FAMILIES[side.model].config(**options.common | fields | more)
 
@@ -149,43 +151,37 @@ def contest(options: ContestConfig) -> Contest:
         UserError: The pictures or the sides cannot be used.
     """
     sides = chosen_sides(options)
-    record = begin(options, check_data(options))
-    if not record["choice"] and any(map(on_the_ladder, sides)):
-        record["choice"] = choose(options, record)
+    data = load_data(GANConfig(**options.common), pick_device(options.device))  # all sides have it
+    check_data(options, data)
+    record = begin(options, data.content_hash)
+    if not record["choice"] and any(lineage(side)[0] is DCGAN_SIDE for side in sides):
+        record["choice"] = choose(options, data, record)
         keep(options, record)
     configs = {side.name: configure(side, options, record["choice"]) for side in sides}
-    missing = [side for side in sides if not known(record, side.name, configs[side.name])]
-    for side in missing:  # of an earlier version, or with other fields
-        record["milliseconds"].pop(side.name, None)
-    calibrate({side.name: configs[side.name] for side in missing}, record)
-    for side in missing:
-        record["sides"][side.name] = rung(
-            configs[side.name], record["milliseconds"][side.name], options
-        )
+    missing = {name: c for name, c in configs.items() if not is_known(record, name, c)}
+    for name in missing:  # of an earlier version, or with other fields
+        record["milliseconds"].pop(name, None)
+    calibrate(missing, data, record)
+    for name, config in missing.items():
+        record["sides"][name] = rung(config, data, record["milliseconds"][name], options)
         keep(options, record)
     for seed in range(1, options.seeds + 1):
         for side in sides:
             if seed == 1 or not side.step:
-                length = record["sides"][side.name]["epochs"]
-                config = dataclasses.replace(configs[side.name], seed=seed, **budget(length))
-                run_once(config, f"{side.name}, seed {seed}")
+                length = budget(record["sides"][side.name]["epochs"])
+                config = dataclasses.replace(configs[side.name], seed=seed, **length)
+                train_once(config, f"{side.name}, seed {seed}")
     return record
 
 
-def check_data(options: ContestConfig) -> str:
-    """The hash of the pictures, of which there must be enough to choose and to judge by.
-
-    Raises:
-        UserError: They are too few.
-    """
-    data = load_data(GANConfig(**options.common))
+def check_data(options: ContestConfig, data: Data) -> None:
+    """Raise `UserError` where the pictures are too few to choose and to judge by."""
     for name, what in (("val", "choose an epoch"), ("test", "judge")):
         if (n := len(data.splits[name])) < LEAST:
             raise UserError(
                 f"data={options.data}: {n} pictures to {what} by, {LEAST} needed; "
                 "give more, or other --held_out or --crops"
             )
-    return data.content_hash
 
 
 def begin(options: ContestConfig, data_hash: str) -> Contest:
@@ -195,7 +191,7 @@ def begin(options: ContestConfig, data_hash: str) -> Contest:
         UserError: It was begun on other pictures.
     """
     for there in read_contests(options.runs_dir):
-        if there.get("name") != options.name or not {*Contest.__required_keys__} <= {*there}:
+        if there["name"] != options.name:
             continue
         if (there["held_out"], there["data_hash"]) != (options.held_out, data_hash):
             raise UserError(
@@ -218,7 +214,7 @@ def begin(options: ContestConfig, data_hash: str) -> Contest:
     )
 
 
-def known(record: Contest, name: str, config: Config) -> bool:
+def is_known(record: Contest, name: str, config: Config) -> bool:
     """Whether the record has this side, and of this configuration."""
     there = record["sides"].get(name)
     if not there:
@@ -234,34 +230,35 @@ def keep(options: ContestConfig, record: Contest) -> None:
     write_json(path, {**record})
 
 
-def choose(options: ContestConfig, record: Contest) -> str:
+def choose(options: ContestConfig, data: Data, record: Contest) -> str:
     """Of `CHOICES` the one that serves the DCGAN best: the least validation KID at seed 0.
 
     Raises:
         UserError: No training has one.
     """
-    dcgan = next(side for side in SIDES if side.name == "dcgan")
     titles = {f"dcgan, {choice}": choice for choice in CHOICES}
-    configs = {t: configure(dcgan, options, choice, test=False) for t, choice in titles.items()}
-    calibrate(configs, record)
+    configs = {
+        t: configure(DCGAN_SIDE, options, choice, test=False) for t, choice in titles.items()
+    }
+    calibrate(configs, data, record)
     keep(options, record)
-    kids = {}
+    kids: dict[str, float] = {}
     for title, config in configs.items():
-        length = budget(epochs(config, record["milliseconds"][title], options))
-        kids[title] = _kid(run_once(dataclasses.replace(config, **length), title))
-    known = {title: kid for title, kid in kids.items() if not math.isnan(kid)}
-    if not known:
+        length = budget(epochs(config, data, record["milliseconds"][title], options))
+        kid = _kid(train_once(dataclasses.replace(config, **length), title) or {})
+        kids |= {} if kid is None else {title: kid}
+    if not kids:
         raise UserError(
             f"data={options.data}: no training of the DCGAN has a validation KID to choose by; "
             "more pictures (--crops) give one, other --minutes may"
         )
-    return titles[min(known, key=lambda title: known[title])]
+    return titles[min(kids, key=lambda title: kids[title])]
 
 
-def calibrate(configs: Mapping[str, Config], record: Contest) -> None:
+def calibrate(configs: Mapping[str, Config], data: Data, record: Contest) -> None:
     """Measure the milliseconds a step of configurations, in turns: the median of their rounds."""
     todo = {name: config for name, config in configs.items() if name not in record["milliseconds"]}
-    running = {name: _steps(config) for name, config in todo.items()}
+    running = {name: _steps(config, data) for name, config in todo.items()}
     seconds: dict[str, list[float]] = {name: [] for name in running}
     for name, steps in running.items():
         say(f"Calibrating {name}: {WARM + ROUND * ROUNDS} steps")
@@ -273,11 +270,9 @@ def calibrate(configs: Mapping[str, Config], record: Contest) -> None:
         record["milliseconds"][name] = 1e3 * statistics.median(rounds)
 
 
-def _steps(config: Config) -> Iterator[None]:
+def _steps(config: Config, data: Data) -> Iterator[None]:
     """Train a new model, a step at a time."""
-    device = pick_device(config.device)
-    data = load_data(config, device)
-    model = Model.build(config, data, device)
+    model = Model.build(config, data, pick_device(config.device))
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     model.state.modules.train()
     while True:
@@ -296,9 +291,8 @@ def _take(steps: Iterator[None], n: int) -> float:
     return time.monotonic() - started
 
 
-def epochs(config: Config, milliseconds: float, options: ContestConfig) -> int:
+def epochs(config: Config, data: Data, milliseconds: float, options: ContestConfig) -> int:
     """How many epochs the minutes are."""
-    data = load_data(config)
     steps = 60e3 * options.minutes / milliseconds
     return max(1, round(steps / steps_per_epoch(len(data.splits["train"]), config)))
 
@@ -308,53 +302,32 @@ def budget(epochs: int) -> dict[str, Any]:
     return {"epochs": epochs, "eval_every": max(1, epochs // SCORINGS)}
 
 
-def rung(config: Config, milliseconds: float, options: ContestConfig) -> Rung:
+def rung(config: Config, data: Data, milliseconds: float, options: ContestConfig) -> Rung:
     """A side as the record has it: its budget, its size, and how its untrained network scores."""
-    device, length = pick_device(config.device), epochs(config, milliseconds, options)
-    data = load_data(config, device)
-    model = Model.build(dataclasses.replace(config, seed=1), data, device)
-    trained = [p for p in model.state.modules.parameters() if p.requires_grad]
+    length = epochs(config, data, milliseconds, options)
+    model = Model.build(dataclasses.replace(config, seed=1), data, pick_device(config.device))
     return Rung(
         key=dataclasses.replace(config, **budget(length)).key,
         model=config.model,
         epochs=length,
-        steps=length * steps_per_epoch(len(data.splits["train"]), config),
+        steps=length * model.state.steps_per_epoch,
         milliseconds=milliseconds,
-        parameters=sum(p.numel() for p in trained),
+        parameters=model.state.parameters,
         untrained=sample_scores(model),
     )
 
 
-def run_once(config: Config, title: str) -> Record:
-    """A run like this, trained to its end now if none was; one that diverges is a result too."""
-    if run := _ended(config):
-        return run
-    try:
-        train(config, resume=stopped_in_group(config), title=title)
-    except Diverged as error:
-        say(f"{title}: {error}")
-    run = _ended(config)
-    assert run  # it has just ended
-    return run
-
-
-def _ended(config: Config) -> Record | None:
-    return finished(config.runs_dir, config.key, config.seed, None, config.test, or_diverged=True)
-
-
-def _kid(run: Record) -> float:
-    names = map(ScoreName.parse, run.scores)
+def _kid(scores: Mapping[str, float]) -> float | None:
+    names = map(ScoreName.parse, scores)
     kids = [name for name in names if (name.split, name.metric) == ("val", "kid")]
-    return run.scores[str(kids[0])] if kids else math.nan
+    return scores[str(kids[0])] if kids else None
 
 
 def main() -> None:
     """Compare as the command line says, and print the table of the report."""
     options = parse(ContestConfig)
     record = contest(options)
-    keys = {rung["key"] for rung in record["sides"].values()}
-    records = [run for run in read_runs(options.runs_dir) if run.about.get("key") in keys]
-    header, *rows = contest_table(record, records)
+    header, *rows = contest_table(record, sides_of(record, read_runs(options.runs_dir)))
     print_table(header, rows)
     print(f"genbench report --runs_dir={options.runs_dir} --data={options.data} tells more")
 

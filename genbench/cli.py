@@ -225,6 +225,9 @@ def print_scores(scores: list[dict[str, float]], whose: str = "Of the best") -> 
     """Mean and standard deviation over the seeds of every test score."""
     from genbench.stats import Sample
 
+    if not scores:
+        print(f"{whose}: every training diverged")
+        return
     names = [name for name in scores[0] if name.startswith("test/")]
     samples = {name: Sample.of(score[name] for score in scores) for name in names}
     print_table(

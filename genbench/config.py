@@ -38,6 +38,7 @@ class Range:
 Positive = Range(0, above=True)
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
+LEAST = 50  # pictures a side; a distance of fewer says nothing
 FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 
 
@@ -152,7 +153,7 @@ class Config(Checked):
     # minutes between two checkpoints within an epoch (0: only after epochs)
     checkpoint_minutes: Annotated[float, Range(0), LOGGING] = 5.0
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
-    eval_images: Annotated[int, Range(50)] = 500  # pictures a side of these scores
+    eval_images: Annotated[int, Range(LEAST)] = 500  # pictures a side of these scores
     test: Annotated[bool, SEARCHS_OWN] = False  # score the test split, once, at the end
     save: Annotated[bool, RUNTIME] = True  # keep checkpoints, pictures and latents too
     device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
@@ -270,7 +271,7 @@ class EvaluateConfig(Checked):
     # efficientnet-lite0, lenet-digits (for digits), inception-v3-compat, others of torch-fidelity's
     extractor: str = "efficientnet-lite0"
     extractor_weights: str = ""  # file with its weights, if not those shipped or downloaded
-    n: Annotated[int, Range(50)] = 1_500  # pictures a side; fewer where there are not so many
+    n: Annotated[int, Range(LEAST)] = 1_500  # pictures a side; fewer where there are not so many
     seeds: Count = 3  # sets of samples drawn from each model
     seed: Seed = 1  # of the first
     split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on

@@ -14,6 +14,7 @@ from ignite.engine import Engine
 from genbench import UserError
 from genbench import handlers as h
 from genbench.config import Config
+from genbench.console import say
 from genbench.data import Batches, count_sources, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
@@ -23,7 +24,8 @@ from genbench.evaluate.gallery import gallery
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
 from genbench.model import Model, best_weights
-from genbench.record import Run
+from genbench.record import Run, finished
+from genbench.resume import stopped_in_group
 
 if TYPE_CHECKING:
     import optuna
@@ -79,6 +81,31 @@ def train(
             with h.signals_between_steps(trainer, checkpoints.write), stability_kept(model, run):
                 take_steps(trainer, batches, model.state.step, config.epochs)
             return finish(model, run, best_weights(checkpoints.folder, config.device))
+
+
+def train_once(config: Config, title: str, commit: str | None = None) -> dict[str, float] | None:
+    """The scores of this configuration and seed, trained now unless a run of it has ended.
+
+    One that was stopped goes on. One that diverges is a result too: it is said, and not repeated.
+
+    Args:
+        config: What to train.
+        title: What the progress bar says.
+        commit: That a run which is there must be of; None: any.
+
+    Returns:
+        As `train`; None where it diverged.
+    """
+    there = finished(
+        config.runs_dir, config.key, config.seed, commit, config.test, or_diverged=True
+    )
+    if there:
+        return None if there.diverged else there.scores
+    try:
+        return train(config, resume=stopped_in_group(config), title=title)
+    except h.Diverged as error:
+        say(f"{title}: {error}")
+        return None
 
 
 def open_run(config: Config, name: str, resume: Path | None) -> Run:
@@ -204,7 +231,6 @@ def facts(model: Model) -> dict[str, Any]:
     objective, direction = config.objective(len(data.splits["val"]))
     scored = config.eval_every or (config.test and model.family.judged_by_samples)
     extractor = load_extractor(device=str(device)) if scored else None
-    trained = [p for p in model.state.modules.parameters() if p.requires_grad]
     return {
         "model": config.model,
         "key": config.key,
@@ -214,7 +240,7 @@ def facts(model: Model) -> dict[str, Any]:
         "images": {name: len(split) for name, split in data.splits.items()},
         "sources": {name: count_sources(data, name) for name in data.splits},
         "shape": list(data.shape),
-        "parameters": sum(p.numel() for p in trained),
+        "parameters": model.state.parameters,
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "extractor": extractor and extractor.name,

@@ -1,7 +1,6 @@
 import dataclasses
 import itertools
 import json
-import math
 import statistics
 
 import contest as module
@@ -9,11 +8,12 @@ import pytest
 from contest import CHOICES, SIDES, ContestConfig, calibrate, configure, contest
 
 from genbench import UserError
+from genbench.data import load_data
 from genbench.families.gan import DCGAN, GANConfig
 from genbench.handlers import Diverged
 from genbench.record import Run, read_contests, read_runs
 from genbench.report import make_pages
-from genbench.report.sections.contest import contest_table, said
+from genbench.report.sections.contest import contest_table, said, sides_of
 
 KIDS = {(16, 2e-4): 0.7, (16, 1e-3): 0.5, (64, 2e-4): 0.6, (64, 1e-3): 0.8}  # of batch, lr
 DEFAULT = "default (+ generator: palette)"
@@ -56,11 +56,12 @@ def trained(monkeypatch):
                 scores |= {"test/fd_lite0_n1500": fd, "test/floor_fd_lite0_n1500": 75.0}
                 scores |= {"test/kid_lite0_n1500": fd / 1000, "test/elbo": 1.0}
             run.summary["scores"] = scores
+        return scores
 
-    def calibrate(configs, record):
+    def calibrate(configs, data, record):
         record["milliseconds"] |= dict.fromkeys(configs, 60.0)
 
-    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr("genbench.train.train", train)
     monkeypatch.setattr(module, "calibrate", calibrate)
     monkeypatch.setattr(module, "sample_scores", lambda model: {"test/kid_lite0_n1500": 0.4})
     return configs
@@ -145,7 +146,7 @@ def test_what_cannot_be_is_named(trained, tmp_path, monkeypatch):
         contest(options(tmp_path, held_out=60))
     with pytest.raises(UserError, match="20 pictures to choose an epoch by, 50 needed"):
         contest(options(tmp_path, held_out=20))
-    monkeypatch.setattr(module, "_kid", lambda run: math.nan)
+    monkeypatch.setattr(module, "_kid", lambda scores: None)
     with pytest.raises(UserError, match="no training of the DCGAN has a validation KID"):
         contest(options(tmp_path, seeds=1))
 
@@ -156,7 +157,7 @@ def test_a_calibration_measures_what_is_not_known(tmp_path, monkeypatch):
     small = {"width": 4, "image_size": 16, "images": 64, "held_out": 16, "data": "synthetic-art"}
     config = GANConfig(**small, loss="bce")
     record = {"milliseconds": {"known": 7.0}}
-    calibrate({"known": config, "new": config}, record)
+    calibrate({"known": config, "new": config}, load_data(config), record)
     assert record["milliseconds"]["known"] == 7.0
     assert record["milliseconds"]["new"] > 0
 
@@ -164,18 +165,20 @@ def test_a_calibration_measures_what_is_not_known(tmp_path, monkeypatch):
 def test_the_table_and_what_is_said_of_it(trained, tmp_path):
     o = options(tmp_path, seeds=3, sides=f"dcgan,{DEFAULT}")
     record = contest(o)
-    header, *rows = contest_table(record, read_runs(o.runs_dir))
+    sides = sides_of(record, read_runs(o.runs_dir))
+    header, *rows = contest_table(record, sides)
     cells = {name: dict(zip(header[1:], row, strict=True)) for name, *row in rows}
-    assert list(cells) == ["dcgan", DEFAULT, "other real pictures"]
+    untrained = [f"{name}, untrained" for name in ("dcgan", DEFAULT)]
+    assert list(cells) == ["dcgan", DEFAULT, *untrained, "other real pictures"]
     assert cells[DEFAULT]["Fréchet distance ↓"] == "102.0 ± 1.0"
     spread = statistics.stdev([210, 220])  # seed 3 diverged and has no score
     assert cells["dcgan"]["Fréchet distance ↓"] == f"215.0 ± {spread:.1f}"
-    assert cells[DEFAULT]["untrained KID"] == "0.4000"
+    assert cells[f"{DEFAULT}, untrained"]["KID ↓"] == "0.4000"
     assert cells["other real pictures"]["Fréchet distance ↓"] == "75.0"
     assert cells["dcgan"]["seeds"] == "3"
     assert cells["dcgan"]["trouble"] == "diverged 1 of 3, collapsed 1 of 3, saturated 3 of 3"
     assert cells[DEFAULT]["trouble"] == ""
-    won, earned = said(record, read_runs(o.runs_dir))
+    won, earned = said(record, sides)
     assert won.startswith(f"After 0.5 minutes each, {DEFAULT} comes nearest")
     assert "KID: 0.1020 ± 0.0010, next dcgan with 0.2150 ± 0.0071 (p =" in won
     assert earned == "Its untrained network has 0.4000: training leaves 25% of that."

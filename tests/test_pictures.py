@@ -264,19 +264,21 @@ def test_the_audit_names_every_bad_file_and_says_what_is_done(folder, monkeypatc
 
 
 def test_the_audit_says_what_a_gan_will_do_and_what_scores_to_expect():
-    cut = auditing.Cut(64, 0)
-    few, val, test = auditing._advice(np.arange(634), cut, 0)
+    def advice(n, held_out=0):
+        return auditing._advice(split_sources(np.arange(n), 0, held_out))
+
+    few, val, test = advice(634)
     assert few.startswith("GAN: loss=drift, the default, learns from 508 pictures without augm")
     assert few.endswith("know them by heart: give it --diffaugment=color,translation")
     assert val == (
         "Scores while training: N = 63 pictures a side; they are wide, compare none of them closely"
     )
-    *_, test = auditing._advice(np.arange(634), cut, 300)
+    *_, test = advice(634, 300)
     assert test == "Scores of the test: N = 300 pictures a side"
-    many, *_, test = auditing._advice(np.arange(40_000), cut, 0)
+    many, *_, test = advice(40_000)
     assert many.endswith("the discriminator of another --loss too")
     assert test == "Scores of the test: N = 1500 pictures a side"
-    *_, none = auditing._advice(np.arange(100), cut, 0)
+    *_, none = advice(100)
     assert none == "Scores of the test: none, of 10 pictures (50 needed); try --held_out, --crops"
 
 

@@ -80,7 +80,9 @@ def test_a_final_training_that_was_stopped_goes_on(tmp_path, path):
     search = search_of(tmp_path, path, trials=1, final_epochs=3)
     search.run()
     (of_trial,) = read_runs(tmp_path / "runs")
-    assert train_until(search.final_config(1), ("step", 30)) == -signal.SIGKILL
+    assert (
+        train_until(search.final_config(1, search.best().params), ("step", 30)) == -signal.SIGKILL
+    )
     scores = search.train_best()
     finals = [run for run in read_runs(tmp_path / "runs") if run.path != of_trial.path]
     assert [run.status for run in finals] == ["finished"] * 3

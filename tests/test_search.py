@@ -187,7 +187,7 @@ def test_the_best_trials_are_trained_again_and_the_mean_decides(make, monkeypatc
         return {"val/elbo": values[number] - (1000 if number == first else 0)}
 
     with monkeypatch.context() as patch:
-        patch.setattr("genbench.search.search.train", train)
+        patch.setattr("genbench.train.train", train)
         study.confirm()
         study.confirm()  # nothing is trained twice
     assert list(lucky) == [first, second]

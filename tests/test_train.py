@@ -14,7 +14,7 @@ from genbench.families.ae import AEConfig
 from genbench.families.vae import VAEConfig
 from genbench.families.vae import steps as vae
 from genbench.handlers import Diverged, training
-from genbench.handlers.training import drift
+from genbench.handlers.training import slowdown
 from genbench.images import to_grid, to_uint8
 from genbench.model import load
 from genbench.record import read_runs
@@ -227,12 +227,12 @@ def test_grids_put_images_row_by_row_between_white_lines():
     ],
 )
 def test_a_change_of_the_speed_of_steps_is_noticed(marks, factor):
-    assert drift(marks) == pytest.approx(factor)
+    assert slowdown(marks) == pytest.approx(factor)
 
 
 def test_minutes_on_a_busy_machine_are_said_to_be_other_steps(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "STRETCH", 2)
-    monkeypatch.setattr(training, "drift", lambda marks: float(len(marks) > 2 and len(marks)))
+    monkeypatch.setattr(training, "slowdown", lambda marks: float(len(marks) > 2 and len(marks)))
     train(toy(tmp_path, minutes=5.0))
     said = [line for line in capsys.readouterr().err.splitlines() if "steps take" in line]
     assert len(said) == 1  # once

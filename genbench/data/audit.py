@@ -8,11 +8,9 @@ from statistics import median
 
 import numpy as np
 
+from genbench.config import LEAST, Config, EvaluateConfig
 from genbench.data.look import Cut, Listing, Look, list_pictures
 from genbench.data.pictures import (
-    MIN_PICTURES,
-    MIN_SOURCES,
-    SCORED,
     SPLIT_SEED,
     near_sources,
     shortfall,
@@ -56,14 +54,19 @@ def audit(folder: Path, image_size: int, crops: int = 0, held_out: int = 0) -> l
     thumbs = [look.thumb for look in kept if look.thumb is not None]
     sources = near_sources([look.code for look in kept], thumbs)
     megabytes = sum(max(0, size) for _, size, _ in listing.files) / 1e6
+    if why := shortfall(listing, len(sources), len(np.unique(sources))):
+        ending = [f"Too few pictures: {why}"]
+    else:
+        images = np.repeat(sources, max(1, crops))
+        splits = split_sources(images, SPLIT_SEED, held_out)
+        ending = [_result(sources, splits, cut), *_advice(splits)]
     return [
         f"{folder}: {len(listing.files)} picture files, {megabytes:.1f} MB; "
         f"{listing.others} hidden or other files ignored",
         *_left_out(listing, looks),
         *(_kinds(kept) + _shapes(kept, cut) if kept else []),
         *_duplicates(looks, kept, sources),
-        _result(listing, sources, cut, held_out),
-        *_advice(sources, cut, held_out),
+        *ending,
     ]
 
 
@@ -132,27 +135,19 @@ def _duplicates(looks: list[Look], kept: list[Look], sources: np.ndarray) -> lis
     ]
 
 
-def _result(listing: Listing, sources: np.ndarray, cut: Cut, held_out: int) -> str:
-    """How many images come out of it, or that the pictures are too few."""
-    different = len(np.unique(sources))
-    if why := shortfall(listing, len(sources), different):
-        return f"Too few pictures: {why}"
-    images = np.repeat(sources, max(1, cut.crops))
-    splits = split_sources(images, SPLIT_SEED, held_out)
-    megabytes = len(images) * 3 * cut.image_size**2 / 1e6
+def _result(sources: np.ndarray, splits: dict[str, np.ndarray], cut: Cut) -> str:
+    """How many images come out of it."""
+    n = len(sources) * max(1, cut.crops)
     return (
-        f"Result: {len(images)} images of {cut.image_size}x{cut.image_size} pixels from "
-        f"{different} different pictures, "
+        f"Result: {n} images of {cut.image_size}x{cut.image_size} pixels from "
+        f"{len(np.unique(sources))} different pictures, "
         f"{', '.join(f'{name} {len(index)}' for name, index in splits.items())}; "
-        f"{megabytes:.1f} MB in the cache"
+        f"{n * 3 * cut.image_size**2 / 1e6:.1f} MB in the cache"
     )
 
 
-def _advice(sources: np.ndarray, cut: Cut, held_out: int) -> list[str]:
+def _advice(splits: dict[str, np.ndarray]) -> list[str]:
     """What a GAN does with so many pictures, and how far its scores can be trusted."""
-    if len(np.unique(sources)) < MIN_SOURCES or len(sources) < MIN_PICTURES:
-        return []
-    splits = split_sources(np.repeat(sources, max(1, cut.crops)), SPLIT_SEED, held_out)
     train, val, test = (len(splits[name]) for name in ("train", "val", "test"))
     few = train < FEW
     lines = [
@@ -160,10 +155,11 @@ def _advice(sources: np.ndarray, cut: Cut, held_out: int) -> list[str]:
         "discriminator of another --loss "
         + ("would know them by heart: give it --diffaugment=color,translation" if few else "too")
     ]
-    for name, n, most in (("while training", val, 500), ("of the test", test, 1_500)):
-        if n < SCORED:
+    scored = ("while training", val, Config.eval_images), ("of the test", test, EvaluateConfig.n)
+    for name, n, most in scored:
+        if n < LEAST:
             lines.append(
-                f"Scores {name}: none, of {n} pictures ({SCORED} needed); try --held_out, --crops"
+                f"Scores {name}: none, of {n} pictures ({LEAST} needed); try --held_out, --crops"
             )
         else:
             wide = "; they are wide, compare none of them closely" if n < WIDE else ""

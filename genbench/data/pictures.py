@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from genbench import UserError, signals
+from genbench.config import LEAST
 from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
 from genbench.environment import cache_folder
@@ -29,7 +30,6 @@ MIN_PICTURES = 10
 MIN_SOURCES = 3  # different pictures: one for each split
 HELD_OUT = 0.1  # of the sources, to val and to test each
 SPLIT_SEED = 0  # one cut for all runs
-SCORED = 50  # pictures that a distance needs
 NEAR_BITS = 6  # of 64: distance of two near-duplicates' difference hashes
 NEAR_LEVELS = 6.0  # of 255: mean distance of their thumbnails, less for faint pictures
 CACHE_VERSION = 1
@@ -103,7 +103,7 @@ def split_sources(sources: np.ndarray, seed: int, held_out: int = 0) -> dict[str
             raise UserError(
                 f"held_out={held_out}: of {len(unique)} different pictures, {most} at most"
             )
-        n_val = max(1, round(HELD_OUT * left), min(SCORED, left // 4))
+        n_val = max(1, round(HELD_OUT * left), min(LEAST, left // 4))
     parts = {
         "train": order[n_test + n_val :],
         "val": order[:n_val],

@@ -62,9 +62,10 @@ def val_distances(model: Model) -> dict[str, float]:
     n = len(reference)
     samples = sample_features(model, max(1, model.config.eval_images // n) * n, EVAL_SEED)
     draws = [samples[first : first + n] for first in range(0, len(samples), n)]
+    scores = distances(draws[0], reference)
     name = str(ScoreName(RANKED_BY, extractor=short_name(DEFAULT), n=n))
-    values = [METRICS[RANKED_BY].compute(draw, reference) for draw in draws]
-    return distances(draws[0], reference) | {name: fmean(values)}
+    others = [METRICS[RANKED_BY].compute(draw, reference) for draw in draws[1:]]
+    return scores | {name: fmean([scores[name], *others])}
 
 
 def sample_scores(model: Model) -> dict[str, float]:

@@ -32,6 +32,11 @@ class State(Generic[C]):
         return self.step / self.steps_per_epoch
 
     @property
+    def parameters(self) -> int:
+        """How many numbers training changes in the networks."""
+        return sum(p.numel() for p in self.modules.parameters() if p.requires_grad)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.modules.parameters()).device

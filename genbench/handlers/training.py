@@ -124,7 +124,7 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     def notice() -> None:
         nonlocal said
         marks.append(clock.seconds)
-        if not said and (factor := drift(marks)):
+        if not said and (factor := slowdown(marks)):
             said = True
             say(
                 f"steps take {factor:.1f} times as long as at the start, so that --minutes buy "
@@ -144,7 +144,7 @@ def attach_time_limit(trainer: Engine, minutes: float) -> Clock:
     return clock
 
 
-def drift(marks: Sequence[float]) -> float:
+def slowdown(marks: Sequence[float]) -> float:
     """By which factor the last stretch of steps differs from the second one; 0 if by little.
 
     Args:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from genbench import UserError
+from genbench.config import LEAST as LEAST
 from genbench.metrics import fidelity
 from genbench.metrics.features import Features
 from genbench.registry import Registry
 from genbench.scalars import Scalar
 
 RANKED_BY = "kid"  # unbiased, so that it may order at a small N
-LEAST = 50  # pictures a side; a distance of fewer says nothing
 BY_MODEL = ("memorization", "nll")  # `--metrics` that need a model, not only its samples
 
 Measure = Callable[[Features, Features], float]  # samples, as many real pictures -> score

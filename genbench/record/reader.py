@@ -14,7 +14,7 @@ from genbench import UserError
 from genbench.console import say_once
 from genbench.record import reading
 from genbench.record.shapes import About, Contest, Evaluation, Study, Summary
-from genbench.record.studies import read_study
+from genbench.record.studies import read_contest, read_study
 
 # what a report needs to know of a run that has ended
 NEEDED = ("key", "objective", "direction", "data_hash", "parameters", "hardware", "threads")
@@ -204,8 +204,7 @@ def read_studies(runs_dir: str | Path) -> list[Study]:
 def read_contests(runs_dir: str | Path) -> list[Contest]:
     """All contests below `runs_dir`."""
     paths = sorted(Path(runs_dir).expanduser().glob("contests/*.json"))
-    found = (_said(reading.read_object(path, Contest)) for path in paths if path.exists())
-    return [contest for contest in found if contest]
+    return [contest for path in paths if (contest := _said(read_contest(path)))]
 
 
 def finished(

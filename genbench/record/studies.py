@@ -1,9 +1,9 @@
-"""Searches as they were written down."""
+"""Searches and contests as they were written down."""
 
 from pathlib import Path
 
 from genbench.record.reading import read_object
-from genbench.record.shapes import Study
+from genbench.record.shapes import Contest, Study
 
 
 def read_study(path: Path) -> tuple[Study | None, list[str]]:
@@ -12,6 +12,12 @@ def read_study(path: Path) -> tuple[Study | None, list[str]]:
     if study and not problems and (why := _contradiction(study)):
         problems = [f"{path}: {why}"]
     return (None if problems else study), problems
+
+
+def read_contest(path: Path) -> tuple[Contest | None, list[str]]:
+    """A contest's file, and what is wrong with it; None unless all of it is whole."""
+    contest, problems = read_object(path, Contest)
+    return (None if problems else contest), problems
 
 
 def _contradiction(study: Study) -> str:

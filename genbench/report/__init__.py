@@ -21,6 +21,7 @@ from genbench.report.drawing import save
 from genbench.report.evaluated import find_evaluated
 from genbench.report.part import Content, Part
 from genbench.report.sections import SECTIONS
+from genbench.report.sections.contest import sides_of
 from genbench.report.sections.search import is_whole
 
 Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
@@ -85,13 +86,10 @@ def _without_real(content: Content) -> Content:
 def _with_contests(part: Part, contests: Sequence[Contest], records: Sequence[Record]) -> Part:
     """The part with the contests of its models on its data."""
     models = {group.model for group in part.groups}
-    mine = []
-    for contest in contests:
-        keys = {rung["key"] for rung in contest["sides"].values() if rung["model"] in models}
-        runs = [run for run in records if run.about.get("key") in keys]
-        if contest["data"] == part.data and runs:
-            mine.append((contest, runs))
-    return replace(part, contests=mine)
+    mine = [run for run in records if run.model in models]
+    on_its_data = [contest for contest in contests if contest["data"] == part.data]
+    found = [(contest, sides_of(contest, mine)) for contest in on_its_data]
+    return replace(part, contests=[(contest, sides) for contest, sides in found if sides])
 
 
 def _is_told(record: Record) -> bool:

@@ -1,6 +1,6 @@
 """A part of the report, which sections look at, and what they give."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
-from genbench.record import Contest, Record, Study
+from genbench.record import Contest, Study
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group, sample_scores
 
@@ -24,7 +24,7 @@ class Part:
     defaults: Of a study, by its name, the final trainings of the defaults beside the winner's.
     counts: Runs of its families in the folder, by status.
     left_out: Runs that are not shown, in words.
-    contests: Each with the runs of its sides, which need not be among those shown.
+    contests: Each with its sides by name, which need not be among the groups shown.
     evaluated: Of the part on evaluations, which has no groups: what was drawn from.
     """
 
@@ -37,7 +37,7 @@ class Part:
     counts: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
-    contests: list[tuple[Contest, list[Record]]] = field(default_factory=list)
+    contests: list[tuple[Contest, Mapping[str, Group]]] = field(default_factory=list)
 
     @property
     def leading(self) -> list[Group]:

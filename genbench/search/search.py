@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -18,21 +19,17 @@ from genbench import UserError, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import say
 from genbench.files import writable, write_json
-from genbench.handlers import Diverged
-from genbench.record import finished
 from genbench.record.provenance import git
-from genbench.resume import stopped_in_group
 from genbench.search import plan, proposals
 from genbench.search import study as studies
 from genbench.search.record import study_name, to_record
 from genbench.search.trial import run_trial
 from genbench.sweep import Sweep, holds
 from genbench.sweep.parameters import corners
-from genbench.train import train
+from genbench.train import train_once
 
 FINAL_SEEDS = 3
 AGAIN_SEED = 4  # after the search's own, of the trials that are trained again
-LOST = 1e30  # stands for the value of one that diverged
 AGAIN = "again-"  # of the study: the value of that training, by the trial's number
 
 
@@ -245,11 +242,8 @@ class Search:
             seed, group = self.options.seed + AGAIN_SEED, f"{self.name}-again"
             config = self.make_config(trial.params, seed=seed, group=group)
             title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
-            try:
-                value = self._train(config, title)[self.sweep.metric]
-            except Diverged as error:
-                say(f"{title}: {error}")
-                value = self.sign * LOST
+            scores = train_once(config, title, git("rev-parse", "HEAD"))
+            value = scores[self.sweep.metric] if scores else self.sign * math.inf
             self.study.set_user_attr(f"{AGAIN}{trial.number}", value)
             self.write()
 
@@ -273,22 +267,8 @@ class Search:
             signals.check()
             config = self.final_config(self.options.seed + i, params, name)
             title = f"{self.family.name} {name}, seed {i}/{FINAL_SEEDS}"
-            try:
-                scores.append(self._train(config, title))
-            except Diverged as error:
-                say(f"{title}: {error}")
-        return scores
-
-    @staticmethod
-    def _train(config: Config, title: str) -> dict[str, float]:
-        """The scores of a configuration: those there are, or of a training now."""
-        commit = git("rev-parse", "HEAD")
-        there = finished(config.runs_dir, config.key, config.seed, commit, config.test, True)
-        if not there:
-            return train(config, resume=stopped_in_group(config), title=title)
-        if there.diverged:
-            raise Diverged(there.summary.get("error", "").removeprefix("Diverged: "))
-        return there.scores
+            scores.append(train_once(config, title, git("rev-parse", "HEAD")))
+        return [score for score in scores if score]
 
     def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
         """A configuration as the final trainings run it."""

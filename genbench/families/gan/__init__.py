@@ -53,7 +53,7 @@ class GANConfig(PictureConfig):
         if self.loss == "drift":
             for name in ("ada_target", "spectral_norm", "d_steps"):
                 value = getattr(self, name)
-                if value != type(self).__dataclass_fields__[name].default:
+                if value != getattr(GANConfig, name):
                     raise UserError(
                         f"{name}={value!r} is of a discriminator that is trained; that of "
                         "loss=drift is computed: name another --loss"

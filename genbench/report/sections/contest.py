@@ -1,125 +1,109 @@
 """Contests (experiments/contest.py): named models after the same time on the same pictures."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
-from genbench.record import Contest, Record, Rung
+from genbench.record import Contest, Record
 from genbench.report.drawing import array, kept_arrays, sheet, tiled
-from genbench.report.group import one_a_seed, sample_scores
+from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
+from genbench.report.sections.adversarial import collapses
 from genbench.stats import Sample, compare
 
 STRIP = 12  # samples of a side
+Sides = Mapping[str, Group]  # the ended trainings of each side that has any
 
 
 def contests(part: Part) -> Iterator[Content]:
     """A contest's table, who won and by how much training, and samples of each side."""
-    for contest, records in part.contests:
-        table = contest_table(contest, records)
-        if len(table) < 2:
-            continue
+    for contest, sides in part.contests:
         notes = [
             f"Training of {contest['minutes']:g} minutes each, as so many steps as take that long "
             f"on this machine ({contest['hardware']}, {contest['threads']} threads), measured "
             "beforehand in turns; scoring is not counted. Each is judged at the epoch that is best "
-            "by validation. The untrained column is the same network before its first step.",
-            f"Chosen for the DCGAN by validation, on a seed of its own: "
-            f"{contest['choice'] or 'nothing'}. Rows that begin with + build on each other; "
-            "experiments/contest.py says what each changes.",
+            "by validation. Untrained is the same network before its first step.",
         ]
-        size = records[0].config.get("image_size")
+        if contest["choice"]:
+            notes.append(
+                f"Chosen for the DCGAN by validation, on a seed of its own: {contest['choice']}. "
+                "Rows that begin with + build on each other; experiments/contest.py says what each "
+                "changes."
+            )
+        size = next(iter(sides.values())).config.get("image_size")
         heading = f"Contest: {contest['minutes']:g} minutes of training each, {size} px"
-        yield Content(
-            heading, list(said(contest, records)), table, notes, _figures(contest, records)
-        )
+        table = contest_table(contest, sides)
+        yield Content(heading, list(said(contest, sides)), table, notes, _figures(sides))
 
 
-def contest_table(contest: Contest, records: Sequence[Record]) -> list[list[str]]:
-    """A header, a row a side in the contest's order, and the floor; mean ± std over seeds."""
-    names = compared_scores(records)
-    if not names:
-        return []
-    kid = next((name for name in names if name.metric == RANKED_BY), names[0])
+def sides_of(contest: Contest, records: Sequence[Record]) -> Sides:
+    """The ended trainings of each side among runs, without those that only chose settings."""
+    names = {rung["key"]: name for name, rung in contest["sides"].items()}
+    mine = [run for run in records if run.about.get("key") in names and run.config.get("test")]
+    ended = [run for run in mine if run.status == "finished" or run.diverged]
+    by_name = {names[group.about["key"]]: group for group in make_groups(ended, [])}
+    return {name: by_name[name] for name in contest["sides"] if name in by_name}
+
+
+def contest_table(contest: Contest, sides: Sides) -> list[list[str]]:
+    """A header, a row a side in the contest's order, the untrained ones, and the floor.
+
+    Scores are the mean ± std over seeds.
+    """
+    names = compared_scores(sides)
     titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
-    titles += [f"untrained {METRICS[kid.metric].title}", "steps", "ms a step", "parameters"]
-    rows = [["", *titles, "seeds", "trouble"]]
-    for side, rung in contest["sides"].items():
-        runs = runs_of(rung, records)
-        rows.append(
-            [
-                side,
-                *(_show(name, [_score(run, name) for run in runs]) for name in names),
-                _show(kid, [rung["untrained"].get(str(kid), math.nan)]),
-                f"{rung['steps']:,}",
-                f"{rung['milliseconds']:.0f}",
-                f"{rung['parameters']:,}",
-                str(len(runs)),
-                trouble(runs),
-            ]
-        )
-    floors = [[_score(run, name.as_floor) for run in records] for name in names]
-    known = [[v for v in values if math.isfinite(v)][:1] for values in floors]
-    rows.append(["other real pictures", *map(_show, names, known), *[""] * 6])
-    return rows
+    rows = [["", *titles, "steps", "ms a step", "parameters", "seeds", "trouble"]]
+    for side, group in sides.items():
+        rung = contest["sides"][side]
+        length = [f"{rung['steps']:,}", f"{rung['milliseconds']:.0f}", f"{rung['parameters']:,}"]
+        scores = [_show(name, group.score(str(name))) for name in names]
+        rows.append([side, *scores, *length, str(len(group.ended)), trouble(group)])
+    for side in sides:
+        known = contest["sides"][side]["untrained"]
+        scores = [_show(name, _single(known.get(str(name)))) for name in names]
+        rows.append([f"{side}, untrained", *scores, *[""] * 5])
+    runs = [run for group in sides.values() for run in group.runs]
+    floors = [[run.scores.get(str(name.as_floor)) for run in runs[:1]] for name in names]
+    shown = [_show(name, _single(*floor)) for name, floor in zip(names, floors, strict=True)]
+    return [*rows, ["other real pictures", *shown, *[""] * 5]]
 
 
-def _score(run: Record, name: ScoreName) -> float:
-    return run.scores.get(str(name), math.nan)
+def compared_scores(sides: Sides) -> list[ScoreName]:
+    """The scores of the largest N on held-out pictures."""
+    keys = (key for group in sides.values() for run in group.runs for key in run.scores)
+    names = sample_scores(keys, "test")
+    return [name for name in names if (name.n, name.extractor) == (names[0].n, names[0].extractor)]
 
 
-def trouble(runs: Sequence[Record]) -> str:
+def trouble(group: Group) -> str:
     """In how many trainings what went wrong."""
-    steady = [run.summary.get("stability", {}) for run in runs]
+    steady = [run.summary.get("stability", {}) for run in group.ended]
     counts = {
-        "diverged": sum(run.diverged for run in runs),
-        "collapsed": sum(bool(one.get("collapsed")) for one in steady),
+        "diverged": len(group.failed),
+        "collapsed": sum(collapses(group)),
         "saturated": sum(one.get("saturated_epochs", 0.0) > 0 for one in steady),
     }
-    return ", ".join(f"{what} {n} of {len(runs)}" for what, n in counts.items() if n)
+    return ", ".join(f"{what} {n} of {len(group.ended)}" for what, n in counts.items() if n)
 
 
-def compared_scores(records: Sequence[Record]) -> list[ScoreName]:
-    """The scores of the largest N on held-out pictures that all finished runs have."""
-    tested = [run for run in records if run.status == "finished" and run.tested]
-    names = sample_scores((key for run in tested for key in run.scores), "test")
-    shared = [name for name in names if all(str(name) in run.scores for run in tested)]
-    return [
-        name for name in shared if (name.n, name.extractor) == (shared[0].n, shared[0].extractor)
-    ]
-
-
-def runs_of(rung: Rung, records: Sequence[Record]) -> list[Record]:
-    """The ended runs of a side, one a seed."""
-    ended = [run for run in records if run.config.get("test") and (run.tested or run.diverged)]
-    return one_a_seed(run for run in ended if run.about.get("key") == rung["key"])
-
-
-def said(contest: Contest, records: Sequence[Record]) -> Iterator[str]:
+def said(contest: Contest, sides: Sides) -> Iterator[str]:
     """Who comes nearest to held-out pictures, what of it is training, and who else is better."""
-    names = compared_scores(records)
-    sides = {name: runs_of(rung, records) for name, rung in contest["sides"].items()}
     best: dict[str, str] = {}
-    for name in names:
+    for name in compared_scores(sides):
         metric = METRICS[name.metric]
-        samples = {
-            side: sample
-            for side, runs in sides.items()
-            if (sample := _sample(name, runs)) is not None
-        }
-        if not samples:
-            return
+        scored = {side: group.score(str(name)) for side, group in sides.items()}
+        samples = {side: sample for side, sample in scored.items() if sample}
         order = sorted(samples, key=lambda side: -metric.sign * samples[side].mean)
-        best[name.metric] = order[0]
+        if order:
+            best[name.metric] = order[0]
         if name.metric == RANKED_BY and len(order) > 1:
             yield from _winner(contest, name, order, samples)
     others = [
-        f"{METRICS[m].title.lower()} ({side})"
-        for m, side in best.items()
+        f"{METRICS[metric].title.lower()} ({side})"
+        for metric, side in best.items()
         if side != best.get(RANKED_BY)
     ]
     if RANKED_BY in best and others:
@@ -146,27 +130,21 @@ def _winner(
         )
 
 
-def _sample(name: ScoreName, runs: Sequence[Record]) -> Sample | None:
-    values = [run.scores.get(str(name), math.nan) for run in runs if run.status == "finished"]
-    finite = [value for value in values if math.isfinite(value)]
-    return Sample.of(finite) if finite else None
+def _single(value: float | None = None) -> Sample | None:
+    return None if value is None else Sample.of([value])
 
 
-def _show(name: ScoreName, values: Sequence[float]) -> str:
-    """`mean ± std` of what is there."""
-    finite = [value for value in values if math.isfinite(value)]
-    return Sample.of(finite).show(METRICS[name.metric].digits) if finite else "none"
+def _show(name: ScoreName, sample: Sample | None) -> str:
+    return sample.show(METRICS[name.metric].digits) if sample else "none"
 
 
-def _figures(contest: Contest, records: Sequence[Record]) -> list[Drawing]:
+def _figures(sides: Sides) -> list[Drawing]:
     """A row of samples of each side's first seed."""
     rows: dict[str, np.ndarray] = {}
-    for side, rung in contest["sides"].items():
-        kept = [run for run in runs_of(rung, records) if kept_arrays(run, "pictures", "samples")]
-        if kept:
-            rows[side] = array(kept[0], "pictures", "samples")[:STRIP]
-    shapes = {some.shape for some in rows.values()}
-    if len(shapes) != 1:
+    for side, group in sides.items():
+        if group.runs and kept_arrays(group.runs[0], "pictures", "samples"):
+            rows[side] = array(group.runs[0], "pictures", "samples")[:STRIP]
+    if len({some.shape for some in rows.values()}) != 1:
         return []
     caption = f"{STRIP} samples of each side's first seed, from above: {'; '.join(rows)}."
     draw = partial(sheet, [tiled(np.stack(list(rows.values())))])
