@@ -23,6 +23,7 @@ from genbench.families.gan.palette import (
     STRONGEST,
     WAVES,
     Grain,
+    Level,
     Modulated,
     Plane,
     double,
@@ -642,6 +643,20 @@ def test_a_palette_of_one_kind_of_function_has_its_symmetry():
     assert (h[..., 0] - h[..., -1]).abs().amax(1).min() > 0.1
     kinks = h.diff(dim=-1).diff(dim=-1).abs() > 1e-4  # straight but for a few kinks
     assert kinks.float().mean() < 0.5
+
+
+def test_a_levels_convolution_is_a_pictures_own():
+    torch.manual_seed(0)
+    level = Level(3, 4, 6).double()
+    x, w = torch.randn(2, 3, 4, 4).double(), torch.randn(2, 6).double()
+    out = level(x, w)
+    for i in range(2):
+        h = level.up(F.leaky_relu(x[i], 0.2))
+        h = h / (h.square().mean() + 1e-4).sqrt()
+        before, behind = level.before.factors(w[i]), level.behind.factors(w[i])
+        weight = behind[:, None, None, None] * level.conv.weight
+        seen = F.leaky_relu(h * before[:, None, None], 0.2)
+        torch.testing.assert_close(out[i], h + F.conv2d(seen, weight, padding=1))
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3, 7])

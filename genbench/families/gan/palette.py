@@ -3,11 +3,12 @@
 It is a compositional pattern-producing network (Stanley 2007): a picture is a function of the
 plane, and z gives its weights. Ramps, cones, waves and folds of the coordinates, and a small
 pyramid of convolutions for what coordinates cannot say, are composed a pixel at a time, by
-convolutions of 1 x 1 whose weights depend on z (Karras et al. 2020, arXiv:1912.04958; Anokhin et
-al. 2021, arXiv:2011.13775). At the start these weights are sparse, and a picture prefers one kind
-of function: sums of many have wobbling edges. The end is a palette: a few colours, and for every
-pixel how much of each, a softmax over masks; then one small convolution that retouches, and grain
-of three sizes. So it draws clean, varied shapes before it has learned anything, and learns which.
+convolutions of 1 x 1. The weights of these and of the pyramid depend on z (Karras et al. 2020,
+arXiv:1912.04958; Anokhin et al. 2021, arXiv:2011.13775). At the start they are sparse, and a
+picture prefers one kind of function: sums of many have wobbling edges. The end is a palette: a few
+colours, and for every pixel how much of each, a softmax over masks; then one small convolution that
+retouches, and grain of three sizes. So it draws clean, varied shapes before it has learned
+anything, and learns which.
 """
 
 import itertools
@@ -81,6 +82,43 @@ class Modulated(nn.Module):
 def combine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x (B, n, H, W), weight (B, m, n), bias ([B,] m, 1) -> (B, m, H, W)."""
     return torch.baddbmm(bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
+
+
+def of_unit_size(x: Tensor) -> Tensor:
+    """x (B, C, H, W) with a mean square of 1 in each picture."""
+    return x * (x.square().mean((1, 2, 3), keepdim=True) + 1e-4).rsqrt()
+
+
+class Scale(nn.Module):
+    """Each channel times a factor from a code, so that convolutions differ between pictures.
+
+    Were they the same for all codes, all pictures would share one relief.
+    """
+
+    def __init__(self, code: int, channels: int):
+        super().__init__()
+        self.factors = linear(code, channels, 1.0, shift=1.0)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x (B, channels, H, W), w (B, code) -> (B, channels, H, W)."""
+        return x * self.factors(w)[..., None, None]
+
+
+class Level(nn.Module):
+    """Twice the side, then a residual convolution of 3 x 3, scaled before and behind it."""
+
+    def __init__(self, inputs: int, outputs: int, code: int):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        nn.init.normal_(self.up.weight, std=math.sqrt(2 / (4 * inputs)))
+        nn.init.zeros_(self.up.bias)  # type: ignore[arg-type]
+        self.conv = conv(outputs, outputs, math.sqrt(2), kernel=3)
+        self.before, self.behind = Scale(code, outputs), Scale(code, outputs)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x (B, inputs, H, W), w (B, code) -> (B, outputs, 2H, 2W)."""
+        x = of_unit_size(self.up(leaky_relu(x, SLOPE)))
+        return x + self.behind(self.conv(leaky_relu(self.before(x, w), SLOPE)), w)
 
 
 class Plane(nn.Module):
@@ -196,10 +234,10 @@ class PaletteGenerator(nn.Module):
             nn.LeakyReLU(SLOPE),
         )
         self.start = linear(code, counts[0] * BOTTOM**2, 1.0)
-        self.ups = nn.ModuleList(up_conv(a, b) for a, b in itertools.pairwise(counts))
-        self.blocks = nn.ModuleList(conv(n, n, math.sqrt(2), kernel=3) for n in counts[1:])
+        self.levels = nn.ModuleList(Level(a, b, code) for a, b in itertools.pairwise(counts))
         self.bend = conv(counts[-1], 2, 1.0)
         self.bend_strength = linear(code, 1, 1.0, shift=-5.5)  # logit of a share of the farthest
+        self.free_scale = Scale(code, counts[-1])
         self.free = conv(counts[-1], few, 0.02)
         self.plane = Plane(code)
         self.kind_logits = linear(code, 5, 3.0)  # of the four kinds of functions and of `free`
@@ -211,6 +249,7 @@ class PaletteGenerator(nn.Module):
         self.masks = Modulated(wide, COLOURS, code)
         self.sharpness = linear(code, 1, 0.5, shift=0.4)  # logit of a share of the sharpest
         self.mix = nn.Conv2d(wide, few, 1)
+        self.mix_scale = Scale(code, few)
         self.retouch = conv(few, COLOURS + channels, 0.05, kernel=3)
         self.palette = nn.Sequential(
             linear(code, code, math.sqrt(2)),
@@ -225,7 +264,7 @@ class PaletteGenerator(nn.Module):
         with torch.autocast(z.device.type, enabled=False):  # places need all their digits
             w = self.to_code(z)
             h = self.compose(w)
-            touch = self.retouch(leaky_relu(self.mix(h), SLOPE))
+            touch = self.retouch(self.mix_scale(leaky_relu(self.mix(h), SLOPE), w))
             sharpness = SHARPEST * torch.sigmoid(self.sharpness(w))[..., None]
             masks = combine(h, sharpness * self.masks.weights(w), sharpness * self.masks.bias)
             shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
@@ -239,11 +278,10 @@ class PaletteGenerator(nn.Module):
         What only scales or adds up is done to the first layer's weights, not to every pixel.
         """
         h = self.start(w).unflatten(1, (-1, BOTTOM, BOTTOM))
-        for up, block in zip(self.ups, self.blocks, strict=True):
-            h = up(leaky_relu(h, SLOPE))
-            h = h + block(leaky_relu(h, SLOPE))
-        h = leaky_relu(h, SLOPE)
-        bend, free = double(torch.tanh(self.bend(h))), double(self.free(h))
+        for level in self.levels:
+            h = level(h, w)
+        h = of_unit_size(leaky_relu(h, SLOPE))
+        bend, free = map(double, (torch.tanh(self.bend(h)), self.free(self.free_scale(h, w))))
         bend = FARTHEST * torch.sigmoid(self.bend_strength(w))[..., None, None] * bend
         line = torch.linspace(-1, 1, 2 * self.size + 1, device=w.device)[1::2]  # pixels' middles
         y, x = line[:, None] + bend[:, :1], line + bend[:, 1:]
@@ -260,11 +298,3 @@ class PaletteGenerator(nn.Module):
     def shares(self, w: Tensor) -> Tensor:
         """w (B, code) -> (B, inputs): how much each function counts, the same for all of a kind."""
         return 2 * torch.softmax(self.kind_logits(w), dim=1)[:, self.kind]
-
-
-def up_conv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """(B, inputs, H, W) -> (B, outputs, 2H, 2W), made for inputs behind a leaky ReLU."""
-    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-    nn.init.normal_(layer.weight, std=math.sqrt(2 / (4 * inputs)))
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
