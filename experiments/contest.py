@@ -63,12 +63,13 @@ class Side:
     step: bool = False
 
 
+PENALTIES = {"r1": 0.3, "r2": 0.3, "penalty_every": 16}
 OPTIMISER = {"lr": 5e-4, "beta1": 0.0, "beta2": 0.99, "lr_decay": 0.5, "batch_size": 16}
 SIDES = (
     Side("dcgan", change=DCGAN),
     Side("dcgan + ema", "dcgan", change={"ema": 0.998}),
-    Side("+ r1, r2", "dcgan + ema", change={"r1": 0.3, "r2": 0.3, "penalty_every": 16}, step=True),
-    Side("+ diffaugment", "+ r1, r2", change={"diffaugment": "color,translation"}, step=True),
+    Side("+ r1 and r2", "dcgan + ema", change=PENALTIES, step=True),
+    Side("+ diffaugment", "+ r1 and r2", change={"diffaugment": "color,translation"}, step=True),
     Side("+ optimiser", "+ diffaugment", change=OPTIMISER, step=True),
     Side(
         "+ discriminator: drift",
@@ -78,7 +79,7 @@ SIDES = (
     ),
     Side("default (+ generator: palette)"),
     Side(
-        "palette, trained discriminator",
+        "palette with a trained discriminator",
         change={"loss": "bce", "lr": 5e-4, "diffaugment": "color,translation"},
         step=True,
     ),
@@ -100,6 +101,7 @@ class ContestConfig(Checked):
     minutes: Annotated[float, Positive] = 5.0  # training time of each, in steps of this machine
     seeds: Count = 3  # trainings of each; seed 0 only chooses the DCGAN's settings
     sides: str = ""  # by commas, which of them (default: all)
+    choice: str = ""  # the DCGAN's settings where known, of a shorter contest (default: chosen)
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
@@ -112,7 +114,7 @@ class ContestConfig(Checked):
     @property
     def common(self) -> dict[str, Any]:
         """What all sides share."""
-        own = ("minutes", "seeds", "sides")
+        own = ("minutes", "seeds", "sides", "choice")
         fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in own}
         return fields | {"seed": 0, "group": self.name, "test": True}
 
@@ -151,9 +153,12 @@ def contest(options: ContestConfig) -> Contest:
         UserError: The pictures or the sides cannot be used.
     """
     sides = chosen_sides(options)
+    if options.choice and options.choice not in CHOICES:
+        raise UserError(f"choice={options.choice!r}: unknown; any of: {'; '.join(CHOICES)}")
     data = load_data(GANConfig(**options.common), pick_device(options.device))  # all sides have it
     check_data(options, data)
     record = begin(options, data.content_hash)
+    record["choice"] = options.choice or record["choice"]
     if not record["choice"] and any(lineage(side)[0] is DCGAN_SIDE for side in sides):
         record["choice"] = choose(options, data, record)
         keep(options, record)

@@ -5,7 +5,7 @@ import statistics
 
 import contest as module
 import pytest
-from contest import CHOICES, SIDES, ContestConfig, calibrate, configure, contest
+from contest import CHOICES, SIDES, ContestConfig, calibrate, chosen_sides, configure, contest
 
 from genbench import UserError
 from genbench.data import load_data
@@ -90,6 +90,13 @@ def test_the_dcgan_gets_the_settings_with_the_least_kid_at_seed_0(trained, tmp_p
     assert {(c.arch, c.seed, c.test) for c in trials} == {("dcgan", 0, False)}
 
 
+def test_settings_that_are_known_are_not_chosen_again(trained, tmp_path):
+    known = "width 32, batch 64, lr 0.0002"
+    record = contest(options(tmp_path, seeds=1, sides="dcgan", choice=known))
+    assert record["choice"] == known
+    assert [(c.seed, c.batch_size, c.lr) for c in trained] == [(1, 64, 2e-4)]
+
+
 def test_each_step_of_the_ladder_changes_what_it_says(trained, tmp_path):
     o = options(tmp_path)
     by_name = {side.name: side for side in SIDES}
@@ -138,9 +145,16 @@ def test_a_training_that_diverged_is_not_repeated_either(trained, tmp_path, caps
     assert len(trained) == count
 
 
+@pytest.mark.parametrize("side", SIDES, ids=lambda side: side.name)
+def test_every_side_can_be_named(side, tmp_path):
+    assert chosen_sides(options(tmp_path, sides=f"flow, {side.name}"))[-1] == side
+
+
 def test_what_cannot_be_is_named(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="sides='dcgn': unknown; any of: dcgan; "):
         contest(options(tmp_path, sides="flow,dcgn"))
+    with pytest.raises(UserError, match="choice='lr 1': unknown; any of: width 32, batch 16, "):
+        contest(options(tmp_path, choice="lr 1"))
     contest(options(tmp_path, sides="flow", seeds=1))
     with pytest.raises(UserError, match=r"was begun with --held_out=50 .* --held_out=60; name"):
         contest(options(tmp_path, held_out=60))
