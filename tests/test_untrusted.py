@@ -64,7 +64,7 @@ def test_a_large_idx_file_is_refused_by_its_header(tmp_path, shape):
     idx_bomb(path, shape, 50)
     tracemalloc.start()
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"bytes of shape \[.*\] by its header.*delete"):
+    with pytest.raises(UserError, match=r"bytes of shape \[.*\] by its header.*put a whole copy"):
         read_mnist(tmp_path)
     assert tracemalloc.get_traced_memory()[1] < 5 * 2**20  # nothing was unpacked
     tracemalloc.stop()
@@ -105,7 +105,7 @@ def test_any_bytes_for_an_idx_file_are_an_array_or_one_line(tmp_path, content, s
     if zipped:
         path.rename(path.with_name(f"{path.name}.gz")).write_bytes(gzip.compress(data))
     try:
-        images, said = digits.read_idx_set("MNIST", tmp_path, "train")[0], ""
+        images, said = digits.read_set("MNIST", tmp_path, "train")[0], ""
     except UserError as error:
         images, said = None, str(error)
     if images is None:
@@ -113,6 +113,25 @@ def test_any_bytes_for_an_idx_file_are_an_array_or_one_line(tmp_path, content, s
         assert "\n" not in said
     else:
         assert images.shape == (20, 1, 2, 3)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary(max_size=64) | st.text("0123456789,.-\n el", max_size=64).map(str.encode))
+@pytest.mark.parametrize("name", ["mnist_train.csv", "mnist.npz"])
+def test_any_bytes_for_a_table_or_an_archive_are_digits_or_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    said = ""
+    try:
+        images, labels = digits.read_set("MNIST", tmp_path, "train")
+    except UserError as error:
+        said = str(error)
+    if said:
+        assert str(tmp_path / name) in said
+        assert "\n" not in said
+    else:
+        assert (images.dtype, len(images)) == (np.uint8, len(labels))
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ DigitReader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
 
 DIGITS: dict[str, DigitReader] = {
     "mnist-mini": digits.read_mini,
-    "mnist": partial(digits.read_idx_set, "MNIST"),
-    "fashion-mnist": partial(digits.read_idx_set, "FashionMNIST"),
+    "mnist": partial(digits.read_set, "MNIST"),
+    "fashion-mnist": partial(digits.read_set, "FashionMNIST"),
 }
 PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "synthetic-art": art.read_synthetic,

@@ -1,25 +1,21 @@
 """MNIST, Fashion-MNIST and the bundled 12,000 digits, as arrays."""
 
-import gzip
-import math
 import socket
 import threading
 import urllib.error
 import urllib.request
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from genbench import UserError
+from genbench.data.layouts import Reader, find_set, places
 from genbench.npz import read_npz
 
 MINI = Path(__file__).with_name("mnist_12k.npz")
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 PROBE_SECONDS = 10.0
 STALL_SECONDS = 30.0
-MOST_IMAGES, LARGEST_SIDE = 1_000_000, 64  # of a set like MNIST, which has 60,000 of 28 px
-MOST_BYTES = 2**30
 
 
 def read_mini(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -32,47 +28,47 @@ def read_mini(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images[:, None], labels.astype(np.int64)
 
 
-def read_idx_set(name: str, root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """MNIST or FashionMNIST from `root` (torchvision's layout), Debian's package, or the network.
+def read_set(name: str, root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST or FashionMNIST from `root` in any layout, Debian's package, or the network.
 
     Raises:
         UserError: The files are neither on disk nor downloadable, or damaged.
     """
-    folder = _find(name, root)
-    prefix = "t10k" if split == "test" else "train"
-    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte", 3)
-    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1)
-    if len(images) != len(labels):
-        raise UserError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
+    images, labels = _find(name, root)(split)
     return images[:, None], labels.astype(np.int64)
 
 
-def _find(name: str, root: Path) -> Path:
-    """The folder with the set's IDX files, downloaded if it must be."""
-    if folder := on_disk(name, root):
-        return folder
+def _find(name: str, root: Path) -> Reader:
+    """What reads the set, downloaded if it must be."""
+    if found := _on_disk(name, root):
+        return found[1]
     from torchvision import datasets  # slow to import, and needed for a download only
 
     dataset = getattr(datasets, name)
     reason = _unreachable(dataset.mirrors[0])
     if not reason:
         reason = _download(dataset, root)
-    if reason:
-        ways_out = f"connect to the network, put its IDX files into {root / name / 'raw'}"
+    found = _on_disk(name, root)
+    if reason or not found:
+        ways_out = f"connect to the network, put its IDX, CSV or npz files into {root / name}"
         if name == "FashionMNIST":
             ways_out += ", install Debian's dataset-fashion-mnist"
         raise UserError(
             f"{name}: not on disk and not downloadable ({reason}); {ways_out}, "
             "or use --data=mnist-mini"
         )
-    return root / name / "raw"
+    return found[1]
 
 
 def on_disk(name: str, root: Path) -> Path | None:
-    """Where the set's IDX files lie already; None if they do not."""
-    folders = [root / name / "raw"] + ([DEBIAN_FASHION] if name == "FashionMNIST" else [])
-    there = (folder for folder in folders if any(folder.glob("train-images-idx3-ubyte*")))
-    return next(there, None)
+    """Where the set lies already; None if it does not."""
+    found = _on_disk(name, root)
+    return found[0] if found else None
+
+
+def _on_disk(name: str, root: Path) -> tuple[Path, Reader] | None:
+    debian = [DEBIAN_FASHION] if name == "FashionMNIST" else []
+    return find_set(name, places(name, root) + debian)
 
 
 def _unreachable(url: str) -> str:
@@ -105,39 +101,3 @@ def _download(dataset: type, root: Path) -> str:
     finally:
         socket.setdefaulttimeout(before)
     return ""
-
-
-def _read_idx(path: Path, n_dims: int) -> np.ndarray:
-    """An IDX file of unsigned bytes, plain or gzipped (format: LeCun's MNIST page).
-
-    Its header decides, before anything else is unpacked, how many bytes are read.
-    """
-    zipped = not path.is_file()
-    path = path.with_name(f"{path.name}.gz") if zipped else path
-    try:
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            header = file.read(4 + 4 * n_dims)
-            if header[:4] != bytes([0, 0, 8, n_dims]) or len(header) < 4 + 4 * n_dims:
-                raise ValueError(f"truncated or no IDX file of bytes in {n_dims} dimensions")
-            shape = np.frombuffer(header[4:], dtype=">u4").tolist()
-            _refuse_large(shape)
-            content = file.read(math.prod(shape))
-            if len(content) < math.prod(shape) or file.read(1):
-                raise ValueError(f"truncated, or not of the shape {shape} that its header says")
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_again(path)}") from error
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
-
-
-def _refuse_large(shape: list[int]) -> None:
-    """Raise `ValueError` for a shape that no set like MNIST has: a small file can unpack to it."""
-    n, *sides = shape
-    if n > MOST_IMAGES or max(sides, default=0) > LARGEST_SIDE or math.prod(shape) > MOST_BYTES:
-        raise ValueError(
-            f"{math.prod(shape):,} bytes of shape {shape} by its header, where {MOST_IMAGES:,} "
-            f"images of {LARGEST_SIDE} px and {MOST_BYTES:,} bytes are the most"
-        )
-
-
-def _again(path: Path) -> str:
-    return f"delete {path.parent} and run again, or use --data=mnist-mini"
