@@ -10,7 +10,7 @@ from PIL import Image
 from genbench import UserError
 from genbench.data import audit as auditing
 from genbench.data import look, pictures
-from genbench.data.look import Cut, look_at
+from genbench.data.look import FORMATS, Cut, formats, look_at
 from genbench.data.pictures import near_sources, read_pictures, split_sources
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -91,6 +91,36 @@ def with_palette():
 def test_every_mode_becomes_the_colours_one_sees(tmp_path, name, image, options, expected):
     image.save(tmp_path / name, **options)
     assert (decoded(tmp_path / name) == expected).all()
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPEG", "avif", "heic", "ppm", "apng"])
+def test_pictures_are_known_by_all_their_suffixes(folder, suffix):
+    if suffix == "heic":
+        assert "HEIF" in formats()
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "heic": "HEIF", "apng": "PNG"}.get(suffix)
+    color = (200, 120, 40)
+    Image.new("RGB", (16, 16), color).save(folder / f"a.{suffix}", format=kind, quality=100)
+    np.testing.assert_allclose(
+        decoded(folder / f"a.{suffix}")[0], np.full((8, 8, 3), color), atol=3
+    )
+    read = read_pictures(folder, 8)
+    assert (len(read.images), read.skipped) == (11, [])
+    assert auditing.audit(folder, 8)[0].endswith("other files ignored: none")
+
+
+def test_what_is_no_picture_is_counted_by_its_suffix(folder, capsys):
+    for name in ("a.psd", "b.PSD", "c.mp4", "README", *(f"a.{i}" for i in range(7))):
+        (folder / name).touch()
+    read_pictures(folder, 8)
+    said = "other files ignored: .psd 2, .0 1, .1 1, .2 1, .3 1, .4 1, 4 kinds more"
+    assert said in capsys.readouterr().err
+    assert auditing.audit(folder, 8)[0].endswith(said)
+
+
+def test_heif_without_its_reader_names_it(folder, monkeypatch):
+    (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    monkeypatch.setattr(look, "formats", lambda: FORMATS)
+    assert read_pictures(folder, 8).skipped == ["a.heic: HEIF: pip install 'genbench[heif]'"]
 
 
 def test_wide_ranges_are_scaled_to_black_and_white(tmp_path):
@@ -176,7 +206,7 @@ def test_a_folder_is_read_with_its_subfolders_in_the_order_of_names(folder):
     assert read.content_hash == hashlib.sha256(read.images.tobytes()).hexdigest()
     expected = np.asarray(paint(10).resize((8, 8), Image.Resampling.LANCZOS))
     assert (read.images[10].transpose(1, 2, 0) == expected).all()
-    assert auditing.audit(folder, 8)[0].endswith("4 hidden or other files ignored")
+    assert auditing.audit(folder, 8)[0].endswith("other files ignored: hidden 2, .png 1, .txt 1")
 
 
 def break_files(folder, monkeypatch):
@@ -200,7 +230,7 @@ def break_files(folder, monkeypatch):
         "cut.webp": "",
         "cut.tif": "",
         "empty.png": "empty file",
-        "page.jpg": "not PNG, JPEG, WEBP, BMP, GIF or TIFF",
+        "page.jpg": "not PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM, AVIF or HEIF",
         "dangling.png": "No such file or directory",
         "tiny.png": "1x1 pixels: below 8",
         "warned.png": "bomb? more than 5000 pixels",
@@ -307,7 +337,7 @@ def test_useless_folders_end_in_one_line(folder, tmp_path):
     for name, message in {
         "missing": r"missing: no such folder; name a folder of pictures with --data_dir$",
         "texts/a.txt": r"a\.txt: not a folder; ",
-        "texts": r"texts: no picture files \(\.png, .*\) among its 1 files; ",
+        "texts": r"texts: no picture files \(\.png, .*\) among its files \(\.txt 1\); ",
         "one": r"one: 1 usable of 1 picture files; 10 are the least, .*add pictures \(--crops=K .*"
         r"needs 10 as well\); `genbench data audit --data=folder --data_dir=.*one` tells more$",
     }.items():

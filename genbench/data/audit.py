@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from genbench.config import LEAST, Config, EvaluateConfig
-from genbench.data.look import Cut, Listing, Look, list_pictures
+from genbench.data.look import Cut, Listing, Look, counted, list_pictures
 from genbench.data.pictures import (
     SPLIT_SEED,
     near_sources,
@@ -62,7 +62,7 @@ def audit(folder: Path, image_size: int, crops: int = 0, held_out: int = 0) -> l
         ending = [_result(sources, splits, cut), *_advice(splits)]
     return [
         f"{folder}: {len(listing.files)} picture files, {megabytes:.1f} MB; "
-        f"{listing.others} hidden or other files ignored",
+        f"other files ignored: {counted(listing.others) or 'none'}",
         *_left_out(listing, looks),
         *(_kinds(kept) + _shapes(kept, cut) if kept else []),
         *_duplicates(looks, kept, sources),

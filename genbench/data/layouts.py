@@ -71,20 +71,18 @@ def _idx_file(folder: Path, split: str, axes: int) -> Path | None:
 
 
 def _read_idx_pair(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    found = [_idx_file(folder, split, axes) for axes in (3, 1)]
-    for path, kind in zip(found, ("images-idx3", "labels-idx1"), strict=True):
-        if path is None:
-            raise UserError(f"{folder}: {IDX[split]}-{kind}-ubyte is missing beside the others")
-    images, labels = (_read_idx(path, axes) for path, axes in zip(found, (3, 1), strict=True))
-    return _paired(folder, images, labels)
+    return _paired(folder, *(_read_idx(folder, split, axes) for axes in (3, 1)))
 
 
-def _read_idx(path: Path | None, axes: int) -> np.ndarray:
+def _read_idx(folder: Path, split: str, axes: int) -> np.ndarray:
     """An IDX file of unsigned bytes, plain or gzipped (format: LeCun's MNIST page).
 
     Its header decides, before anything else is unpacked, how many bytes are read.
     """
-    assert path is not None
+    path = _idx_file(folder, split, axes)
+    if path is None:
+        kind = "images-idx3" if axes == 3 else "labels-idx1"
+        raise UserError(f"{folder}: {IDX[split]}-{kind}-ubyte is missing beside the others")
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == GZIP

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import os
 import stat
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,12 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from genbench import UserError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif"),
+)
+NAMED = 6  # kinds of other files
 MIN_SIDE = 8  # pixels
 LEAST_CROP = 0.25  # of the short side
 STEP = 2  # grey levels: less between two neighbours is noise to the difference hash
@@ -34,7 +40,7 @@ class Listing:
 
     folder: Path
     files: list[tuple[str, int, int]]  # sorted: name below the folder, bytes, mtime in ns
-    others: int  # files and folders that are hidden, and files that are no pictures
+    others: Counter[str]  # files that are no pictures, by suffix, and all that is hidden
     closed: list[str]  # "NAME: reason" of folders that cannot be listed
 
 
@@ -67,13 +73,13 @@ def list_pictures(folder: Path) -> Listing:
     files: list[tuple[str, int, int]] = []
     closed: list[OSError] = []
     visited: set[str] = set()
-    others = 0
+    others = Counter[str]()
     for parent, folders, names in os.walk(folder, onerror=closed.append, followlinks=True):
         if os.path.realpath(parent) in visited:
             folders.clear()
             continue
         visited.add(os.path.realpath(parent))
-        others += sum(name[0] == "." for name in folders)
+        others["hidden"] += sum(name[0] == "." for name in folders)
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in names:
             path = os.path.join(parent, name)
@@ -81,14 +87,34 @@ def list_pictures(folder: Path) -> Listing:
             if status and name[0] != "." and name.lower().endswith(SUFFIXES):
                 files.append((os.path.relpath(path, folder), *status))
             else:
-                others += 1
+                suffix = printable(os.path.splitext(name)[1].lower())
+                others["hidden" if name[0] == "." else suffix or "no suffix"] += 1
     if not files:
         raise UserError(
-            f"{folder}: no picture files ({', '.join(SUFFIXES)}) among its {others} files; name "
-            "a folder of pictures with --data_dir"
+            f"{folder}: no picture files ({', '.join(SUFFIXES)}) among its files "
+            f"({counted(others) or 'none'}); name a folder of pictures with --data_dir"
         )
     refused = [f"{printable(os.path.relpath(e.filename, folder))}: {e.strerror}" for e in closed]
     return Listing(folder, sorted(files), others, refused)
+
+
+def counted(others: Counter[str]) -> str:
+    """What lies there beside pictures, most first."""
+    order = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{what} {n}" for what, n in order if n]
+    more = [f"{len(named) - NAMED} kinds more"] if len(named) > NAMED else []
+    return ", ".join(named[:NAMED] + more)
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """What can be read, by Pillow's names: HEIF too where pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return FORMATS
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def _status(path: str) -> tuple[int, int] | None:
@@ -118,14 +144,16 @@ def look_at(folder: Path, cut: Cut, name: str) -> Look:
             if not file.tell():
                 return replace(look, reason="empty file")
             file.seek(0)
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(file, formats=formats()) as image:
                 kind = "JPEG" if image.format == "MPO" else image.format or ""
                 look = replace(look, kind=kind, mode=image.mode, size=image.size)
                 return _cut(image, cut, look, digest)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         return replace(look, reason=f"bomb? more than {Image.MAX_IMAGE_PIXELS} pixels")
     except UnidentifiedImageError:
-        return replace(look, reason=f"not {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        heif = name.lower().endswith((".heic", ".heif")) and "HEIF" not in formats()
+        known = f"not {', '.join(formats()[:-1])} or {formats()[-1]}"
+        return replace(look, reason="HEIF: pip install 'genbench[heif]'" if heif else known)
     except Exception as error:  # decoders raise almost anything on damaged files
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return replace(look, reason=printable(reason))

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from genbench import UserError, signals
 from genbench.config import LEAST
 from genbench.console import say, say_once
-from genbench.data.look import Cut, Listing, Look, list_pictures, look_at
+from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
 from genbench.npz import read_npy, read_npz
@@ -209,7 +209,9 @@ def _load(path: Path, side: int) -> Pictures | None:
 
 def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
     """Decode the folder into the cache: images first, then what makes them valid."""
-    say(f"Reading {len(listing.files)} pictures from {listing.folder} once")
+    others = counted(listing.others)
+    ignored = f"; other files ignored: {others}" if others else ""
+    say(f"Reading {len(listing.files)} pictures from {listing.folder} once{ignored}")
     try:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
