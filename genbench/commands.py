@@ -97,6 +97,13 @@ def sample(
     from genbench.images import channels_last, to_bytes
     from genbench.resume import find_run
 
+    target = Path(out).expanduser()
+    if format == "png-folder" and out == "grid.png":
+        target = Path("samples")
+    if format == "png-folder" and target.is_dir() and any(target.iterdir()):
+        raise UserError(
+            f"out={target}: has files, which would count as samples; name another or an empty folder"
+        )
     folder = find_run(run, runs_dir)
     model = load(folder, "cpu")  # the same pictures on every machine
     if interpolate:
@@ -105,9 +112,6 @@ def sample(
     else:
         images = model.sample_bytes(n, seed, truncation)
     pictures = channels_last(images)
-    target = Path(out).expanduser()
-    if format == "png-folder" and out == "grid.png":
-        target = Path("samples")
     with writing(f"out={out}"):
         _save(pictures, target, as_grid=format == "grid")
     print(f"{len(pictures)} pictures of {folder.name}: {target}")

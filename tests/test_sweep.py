@@ -589,6 +589,35 @@ def test_a_command_that_trains_a_family_needs_no_program(tmp_path):
     assert "program: None does not train ae or vae or gan or flow" in said
 
 
+def test_a_command_may_name_its_script_itself(tmp_path):
+    content = {key: value for key, value in GOOD.items() if key != "program"}
+    command = ["${env}", "python", "experiments/vae.py", "--width", "16", "${args}"]
+    path = write(tmp_path, content | {"command": command})
+    assert check_sweep(path) == []
+    sweep = read_sweep(path)
+    assert sweep.family is FAMILIES["vae"]
+    assert sweep.flags == {"width": 16}
+    launched = ["torchrun", "--nproc_per_node=1", "vae.py", "${args}"]
+    assert read_sweep(write(tmp_path, content | {"command": launched})).family is FAMILIES["vae"]
+    other = content | {"program": "experiments/gan.py", "command": command}
+    (said,) = check_sweep(write(tmp_path, other))
+    assert "command: trains vae, and program is experiments/gan.py" in said
+
+
+@pytest.mark.parametrize(
+    ("entry", "values"),
+    [
+        ({"min": 32, "max": 256, "q": 8}, "[32, 40, 56, 80, 104, 144, 192, 256]"),
+        ({"min": 0.1, "max": 1, "q": 0.1}, "[0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0]"),
+        ({"min": 3, "max": 4, "q": 16}, "[16]"),
+    ],
+)
+def test_rounded_logarithmic_numbers_are_refused_with_values_to_write(entry, values):
+    with pytest.raises(UserError) as error:
+        to_distribution({"distribution": "q_log_uniform_values"} | entry)
+    assert str(error.value).endswith(f"write values: {values}")
+
+
 def test_a_sweep_file_is_found_by_its_name_unless_another_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = ROOT / "sweeps" / "gan.yaml"

@@ -10,6 +10,7 @@ from typing import Any
 from genbench import UserError
 from genbench.config import Config, roles
 from genbench.environment import with_variables
+from genbench.families import FAMILIES
 
 # Of W&B's agent, without those whose form experiments/*.py do not read.
 MACROS = {"env", "interpreter", "program", "args", "args_no_equals"}
@@ -55,12 +56,16 @@ def find_program(program: str, command: Any, sheet: Path) -> str:
 
 
 def trained(command: Any) -> str:
-    """The family that a command trains by `genbench train FAMILY`; empty: it starts no such."""
+    """The family that a command trains, by `genbench train FAMILY` or by its script FAMILY.py.
+
+    Empty: it starts no such by name.
+    """
     words = list(map(str, command)) if isinstance(command, list | tuple) else []
     for program, action, family in zip(words, words[1:], words[2:], strict=False):
         if (Path(program).name, action) == ("genbench", "train"):
             return family
-    return ""
+    scripts = (Path(word).stem for word in words if word.endswith(".py"))
+    return next((name for name in scripts if name in FAMILIES), "")
 
 
 def constant_flags(command: list[Any], kind: type[Config]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from optuna.distributions import (
 from genbench import UserError
 
 LARGEST_GRID = 10_000  # points
+SHOWN = 8  # values that are offered in place of a distribution
 PARAMETER_KEYS = {
     *("value", "values", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"),
     *("probabilities", "parameters"),
@@ -215,11 +216,17 @@ def _inv_log_uniform(low: float, high: float, q: float) -> BaseDistribution:
 
 
 def _q_log_uniform_values(low: float, high: float, q: float) -> BaseDistribution:
-    if type(q) is not int or q != 1 or round(low) < 1:
-        raise UserError(
-            "q_log_uniform is Optuna's only for q: 1 and min at least 1 (whole numbers)"
-        )
-    return IntDistribution(round(low), round(high), log=True)
+    if type(q) is int and q == 1 and round(low) >= 1:
+        return IntDistribution(round(low), round(high), log=True)
+    if low <= 0:
+        raise UserError(f"min {low} must be above 0 on a logarithmic scale")
+    first, last = max(1, round(low / q)), round(high / q)
+    steps = np.unique(np.geomspace(first, max(first, last), SHOWN).round()).astype(int).tolist()
+    values = [step * q if isinstance(q, int) else float(step * Decimal(repr(q))) for step in steps]
+    raise UserError(
+        "q_log_uniform is Optuna's only for q: 1 and min at least 1 (whole numbers); "
+        f"write values: {values}"
+    )
 
 
 def _q_log_uniform(low: float, high: float, q: float) -> BaseDistribution:
