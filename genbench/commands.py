@@ -102,7 +102,7 @@ def sample(
         target = Path("samples")
     if format == "png-folder" and target.is_dir() and any(target.iterdir()):
         raise UserError(
-            f"out={target}: has files, which would count as samples; name another or an empty folder"
+            f"out={target}: has files, which would count as samples; name an empty or a new folder"
         )
     folder = find_run(run, runs_dir)
     model = load(folder, "cpu")  # the same pictures on every machine

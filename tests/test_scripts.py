@@ -203,7 +203,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["genbench", "sample", "none"], ["none", "no run with checkpoints"]),
         (
             ["genbench", "sample", "none", "--format=png-folder", "--out=one"],
-            ["out=one: has files", "another or an empty folder"],
+            ["out=one: has files", "an empty or a new folder"],
         ),
         (["genbench", "data", "audit", "--data_dir=none"], ["none", "--data_dir"]),
         (["contest.py", "--minutes=0"], ["minutes=0", "above 0"]),
