@@ -103,8 +103,8 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
         if value not in choices:
             raise UserError(f"{name}={value!r}: choose one of {', '.join(choices)}")
         return value
-    if hint is float and type(value) is int:
-        value = float(value)
+    if hint is float and type(value) in (int, float):
+        value = float(value) + 0.0  # which is not -0.0
     if type(value) is not hint:
         raise UserError(f"{name}={value!r}: must be {hint.__name__}, not {type(value).__name__}")
     if hint is float and not math.isfinite(value):

@@ -76,3 +76,9 @@ def test_each_fields_role_says_what_others_may_do_with_it(family):
     assert {n for n, role in found.items() if role.sweep == "own"} == {"seed", "test", "group"}
     assert found["data"].compare
     assert typing.get_type_hints(family.config)["epochs"] is int
+
+
+def test_minus_zero_is_zero():
+    plus, minus = (VAEConfig(lr_decay=zero) for zero in (0.0, -0.0))
+    assert str(minus.lr_decay) == "0.0"
+    assert minus.key == plus.key

@@ -129,10 +129,10 @@ def test_plain_values_are_what_yaml_says_they_are(path):
 
 
 def test_a_key_that_stands_twice_is_named_with_both_lines(path):
-    path.write_text("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n<<: {a: 4}\n")
+    path.write_text("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n<<: {a: 4}\na: 5\n")
     assert read_sheet(path).problems == [
-        (4, "c: stands in line 3 too; delete one"),
-        (5, "a: stands in line 1 too; delete one"),
+        (4, "c: stands in line 3 too; keep one"),
+        (7, "a: stands in lines 1, 5 too; keep one"),
     ]
 
 

@@ -334,7 +334,7 @@ def test_every_problem_is_named_with_its_line_and_the_way_out(tmp_path):
     for line, text in {
         2: "unknown key 'methd'; did you mean method?",
         3: "method: bays is unknown; write bayes or random or grid",
-        5: "val/fid is never logged; known: bce, elbo",
+        5: "val/fid is never logged; write one of val/bce, val/elbo",
         6: "goal: max; write minimize or maximize",
         7: "min_iter must be a whole number of at least 1",
         10: "run_cap: many must be a whole number",
@@ -346,7 +346,7 @@ def test_every_problem_is_named_with_its_line_and_the_way_out(tmp_path):
         31: "nested parameters are not supported; write flat names",
     }.items():
         assert text in found[line], found[line]
-    assert any(f"{path}:23: lr: stands in line 13 too; delete one" in line for line in said)
+    assert any(f"{path}:23: lr: stands in line 13 too; keep one" in line for line in said)
     assert any(f"{path}:23: lr: '1e-4' is text to YAML; write 0.0001" in line for line in said)
     with pytest.raises(UserError, match=r"yaml:2: unknown key .* \(and \d+ more: genbench sweep"):
         read_sweep(path)

@@ -57,7 +57,7 @@ def read_sheet(path: Path) -> Sheet:
         raise UserError(f"sweep={path}: cannot be read ({error.strerror or error})") from error
     except Refused as error:
         raise UserError(_line(path, error.line, error.text)) from error
-    twice = [(line, f"{text}; delete one") for line, text in plain.twice]
+    twice = [(line, f"{text}; keep one") for line, text in plain.twice]
     return Sheet(path, plain.content, plain.lines, twice)
 
 

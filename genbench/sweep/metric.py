@@ -58,8 +58,10 @@ def _scalar(family: Family, name: ScoreName) -> Scalar:
             return METRICS[name.metric]
     elif name.metric in family.scalars:
         return family.scalars[name.metric]
-    logged = [*family.scalars, *(f"{metric}_{WHILE_TRAINING}_n" for metric in of_samples)]
-    raise UserError(f"metric: {name} is never logged; known: {', '.join(sorted(logged))}")
+    n = family.config().eval_images
+    logged = [*family.scalars, *(f"{metric}_{WHILE_TRAINING}_n{n}" for metric in of_samples)]
+    known = ", ".join(f"val/{metric}" for metric in sorted(logged))
+    raise UserError(f"metric: {name} is never logged; write one of {known}")
 
 
 def _same_meaning(name: ScoreName, scalar: Scalar, space: dict[str, BaseDistribution]) -> None:

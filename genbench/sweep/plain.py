@@ -126,18 +126,20 @@ class _Made:
         for key, value in node.value:
             if key.tag == f"{TAG}merge":
                 content |= self.merged(value, where, depth)
-        own: dict[str, int] = {}
+        own: dict[str, list[int]] = {}
         for key, value in node.value:
             if key.tag == f"{TAG}merge":
                 continue
             name, line = self.key(key), key.start_mark.line + 1
             inner = None if where is None else (*where, name)
-            if name in own:
-                self.plain.twice.append((line, f"{name}: stands in line {own[name]} too"))
-            own[name] = line
+            own.setdefault(name, []).append(line)
             if inner is not None:
                 self.plain.lines[inner] = line
             content[name] = self.value(value, inner, depth)
+        for name, [*others, last] in own.items():
+            if others:
+                lines = f"line{'s' if others[1:] else ''} {', '.join(map(str, others))}"
+                self.plain.twice.append((last, f"{name}: stands in {lines} too"))
         return content
 
     def merged(self, node: yaml.Node, where: Where | None, depth: int) -> dict[str, Any]:
