@@ -11,7 +11,8 @@ from genbench import UserError
 from genbench.data import audit as auditing
 from genbench.data import look, pictures
 from genbench.data.look import FORMATS, Cut, formats, look_at
-from genbench.data.pictures import near_sources, read_pictures, split_sources
+from genbench.data.pictures import near_sources, read_pictures
+from genbench.data.splits import own_splits, split_sources
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -435,6 +436,64 @@ def test_a_number_of_pictures_is_held_out_and_a_few_validate(n, held_out, sizes)
     assert tuple(len(splits[name]) // 2 for name in ("train", "val", "test")) == sizes
     everything = np.concatenate(list(splits.values()))
     assert sorted(everything.tolist()) == list(range(2 * n))
+
+
+@pytest.mark.parametrize(
+    ("names", "own"),
+    [
+        (["train/a.png", "test/a.png"], ["train", "test"]),
+        (["Training/x/a.png", "valid/a.png", "TEST/a.png"], ["train", "val", "test"]),
+        (["art/v2/train/a.png", "art/v2/test/a.png"], ["train", "test"]),
+        (["train/a.png", "train/b.png"], []),  # of which all are
+        (["test/a.png", "val/a.png"], []),
+        (["train/a.png", "test/a.png", "b.png"], []),  # which is in none
+        (["train/a.png", "test/a.png", "cubism/b.png"], []),
+        (["a.png"], []),
+        ([], []),
+    ],
+)
+def test_a_folders_own_split_is_known_by_its_folders(names, own):
+    assert own_splits(names) == own
+
+
+def test_a_folder_that_is_split_keeps_its_split(tmp_path, capsys):
+    for i in range(30):
+        part = "test" if i < 8 else "train"
+        (tmp_path / part).mkdir(exist_ok=True)
+        paint(i).save(tmp_path / part / f"{i:02d}.png")
+    shutil.copy(tmp_path / "test" / "03.png", tmp_path / "train" / "99.png")
+    paint(0, 41, 41).save(tmp_path / "train" / "near.png")
+    for again in range(2):  # the second time from the cache
+        read = read_pictures(tmp_path, 8, crops=2)
+        splits = split_sources(read.sources, 0, 0, read.own)
+        assert len(read.skipped) == 1, again  # what is in both is held out
+        assert splits["test"].tolist() == list(range(16))
+        assert (len(splits["val"]), len(splits["train"])) == (10, 36)
+        assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(62))
+        assert not set(read.sources[splits["val"]]) & set(read.sources[splits["train"]])
+    lines = auditing.audit(tmp_path, 8)
+    assert (
+        "Split: the folder's own, test 8, train 23; what it lacks is dealt from train; "
+        "1 pictures have near-duplicates in two of them"
+    ) in lines
+    with pytest.raises(UserError, match="held_out=16: the pictures have a test split of their own"):
+        split_sources(read.sources, 0, 16, read.own)
+
+
+def test_what_an_own_split_lacks_is_dealt_from_its_training_pictures():
+    sources = np.arange(100)
+    own = np.repeat(["train", "val"], [80, 20])
+    splits = split_sources(sources, 0, 0, own)
+    assert splits["val"].tolist() == list(range(80, 100))
+    assert (len(splits["test"]), len(splits["train"])) == (20, 60)
+    splits = split_sources(sources, 0, 30, own)
+    assert (len(splits["test"]), len(splits["train"])) == (30, 50)
+    with pytest.raises(UserError, match="held_out=80: of 80 different training pictures, 79 at"):
+        split_sources(sources, 0, 80, own)
+    with pytest.raises(UserError, match="2 different training pictures are too few"):
+        split_sources(np.arange(5), 0, 0, np.array(["train", "train", "none", "none", "none"]))
+    all_three = np.repeat(["train", "val", "test"], [1, 1, 98])
+    assert len(split_sources(sources, 0, 0, all_three)["test"]) == 98
 
 
 def test_more_pictures_than_there_are_cannot_be_held_out():

@@ -19,7 +19,7 @@ from torch import Tensor
 from genbench import UserError
 from genbench.config import Config, PictureConfig
 from genbench.data import art, digits
-from genbench.data.pictures import SPLIT_SEED
+from genbench.data.splits import SPLIT_SEED
 from genbench.environment import data_root
 
 # (root folder, "train" or "test") -> images (N, C, H, W) uint8, labels (N,) int64

@@ -12,7 +12,8 @@ from genbench import UserError, signals
 from genbench.config import PAINTED, PictureConfig
 from genbench.console import first_line, say, say_once
 from genbench.data import synthetic
-from genbench.data.pictures import SPLIT_SEED, read_pictures, split_sources, write_header
+from genbench.data.pictures import read_pictures, write_header
+from genbench.data.splits import SPLIT_SEED, split_sources
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
 from genbench.npz import read_npy
@@ -119,5 +120,5 @@ def read_kaggle(config: PictureConfig, root: Path) -> Album:
 
 def _read_folder(folder: Path, config: PictureConfig, wrap: bool = False) -> Album:
     pictures = read_pictures(folder, config.image_size, config.crops, wrap)
-    parts = split_sources(pictures.sources, SPLIT_SEED, config.held_out)
+    parts = split_sources(pictures.sources, SPLIT_SEED, config.held_out, pictures.own)
     return Album(pictures.images, pictures.sources, pictures.content_hash, parts)

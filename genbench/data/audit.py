@@ -10,13 +10,8 @@ import numpy as np
 
 from genbench.config import LEAST, Config, EvaluateConfig
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures
-from genbench.data.pictures import (
-    SPLIT_SEED,
-    near_sources,
-    shortfall,
-    split_sources,
-    survey,
-)
+from genbench.data.pictures import near_sources, shortfall, survey
+from genbench.data.splits import SPLIT_SEED, own_splits, split_sources
 
 NAMES = 5  # on a line
 GROUPS = 10  # of duplicates
@@ -57,9 +52,10 @@ def audit(folder: Path, image_size: int, crops: int = 0, held_out: int = 0) -> l
     if why := shortfall(listing, len(sources), len(np.unique(sources))):
         ending = [f"Too few pictures: {why}"]
     else:
-        images = np.repeat(sources, max(1, crops))
-        splits = split_sources(images, SPLIT_SEED, held_out)
-        ending = [_result(sources, splits, cut), *_advice(splits)]
+        own = own_splits([look.name for look in kept])
+        images, places = (np.repeat(a, max(1, crops)) for a in (sources, own))
+        splits = split_sources(images, SPLIT_SEED, held_out, places)
+        ending = [_result(sources, splits, cut), *_own(own, sources), *_advice(splits)]
     return [
         f"{folder}: {len(listing.files)} picture files, {megabytes:.1f} MB; "
         f"other files ignored: {counted(listing.others) or 'none'}",
@@ -144,6 +140,19 @@ def _result(sources: np.ndarray, splits: dict[str, np.ndarray], cut: Cut) -> str
         f"{', '.join(f'{name} {len(index)}' for name, index in splits.items())}; "
         f"{n * 3 * cut.image_size**2 / 1e6:.1f} MB in the cache"
     )
+
+
+def _own(own: list[str], sources: np.ndarray) -> list[str]:
+    """What of the folder's own split is kept, and whether its parts know each other."""
+    if not own:
+        return []
+    by_source: dict[int, set[str]] = {}
+    for split, source in zip(own, sources.tolist(), strict=True):
+        by_source.setdefault(source, set()).add(split)
+    shared = sum(len(splits) > 1 for splits in by_source.values())
+    counts = ", ".join(f"{name} {n}" for name, n in Counter(own).items())
+    near = f"; {shared} pictures have near-duplicates in two of them" if shared else ""
+    return [f"Split: the folder's own, {counts}; what it lacks is dealt from train{near}"]
 
 
 def _advice(splits: dict[str, np.ndarray]) -> list[str]:

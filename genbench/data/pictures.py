@@ -19,20 +19,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from genbench import UserError, signals
-from genbench.config import LEAST
 from genbench.console import say, say_once
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
+from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_splits
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
 from genbench.npz import read_npy, read_npz
 
-MIN_PICTURES = 10
-MIN_SOURCES = 3  # different pictures: one for each split
-HELD_OUT = 0.1  # of the sources, to val and to test each
-SPLIT_SEED = 0  # one cut for all runs
 NEAR_BITS = 6  # of 64: distance of two near-duplicates' difference hashes
 NEAR_LEVELS = 6.0  # of 255: mean distance of their thumbnails, less for faint pictures
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 STALE_SECONDS = 86_400.0  # younger files of the cache may be in the making, or in use
 WORKERS = min(8, os.cpu_count() or 1)
 
@@ -43,6 +39,7 @@ class Pictures:
 
     images: np.ndarray  # (N, 3, S, S) uint8, mapped read-only from the cache
     sources: np.ndarray  # (N,) int64: the picture an image was cut from; near-duplicates share it
+    own: np.ndarray  # (N,) the split that an image's folder is; (0,) where they are none
     content_hash: str  # SHA-256 of images
     skipped: list[str]  # "NAME: reason" of the files left out, duplicates last
 
@@ -73,43 +70,6 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
         count = f"{len(pictures.skipped)} left out of {len(listing.files)} picture files"
         say_once(f"{folder}: {count}: {'; '.join(pictures.skipped[:3])}{rest}")
     return pictures
-
-
-def split_sources(sources: np.ndarray, seed: int, held_out: int = 0) -> dict[str, np.ndarray]:
-    """Deal the sources out: a tenth to "val", a tenth to "test", the rest to "train".
-
-    Args:
-        sources: (N,) the source of each image.
-        seed: Of the permutation of the sources.
-        held_out: Sources for "test" in place of the tenth, if not 0. Of those that are left a tenth
-            is for "val", but 50, the least for a distance, where they are at most a quarter.
-
-    Returns:
-        By split the ascending indices of its images; no source is in two splits.
-
-    Raises:
-        UserError: Fewer sources than splits.
-    """
-    unique = np.unique(sources)
-    if len(unique) < MIN_SOURCES:
-        raise UserError(f"{len(unique)} different pictures are too few for three splits; add some")
-    order = np.random.default_rng(seed).permutation(unique)
-    tenth = max(1, round(HELD_OUT * len(unique)))
-    n_test, n_val = held_out or tenth, tenth
-    if held_out:
-        left = len(unique) - held_out
-        if left < MIN_PICTURES:
-            most = max(0, len(unique) - MIN_PICTURES)
-            raise UserError(
-                f"held_out={held_out}: of {len(unique)} different pictures, {most} at most"
-            )
-        n_val = max(1, round(HELD_OUT * left), min(LEAST, left // 4))
-    parts = {
-        "train": order[n_test + n_val :],
-        "val": order[:n_val],
-        "test": order[n_val : n_test + n_val],
-    }
-    return {name: np.flatnonzero(np.isin(sources, part)) for name, part in parts.items()}
 
 
 def audit_command(folder: Path) -> str:
@@ -198,13 +158,14 @@ def _load(path: Path, side: int) -> Pictures | None:
     """The cache's pictures, or None where it is absent, torn or of something else."""
     try:
         kept = read_npz(path.with_suffix(".npz"))
-        sources, about = kept["sources"], json.loads(str(kept["about"]))
+        sources, own, about = kept["sources"], kept["own"], json.loads(str(kept["about"]))
         images = read_npy(path, (len(sources), 3, side, side), mapped=True)
         content_hash, skipped = str(about["content_hash"]), list(map(str, about["skipped"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     fits = sources.dtype == np.int64 and sources.ndim == 1
-    return Pictures(images, sources, content_hash, skipped) if fits else None
+    fits = fits and own.dtype.kind == "U" and own.shape in ((0,), sources.shape)
+    return Pictures(images, sources, own, content_hash, skipped) if fits else None
 
 
 def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
@@ -216,9 +177,9 @@ def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as file:
-            sources, about = _write_images(file, listing, cut)
+            sources, own, about = _write_images(file, listing, cut)
         with whole(path.with_suffix(".npz")) as file:
-            np.savez(file, sources=sources, about=np.array(json.dumps(about)))
+            np.savez(file, sources=sources, own=own, about=np.array(json.dumps(about)))
     except DiskError as error:
         raise UserError(
             f"{path.parent}: the decoded pictures cannot be kept there ({error.reason})"
@@ -226,14 +187,16 @@ def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
         ) from error
     images = np.load(path, mmap_mode="r")
     _tidy(path)
-    return Pictures(images, sources, **about)
+    return Pictures(images, sources, own, **about)
 
 
-def _write_images(file: BinaryIO, listing: Listing, cut: Cut) -> tuple[np.ndarray, dict[str, Any]]:
+def _write_images(
+    file: BinaryIO, listing: Listing, cut: Cut
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Write the images as .npy, with plain writes: a full disk is then an error, not a signal.
 
     Returns:
-        `sources`, and the other fields of `Pictures`.
+        `sources`, `own`, and the other fields of `Pictures`.
 
     Raises:
         UserError: Too few usable pictures.
@@ -244,6 +207,7 @@ def _write_images(file: BinaryIO, listing: Listing, cut: Cut) -> tuple[np.ndarra
     broken, twins = list(listing.closed), list[str]()
     codes: list[int] = []
     thumbs: list[np.ndarray] = []
+    names: list[str] = []
     with contextlib.closing(survey(listing, cut)) as looks:
         for look in looks:
             if look.images is None or look.thumb is None or look.twin:
@@ -253,12 +217,13 @@ def _write_images(file: BinaryIO, listing: Listing, cut: Cut) -> tuple[np.ndarra
             digest.update(look.images.data)
             codes.append(look.code)
             thumbs.append(look.thumb)
+            names.append(look.name)
     groups = near_sources(codes, thumbs)
     if why := shortfall(listing, len(codes), len(np.unique(groups))):
         raise UserError(f"{listing.folder}: {why}; {audit_command(listing.folder)} tells more")
-    sources = np.repeat(groups, max(1, cut.crops))
+    sources, own = (np.repeat(a, max(1, cut.crops)) for a in (groups, own_splits(names)))
     header(len(sources))
-    return sources, {"content_hash": digest.hexdigest(), "skipped": broken + twins}
+    return sources, own.astype(str), {"content_hash": digest.hexdigest(), "skipped": broken + twins}
 
 
 def write_header(file: BinaryIO, side: int, n: int) -> None:
