@@ -7,12 +7,14 @@ import stat
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from genbench import UserError
+from genbench.data.archive import is_archive, open_archive
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 SUFFIXES = (
@@ -62,11 +64,13 @@ class Look:
 
 
 def list_pictures(folder: Path) -> Listing:
-    """The picture files below `folder`; links are followed, but into each folder once.
+    """The picture files below `folder` or in an archive; links are followed, each folder once.
 
     Raises:
-        UserError: `folder` is no folder, or has no picture files.
+        UserError: `folder` is no folder and no archive, or has no picture files.
     """
+    if is_archive(folder):
+        return _in_archive(folder)
     if not folder.is_dir():
         wrong = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {wrong}; name a folder of pictures with --data_dir")
@@ -89,13 +93,37 @@ def list_pictures(folder: Path) -> Listing:
             else:
                 suffix = printable(os.path.splitext(name)[1].lower())
                 others["hidden" if name[0] == "." else suffix or "no suffix"] += 1
-    if not files:
-        raise UserError(
-            f"{folder}: no picture files ({', '.join(SUFFIXES)}) among its files "
-            f"({counted(others) or 'none'}); name a folder of pictures with --data_dir"
-        )
     refused = [f"{printable(os.path.relpath(e.filename, folder))}: {e.strerror}" for e in closed]
-    return Listing(folder, sorted(files), others, refused)
+    return _some(Listing(folder, sorted(files), others, refused))
+
+
+def _in_archive(path: Path) -> Listing:
+    """The pictures of a zip or tar archive."""
+    archive, others = open_archive(path), Counter[str]()
+    files: list[tuple[str, int, int]] = []
+    for name in archive.members:
+        hidden = any(part[0] == "." or part == "__MACOSX" for part in PurePosixPath(name).parts)
+        if name.lower().endswith(SUFFIXES) and not hidden:
+            files.append((name, archive.size(name), 0))
+        else:
+            suffix = printable(os.path.splitext(name)[1].lower())
+            others["hidden" if hidden else suffix or "no suffix"] += 1
+    return _some(Listing(path, sorted(files), others, []))
+
+
+def _some(listing: Listing) -> Listing:
+    """The listing, unless it is empty."""
+    if not listing.files:
+        raise UserError(
+            f"{listing.folder}: no picture files ({', '.join(SUFFIXES)}) among its files "
+            f"({counted(listing.others) or 'none'}); name a folder of pictures with --data_dir"
+        )
+    return listing
+
+
+def opened(folder: Path, name: str) -> BinaryIO:
+    """A picture file of a folder or an archive."""
+    return open_archive(folder).open(name) if is_archive(folder) else (folder / name).open("rb")
 
 
 def counted(others: Counter[str]) -> str:
@@ -139,9 +167,9 @@ def look_at(folder: Path, cut: Cut, name: str) -> Look:
     """
     look = Look(printable(name))
     try:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if not file.tell():
+        with opened(folder, name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            if not file.seek(0, os.SEEK_END):
                 return replace(look, reason="empty file")
             file.seek(0)
             with Image.open(file, formats=formats()) as image:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from genbench import UserError, signals
 from genbench.console import say, say_once
+from genbench.data.archive import is_archive
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
 from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_splits
 from genbench.environment import cache_folder
@@ -48,7 +49,8 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
     """Read every picture below `folder`, once: later calls map the cache.
 
     Args:
-        folder: Searched with its subfolders; hidden and other files are ignored.
+        folder: Searched with its subfolders, or a zip or tar archive; hidden and other files are
+            ignored.
         image_size: S, the squares' side in pixels, each resized once and antialiased.
         crops: 0 takes the centre square; K takes K random squares of a picture, their sides
             log-uniform from a quarter of its short side (but S at least) to all of it. They
@@ -61,13 +63,14 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
     """
     if image_size < 1 or crops < 0:
         raise UserError(f"image_size={image_size} and crops={crops}: 1 and 0 are the least")
-    listing, cut = list_pictures(folder), Cut(image_size, crops, wrap)
-    path = _cache_path(listing, cut)
-    pictures = _load(path, image_size) or _build(path, listing, cut)
+    cut = Cut(image_size, crops, wrap)
+    path = _cache_path(folder, cut)
+    pictures = _load(path, image_size) or _build(path, list_pictures(folder), cut)
     if pictures.skipped:
         more = len(pictures.skipped) - 3
         rest = f" and {more} more; {audit_command(folder)} tells more" if more > 0 else ""
-        count = f"{len(pictures.skipped)} left out of {len(listing.files)} picture files"
+        files = len(pictures.skipped) + len(pictures.sources) // max(1, crops)
+        count = f"{len(pictures.skipped)} left out of {files} picture files"
         say_once(f"{folder}: {count}: {'; '.join(pictures.skipped[:3])}{rest}")
     return pictures
 
@@ -146,11 +149,15 @@ def near_sources(codes: list[int], thumbs: list[np.ndarray]) -> np.ndarray:
     return groups
 
 
-def _cache_path(listing: Listing, cut: Cut) -> Path:
+def _cache_path(folder: Path, cut: Cut) -> Path:
     """The images' file; its name says folder and cut first, then the files read."""
-    place = json.dumps([CACHE_VERSION, str(listing.folder.resolve()), asdict(cut)])
-    files = json.dumps(listing.files)
-    keys = [hashlib.sha256(text.encode()).hexdigest() for text in (place, files)]
+    if is_archive(folder):
+        status = folder.stat()
+        files = [(folder.name, status.st_size, status.st_mtime_ns)]
+    else:
+        files = list_pictures(folder).files
+    place = json.dumps([CACHE_VERSION, str(folder.resolve()), asdict(cut)])
+    keys = [hashlib.sha256(text.encode()).hexdigest() for text in (place, json.dumps(files))]
     return cache_folder() / f"{keys[0][:16]}-{keys[1]}.npy"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from genbench import UserError
 from genbench.config import EvaluateConfig
 from genbench.console import say
-from genbench.data.look import Cut, Listing, Look, formats, list_pictures
+from genbench.data.look import Cut, Listing, Look, formats, list_pictures, opened
 from genbench.data.pictures import survey
 
 
@@ -73,7 +73,11 @@ def _common_side(listing: Listing) -> int:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for name, *_ in listing.files:
             # decoders raise almost anything on damaged files; `_read` counts and names them
-            with suppress(Exception), Image.open(listing.folder / name, formats=formats()) as image:
+            with (
+                suppress(Exception),
+                opened(listing.folder, name) as file,
+                Image.open(file, formats=formats()) as image,
+            ):
                 sizes[image.size] += 1
     if not sizes:
         raise UserError(f"{listing.folder}: no picture can be read; genbench data audit says why")
