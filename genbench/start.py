@@ -137,7 +137,8 @@ def _check(path: Path) -> None:
         print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
         raise UserError(problems[-1])
     checked = read_sweep(path)
-    print(f"{path}: {len(checked.space)} parameters to search, nothing wrong")
+    repeated = f", each point over {len(checked.seeds)} seeds" if checked.seeds[1:] else ""
+    print(f"{path}: {len(checked.space)} parameters to search{repeated}, nothing wrong")
     refused, why = contradictions(checked.family.config, checked.space, checked.held)
     if refused:
         print(f"of 100 draws {refused} will be failed trials, such as {why}")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import optuna
 import pytest
@@ -88,6 +89,34 @@ def test_a_sweep_runs_with_no_server_and_is_reported(script, tmp_path):
         given = tmp_path / "runs" / "studies" / record["name"]
         said = yaml.safe_load((given / f"config-{run.about['wandb_run']}.yaml").read_text())
         assert said["width"] == {"value": trial["params"]["width"]}
+    assert script("genbench", "report").returncode == 0
+
+
+def test_a_grid_over_seeds_repeats_every_point(script, tmp_path):
+    path = write_sweep(
+        tmp_path,
+        TOY | {"width": {"values": [8, 16]}, "seed": {"values": [1, 0]}, "epochs": {"value": 1}},
+        method="grid",
+    )
+    checked = script("genbench", "sweep", "check", str(path))
+    said = "1 parameters to search, each point over 2 seeds, nothing wrong"
+    assert checked.stdout == f"{path}: {said}\n"
+    done = script("genbench", "sweep", str(path), "--count=9")
+    assert done.returncode == 0, done.stderr
+    runs = read_runs(tmp_path / "runs")
+    assert sorted((run.config["width"], run.config["seed"]) for run in runs) == [
+        (8, 0),
+        (8, 1),
+        (16, 0),
+        (16, 1),
+    ]
+    (study,) = read_studies(tmp_path / "runs")
+    for trial in study["trials"]:
+        own = [run for run in runs if run.config["width"] == trial["params"]["width"]]
+        mean = fmean(run.scores["val/elbo"] for run in own)
+        assert trial["values"] == [pytest.approx(mean, rel=1e-12)]
+        names = {run.config["seed"]: run.path.name for run in own}
+        assert (trial["run"], trial["run_0"]) == (names[1], names[0])
     assert script("genbench", "report").returncode == 0
 
 

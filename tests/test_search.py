@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from statistics import fmean
 
 import optuna
 import pytest
@@ -97,6 +98,37 @@ def test_other_space_data_budget_or_seed_is_another_study(make):
     }
     assert len(names) == 7
     assert make(trials=9, timeout=5.0, device="cpu").name == make().name
+
+
+def test_a_trial_of_several_seeds_is_their_mean_and_final_seeds_are_new(make, monkeypatch):
+    space = {"seed": {"values": [5, 3, 4]}, "width": {"values": [16, 32]}}
+    search = make(space, trials=2, final_epochs=1)
+    search.run()
+    runs = read_runs(search.options.runs_dir)
+    for trial in search.completed():
+        own = [run for run in runs if run.config["width"] == trial.params["width"]]
+        assert sorted(run.config["seed"] for run in own) == [3, 4, 5]
+        scores = [run.scores["val/elbo"] for run in own]
+        assert trial.value == pytest.approx(fmean(scores), rel=1e-12)
+        (first,) = (run for run in own if run.path.name == trial.user_attrs["run"])
+        assert first.config["seed"] == 5
+    search.train_best()
+    finals = [run for run in read_runs(search.options.runs_dir) if run.config["test"]]
+    assert sorted(run.config["seed"] for run in finals) == [6, 7, 8]
+    assert make({"width": {"values": [16, 32]}}).name != search.name
+    assert read_studies(search.options.runs_dir)[0]["seeds"] == [5, 3, 4]
+
+
+def test_a_later_seed_that_diverges_prunes_the_trial(make, monkeypatch):
+    real = trials.train_once
+    monkeypatch.setattr(
+        trials, "train_once", lambda config, *more: real(config, *more) if config.seed < 2 else None
+    )
+    search = make({"seed": {"values": [0, 1, 2]}, "width": {"values": [16]}}, trials=1)
+    search.run()
+    (trial,) = search.study.trials
+    assert trial.state == optuna.trial.TrialState.PRUNED
+    assert trial.user_attrs["pruned"] == "diverged with seed 2"
 
 
 def test_every_trial_has_a_record_in_the_studys_group(make):

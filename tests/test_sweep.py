@@ -224,7 +224,10 @@ def test_a_sweep_file_is_read_whole(tmp_path):
             GOOD | {"parameters": {"latent": {"value": 1}}},
             "unknown parameter 'latent'; did you mean",
         ),
-        (GOOD | {"parameters": {"seed": {"values": [1, 2]}}}, "seed: is set on the command line"),
+        (GOOD | {"parameters": {"seed": {"values": [1, 2]}}}, "all are fixed, nothing to search"),
+        (GOOD | {"parameters": {"seed": {"min": 1, "max": 9}}}, "seed: write values: [0, 1, 2]"),
+        (GOOD | {"parameters": {"seed": {"values": [1, -2]}}}, "seed=-2: must be"),
+        (GOOD | {"parameters": {"seed": {"value": 0.5}}}, "seed=0.5: must be int"),
         (GOOD | {"parameters": {"test": {"value": True}}}, "test: is set on the command line"),
         (
             GOOD | {"parameters": {"binarize": {"values": ["none", "dynamic"]}}},
@@ -587,6 +590,18 @@ def test_a_command_that_trains_a_family_needs_no_program(tmp_path):
     assert "command: trains vae, and program is experiments/gan.py" in said
     (said,) = check_sweep(write(tmp_path, content))
     assert "program: None does not train ae or vae or gan or flow" in said
+
+
+@pytest.mark.parametrize(
+    ("entry", "seeds"),
+    [({"value": 42}, (42,)), ({"values": [0, 1, 2]}, (0, 1, 2)), ({"values": [3, 0, 3]}, (3, 0))],
+)
+def test_seeds_are_repetitions_and_no_parameter(tmp_path, entry, seeds):
+    for method in ("grid", "random", "bayes"):
+        parameters = {"seed": entry, "latent_dim": {"values": [2, 8]}}
+        path = write(tmp_path, GOOD | {"method": method, "parameters": parameters})
+        sweep = read_sweep(path)
+        assert (sweep.seeds, list(sweep.space), sweep.held) == (seeds, ["latent_dim"], {})
 
 
 def test_a_command_may_name_its_script_itself(tmp_path):

@@ -32,20 +32,30 @@ PATIENCE = 30  # seconds that the program has to end in good order
 
 
 def launch(
-    sweep: Sweep, trial: optuna.Trial, study: str, runs_dir: str, epochs: int
+    sweep: Sweep,
+    trial: optuna.Trial,
+    study: str,
+    runs_dir: str,
+    epochs: int,
+    repeat: int | None = None,
 ) -> dict[str, float]:
     """Run a trial's program to its end; the scores of its best epoch.
 
-    The trial is told the metric after every epoch. The study's name is its runs' group in W&B.
+    The trial is told the metric after every epoch, but of a repetition with the seed `repeat`. The
+    study's name is its runs' group in W&B.
 
     Raises:
         UserError: The program cannot be started, or refuses its input.
         optuna.TrialPruned: It was stopped early, or diverged.
         RuntimeError: It failed.
     """
-    run_id = trial.user_attrs.get("wandb_run", secrets.token_hex(4))  # of a first try
-    trial.set_user_attr("wandb_run", run_id)
-    values = {name: {"value": value} for name, value in (sweep.fixed | trial.params).items()}
+    end = "" if repeat is None else f"_{repeat}"
+    run_name, id_name = f"run{end}", f"wandb_run{end}"
+    run_id = trial.user_attrs.get(id_name, secrets.token_hex(4))  # of a first try
+    trial.set_user_attr(id_name, run_id)
+    seeds = sweep.seeds[:1] if repeat is None else (repeat,)
+    drawn = sweep.fixed | trial.params | dict(zip(["seed"], seeds, strict=False))
+    values = {name: {"value": value} for name, value in drawn.items()}
     if runs_dir != "runs":
         values["runs_dir"] = {"value": runs_dir}
     command = expand(sweep, values)
@@ -55,14 +65,14 @@ def launch(
         parameters.parent.mkdir(parents=True, exist_ok=True)
         parameters.write_text(yaml.safe_dump({"wandb_version": 1, **values}))
     variables = program_environment(sweep, study, run_id, parameters)
-    before = set(folder.iterdir()) - {folder / trial.user_attrs.get("run", "")}
+    before = set(folder.iterdir()) - {folder / trial.user_attrs.get(run_name, "")}
     record, why, told = None, "", 0
     with _process(command, variables) as process:
         while process.poll() is None and not why:
             signals.sleep(POLL)
             if not record and (record := _begun(sweep, folder, before, run_id)):
-                trial.set_user_attr("run", record.path.name)
-            if record:
+                trial.set_user_attr(run_name, record.path.name)
+            if record and repeat is None:
                 rows = dataclasses.replace(record).metrics()  # as the file is now
                 before_now, told = told, _report(sweep, trial, rows, told)
                 why = _verdict(sweep, trial, rows) if before_now < told < epochs else ""
@@ -75,7 +85,7 @@ def launch(
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, see above")
     if not record:
         raise UserError(f"{' '.join(command)}: left no record in {folder}; run it by hand")
-    trial.set_user_attr("run", record.path.name)
+    trial.set_user_attr(run_name, record.path.name)
     return _outcome(record, trial, why)
 
 

@@ -21,6 +21,7 @@ def study_name(base: Config, sweep: Sweep, pareto: bool) -> str:
     space = {name: distribution_to_json(d) for name, d in sweep.space.items()}
     flags = [part for part in sweep.command if part.startswith("--")]
     parts = [base.key, base.seed, space, sweep.method, flags, sweep.metric, sweep.goal, pareto]
+    parts += [list(sweep.seeds)] if sweep.seeds else []
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
     return f"{base.model}-{base.data}-{base.epochs}ep{'-pareto' if pareto else ''}-{digest}"
 
@@ -42,6 +43,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         "final_key": search.final_config(0, search.best().params).key if any_completed else None,
         "defaults_key": search.final_config(0, search.defaults).key if search.again else None,
         "again": search.confirmed,
+        "seeds": list(search.seeds),
         "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
     }
 

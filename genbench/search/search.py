@@ -214,9 +214,15 @@ class Search:
         return 1 if self.sweep.goal == "minimize" else -1
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """Over which every trial is trained: the file's, else the search's own one."""
+        return self.sweep.seeds or (self.options.seed,)
+
+    @property
     def again(self) -> int:
-        """How many of the best trials are trained again."""
-        usual = 3 * self.family.adversarial if self.options.again < 0 else self.options.again
+        """How many of the best trials are trained again, where one seed chose them."""
+        noisy = self.family.adversarial and len(self.seeds) == 1
+        usual = 3 * noisy if self.options.again < 0 else self.options.again
         return 0 if self.options.pareto else usual
 
     @property
@@ -239,7 +245,7 @@ class Search:
             if f"{AGAIN}{trial.number}" in self.study.user_attrs:
                 continue
             signals.check()
-            seed, group = self.options.seed + AGAIN_SEED, f"{self.name}-again"
+            seed, group = max(self.seeds) + AGAIN_SEED, f"{self.name}-again"
             config = self.make_config(trial.params, seed=seed, group=group)
             title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
             scores = train_once(config, title, git("rev-parse", "HEAD"))
@@ -265,7 +271,7 @@ class Search:
         scores = []
         for i in range(1, FINAL_SEEDS + 1):
             signals.check()
-            config = self.final_config(self.options.seed + i, params, name)
+            config = self.final_config(max(self.seeds) + i, params, name)
             title = f"{self.family.name} {name}, seed {i}/{FINAL_SEEDS}"
             scores.append(train_once(config, title, git("rev-parse", "HEAD")))
         return [score for score in scores if score]

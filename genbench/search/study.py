@@ -168,9 +168,9 @@ def turn(file: Path) -> IO[str]:
 
 
 def kept(trial: FrozenTrial) -> dict[str, Any]:
-    """The user attributes that a second try of the trial has too: its run, which goes on."""
-    names = ("defaults", "run", "wandb_run")
-    return {name: value for name, value in trial.user_attrs.items() if name in names}
+    """The user attributes that a second try of the trial has too: its runs, which go on."""
+    starts = ("defaults", "run", "wandb_run")
+    return {name: value for name, value in trial.user_attrs.items() if name.startswith(starts)}
 
 
 def _retry(study: optuna.Study, trial: FrozenTrial) -> None:

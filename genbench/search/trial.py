@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import fmean
 from typing import IO, TYPE_CHECKING
 
 import optuna
@@ -18,13 +19,14 @@ from genbench.console import first_line
 from genbench.files import DiskError
 from genbench.handlers import Diverged
 from genbench.record import read_run
+from genbench.record.provenance import git
 from genbench.resume import stopped
 from genbench.search.launch import launch
 from genbench.search.plan import repeated
 from genbench.search.proposals import suggest
 from genbench.search.record import show_params
 from genbench.search.study import GRACE, REPEATS, WORKER
-from genbench.train import train
+from genbench.train import train, train_once
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -140,27 +142,45 @@ def _note(trial: optuna.Trial, start: float, **notes: str) -> None:
 
 
 def _values(search: "Search", title: str, trial: optuna.Trial) -> list[float]:
-    """Train as the trial says; its objectives."""
-    o = search.options
-    try:
-        config = search.make_config(trial.params, seed=o.seed, group=search.name, save=False)
-    except UserError as error:  # the flags and the file are good: two drawn values are not
-        raise ValueError(error) from error
-    metric = search.sweep.metric
-    if search.launched:
-        scores = launch(search.sweep, trial, search.name, o.runs_dir, config.epochs)
-    else:  # Trial.report raises in a study of several objectives
-        prune_on = "" if o.pareto else metric.removeprefix("val/")
-        resume = stopped(trial.user_attrs.get("run", ""), config)
-        scores = train(config, resume=resume, trial=trial, prune_on=prune_on, title=title)
-    if metric not in scores:
-        raise UserError(f"metric: {metric} is never logged; known: {', '.join(scores)}")
-    if not o.pareto:
-        return [scores[metric]]
-    record = read_run(Path(o.runs_dir) / trial.user_attrs["run"])
+    """Train as the trial says, over all seeds; its objectives, of which the metric is the mean.
+
+    The first seed's training may prune the trial.
+    """
+    metric, values = search.sweep.metric, []
+    for seed in search.seeds:
+        named = f"{title}, seed {seed}" if len(search.seeds) > 1 else title
+        scores = _scores(search, named, trial, seed)
+        if metric not in scores:
+            raise UserError(f"metric: {metric} is never logged; known: {', '.join(scores)}")
+        values.append(scores[metric])
+    if not search.options.pareto:
+        return [fmean(values)]
+    record = read_run(Path(search.options.runs_dir) / trial.user_attrs["run"])
     assert record
     sizes = {"seconds": record.summary.get("seconds", math.nan)} | trial.params
-    return [scores[metric], float(sizes[search.objectives[1]])]
+    return [fmean(values), float(sizes[search.objectives[1]])]
+
+
+def _scores(search: "Search", title: str, trial: optuna.Trial, seed: int) -> dict[str, float]:
+    """Train as the trial says with one seed; a first seed is reported to Optuna while it trains."""
+    o = search.options
+    try:
+        config = search.make_config(trial.params, seed=seed, group=search.name, save=False)
+    except UserError as error:  # the flags and the file are good: two drawn values are not
+        raise ValueError(error) from error
+    first = seed == search.seeds[0]
+    if search.launched:
+        repeat = None if first else seed
+        return launch(search.sweep, trial, search.name, o.runs_dir, config.epochs, repeat)
+    if not first:
+        scores = train_once(config, title, git("rev-parse", "HEAD"))
+        if scores is None:
+            raise optuna.TrialPruned(f"diverged with seed {seed}")
+        return scores
+    # Trial.report raises in a study of several objectives
+    prune_on = "" if o.pareto else search.sweep.metric.removeprefix("val/")
+    resume = stopped(trial.user_attrs.get("run", ""), config)
+    return train(config, resume=resume, trial=trial, prune_on=prune_on, title=title)
 
 
 def _outcome(search: "Search", trial: FrozenTrial) -> str:

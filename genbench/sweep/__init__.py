@@ -53,6 +53,7 @@ class Sweep:
     target: float | None  # a value of the metric that is good enough
     space: dict[str, BaseDistribution]
     fixed: dict[str, Any]
+    seeds: tuple[int, ...]  # over which every trial is repeated; empty: the search's own
     stopping: Stopping | None
     run_cap: int | None  # trials at most, over all calls and machines
     project: str  # W&B's; empty: the usual one
@@ -123,7 +124,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         with sheet.noting("program"):
             program = find_program(str(program), command, sheet.path)
     grid = content.get("method") == "grid"
-    space, fixed = read_parameters(sheet, family.config, grid, flags)
+    space, fixed, seeds = read_parameters(sheet, family.config, grid, flags)
     if grid and not sheet.has("parameters"):
         _check_size(sheet, space)
     held = fixed | flags | given
@@ -146,6 +147,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         target=metric.get("target"),
         space=space,
         fixed=fixed,
+        seeds=seeds,
         stopping=stopping,
         run_cap=content.get("run_cap"),
         project=content.get("project", ""),

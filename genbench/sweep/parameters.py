@@ -20,14 +20,18 @@ MOST_REFUSED = 20_000  # combinations; after so many no further value is looked 
 
 def read_parameters(
     sheet: Sheet, kind: type[Config], grid: bool, flags: dict[str, Any]
-) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
-    """What to vary and what to hold, each value in itself one that the program takes."""
+) -> tuple[dict[str, BaseDistribution], dict[str, Any], tuple[int, ...]]:
+    """What to vary, what to hold, and the seeds, each value one that the program takes."""
     space, fixed = {}, {}
+    seeds: tuple[int, ...] = ()
     fields = {f.name: f.type for f in dataclasses.fields(kind)}
     for name, entry in sheet.content["parameters"].items():
         with sheet.noting("parameters", name):
             refuse_unknown({name: 0}, fields, "parameter")
             use = roles(kind)[name].sweep
+            if name == "seed":
+                seeds = _seeds(entry, kind)
+                continue
             if use in ("flag", "own"):
                 raise UserError(f"{name}: is set on the command line, --{name}; delete it here")
             if name in flags:
@@ -47,7 +51,19 @@ def read_parameters(
                 space[name] = value
     if not space and not sheet.problems:
         sheet.problem(("parameters",), "parameters: all are fixed, nothing to search")
-    return space, fixed
+    return space, fixed, seeds
+
+
+def _seeds(entry: Any, kind: type[Config]) -> tuple[int, ...]:
+    """The seeds over which every point of the space is repeated."""
+    try:
+        drawn = to_distribution(entry)
+    except UserError as error:
+        raise UserError(f"seed: {error}") from error
+    if isinstance(drawn, BaseDistribution) and not isinstance(drawn, CategoricalDistribution):
+        raise UserError("seed: write values: [0, 1, 2], over which every point is repeated")
+    values = drawn.choices if isinstance(drawn, CategoricalDistribution) else [drawn]
+    return tuple(kind.check("seed", value) for value in values)
 
 
 def _plausible(name: str, entry: dict[str, Any], drawn: BaseDistribution, default: Any) -> None:
