@@ -38,7 +38,8 @@ class Range:
 Positive = Range(0, above=True)
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
-LEAST = 50  # pictures a side; a distance of fewer says nothing
+LEAST = 50  # pictures a side of a distance that chooses between epochs or settings
+FEWEST = 10  # and of one that is said at all: of a small gallery, with a word that it is wide
 FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 
 
@@ -271,7 +272,7 @@ class EvaluateConfig(Checked):
     # efficientnet-lite0, lenet-digits (for digits), inception-v3-compat, others of torch-fidelity's
     extractor: str = "efficientnet-lite0"
     extractor_weights: str = ""  # file with its weights, if not those shipped or downloaded
-    n: Annotated[int, Range(LEAST)] = 1_500  # pictures a side; fewer where there are not so many
+    n: Annotated[int, Range(FEWEST)] = 1_500  # pictures a side; fewer where there are not so many
     seeds: Count = 3  # sets of samples drawn from each model
     seed: Seed = 1  # of the first
     split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on

@@ -249,16 +249,23 @@ def test_runs_whose_data_have_changed_are_not_scored(runs):
         load_candidates(runs[1:2], options())
 
 
-def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path):
+def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path, capsys, monkeypatch):
     art = {"data": "synthetic-art", "images": 64, "held_out": 60, "image_size": 16}
     small = {"arch": "dcgan", "width": 2, "eval_every": 0, "minutes": 0.005, "epochs": 9}
     train(GANConfig(**TINY | art | small | {"runs_dir": str(tmp_path / "art")}))
     (other,) = read_runs(tmp_path / "art")
     with pytest.raises(UserError, match="trained on unlike data, so that no table holds both"):
         load_candidates([runs[0], other.path], options())
-    _, (table,) = evaluate([other.path], split="both", n=50, metrics="kid", seeds=1)
-    assert table.rows[0].protocol.split == "test"  # halves of 64 training pictures are too few
-    with pytest.raises(UserError, match="split=train: 32 pictures a side, 50 needed"):
+    capsys.readouterr()
+    _, tables = evaluate([other.path], split="both", n=50, metrics="kid", seeds=1)
+    assert [(t.rows[0].protocol.split, t.rows[0].protocol.n) for t in tables] == [
+        ("test", 50),
+        ("train", 32),
+    ]
+    assert "split=train: of 32 pictures a side; 32 others might" in capsys.readouterr().err
+    monkeypatch.setattr("genbench.evaluate.evaluation.FEWEST", 40)
+    few = "split=train: 32 pictures a side, 40 needed for a score; train with more pictures or --c"
+    with pytest.raises(UserError, match=few):
         evaluate([other.path], split="train", n=50, metrics="kid", seeds=1)
 
 
@@ -352,7 +359,7 @@ def test_reals_are_resized_once_to_the_samples_size(tmp_path):
             "mixed",
             r"fakes: samples must be squares of one size, not 60 of 16x16, 1 of 20x20; --image",
         ),
-        ("few", r"fakes: 20 pictures, 50 needed for a score"),
+        ("few", r"fakes: 9 pictures, 10 needed for a score"),
         ("grey", r"fakes is grey and .*reals is in colour: .*convert one"),
         ("empty", r"fakes: no picture files"),
         ("missing", r"fakes: no such folder"),
@@ -360,7 +367,7 @@ def test_reals_are_resized_once_to_the_samples_size(tmp_path):
     ],
 )
 def test_folders_that_cannot_be_compared_are_one_line(tmp_path, spoil, message):
-    fakes = write(tmp_path / "fakes", noise(20 if spoil == "few" else 60, 0, grey=spoil == "grey"))
+    fakes = write(tmp_path / "fakes", noise(9 if spoil == "few" else 60, 0, grey=spoil == "grey"))
     reals = write(tmp_path / "reals", noise(60, 1))
     if spoil == "mixed":
         Image.fromarray(noise(1, 2, side=20)[0]).save(fakes / "odd.png")

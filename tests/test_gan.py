@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
@@ -33,6 +34,7 @@ from genbench.metrics.extractors import Extractor
 from genbench.metrics.stability import collapsed, diversity
 from genbench.model import Model, load
 from genbench.record import read_runs
+from genbench.report import make_pages
 from genbench.train import train
 
 KINDS = ["bce", "lsgan", "hinge", "wgan-gp", "r3"]
@@ -822,6 +824,27 @@ def test_without_scores_the_last_epoch_is_kept(tmp_path, capsys):
     assert "no scores while training: 20 validation pictures, 50 needed" in capsys.readouterr().err
     assert record(tmp_path).summary["best_epoch"] == 2
     assert not [name for name in scores if "lite0" in name]
+
+
+def test_a_small_gallery_has_a_distance_that_is_said_to_be_wide(tmp_path, capsys, monkeypatch):
+    for i in range(100):
+        cells = np.random.default_rng(i).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        picture = Image.fromarray(cells).resize((48, 40), Image.Resampling.BICUBIC)
+        (tmp_path / "art").mkdir(exist_ok=True)
+        picture.save(tmp_path / "art" / f"{i}.png")
+    scores = train(
+        toy(tmp_path, data="folder", data_dir=str(tmp_path / "art"), held_out=0, test=True)
+    )
+    said = capsys.readouterr().err
+    assert "no scores while training: 10 validation pictures, 50 needed" in said
+    assert "test scores: of 10 pictures a side; 10 others might give quite another" in said
+    for metric in ("kid", "fd", "precision", "recall"):
+        assert math.isfinite(scores[f"test/{metric}_lite0_n10"])
+        assert math.isfinite(scores[f"test/floor_{metric}_lite0_n10"])
+    text = str(make_pages(read_runs(tmp_path / "runs"), []))
+    assert "KID to held-out pictures (lite0, N = 10)" in text
+    assert "each with the weights of its last epoch, scored once" in text
+    assert "best epoch by validation" not in text
 
 
 def test_grey_digits_get_a_margin_and_are_learned_too(tmp_path, cheap_features, monkeypatch):

@@ -309,8 +309,11 @@ def test_the_audit_says_what_a_gan_will_do_and_what_scores_to_expect():
     many, *_, test = advice(40_000)
     assert many.endswith("the discriminator of another --loss too")
     assert test == "Scores of the test: N = 1500 pictures a side"
-    *_, none = advice(100)
-    assert none == "Scores of the test: none, of 10 pictures (50 needed); try --held_out, --crops"
+    *_, val, test = advice(100)
+    assert val == "Scores while training: none, of 10 pictures (50 needed); try --held_out, --crops"
+    assert test.startswith("Scores of the test: N = 10 pictures a side; they are wide")
+    *_, test = advice(90)
+    assert test == "Scores of the test: none, of 9 pictures (10 needed); try --held_out, --crops"
 
 
 def test_the_audit_of_too_few_pictures_is_whole(folder):

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from genbench.config import LEAST, Config, EvaluateConfig
+from genbench.config import FEWEST, LEAST, Config, EvaluateConfig
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures
 from genbench.data.pictures import near_sources, shortfall, survey
 from genbench.data.splits import SPLIT_SEED, own_splits, split_sources
@@ -164,11 +164,14 @@ def _advice(splits: dict[str, np.ndarray]) -> list[str]:
         "discriminator of another --loss "
         + ("would know them by heart: give it --diffaugment=color,translation" if few else "too")
     ]
-    scored = ("while training", val, Config.eval_images), ("of the test", test, EvaluateConfig.n)
-    for name, n, most in scored:
-        if n < LEAST:
+    scored = (
+        ("while training", val, LEAST, Config.eval_images),
+        ("of the test", test, FEWEST, EvaluateConfig.n),
+    )
+    for name, n, least, most in scored:
+        if n < least:
             lines.append(
-                f"Scores {name}: none, of {n} pictures ({LEAST} needed); try --held_out, --crops"
+                f"Scores {name}: none, of {n} pictures ({least} needed); try --held_out, --crops"
             )
         else:
             wide = "; they are wide, compare none of them closely" if n < WIDE else ""

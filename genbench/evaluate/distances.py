@@ -12,7 +12,7 @@ from genbench.metrics import METRICS, Features, ScoreName
 from genbench.metrics.cache import feature_cache
 from genbench.metrics.extractors import DEFAULT, load_extractor
 from genbench.metrics.names import short_name
-from genbench.metrics.table import LEAST, RANKED_BY
+from genbench.metrics.table import FEWEST, LEAST, RANKED_BY
 from genbench.model import Model
 
 SCORED = 1_500  # pictures a side of the final scores and of their floors, where there are so many
@@ -79,9 +79,10 @@ def sample_scores(model: Model) -> dict[str, float]:
     for split in ("train", "test"):
         pictures, others = sides(model.data, split)
         n = min(SCORED, len(pictures), len(others))
-        if n < LEAST:
-            say(f"no {split} scores: {n} pictures, {LEAST} needed; --crops cuts more")
+        if n < FEWEST:
+            say(f"no {split} scores: {n} pictures, {FEWEST} needed; --crops cuts more")
             continue
+        warn_of_few(f"{split} scores", n)
         reals, rivals = (real_features(part.take(slice(n))) for part in (pictures, others))
         floor = distances(rivals, reals, at_end=True)
         if n not in drawn:
@@ -89,6 +90,12 @@ def sample_scores(model: Model) -> dict[str, float]:
         scores |= {f"{split}/{name}": v for name, v in distances(drawn[n], reals, True).items()}
         scores |= {f"{split}/{ScoreName.parse(name).as_floor}": v for name, v in floor.items()}
     return scores
+
+
+def warn_of_few(what: str, n: int) -> None:
+    """Say that scores of n pictures a side are wide, where they are."""
+    if n < LEAST:
+        say(f"{what}: of {n} pictures a side; {n} others might give quite another score")
 
 
 def check_logged(metric: str, n: int) -> None:

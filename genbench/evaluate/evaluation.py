@@ -11,6 +11,7 @@ from genbench import UserError, signals
 from genbench.config import EvaluateConfig
 from genbench.console import say
 from genbench.device import pick_device
+from genbench.evaluate.distances import warn_of_few
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.likelihood import likelihood
 from genbench.evaluate.measures import errors, measure
@@ -22,7 +23,7 @@ from genbench.metrics.cache import Cache, content_hash, feature_cache
 from genbench.metrics.extractors import DEFAULT, INCEPTION, Extractor, load_extractor
 from genbench.metrics.fidelity import kid_subset
 from genbench.metrics.protocol import ModelScores, Protocol
-from genbench.metrics.table import LEAST, chosen
+from genbench.metrics.table import FEWEST, chosen
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,14 @@ def _benchmark(
     data = candidates[0].model.data
     pictures, others = sides(data, split)
     n = min(options.n, len(pictures), len(others))
-    if n < LEAST:
-        few = f"split={split}: {n} pictures a side, {LEAST} needed for a score"
+    if n < FEWEST:
+        few = f"split={split}: {n} pictures a side, {FEWEST} needed for a score"
         if options.split != "both":
-            raise UserError(f"{few}; try --split=train, or train with more --crops")
+            elsewhere = "" if split == "train" else "try --split=train, or "
+            raise UserError(f"{few}; {elsewhere}train with more pictures or --crops")
         say(few)
         return None
+    warn_of_few(f"split={split}", n)
     reals, rivals = (framed(p.take(slice(n)).images.cpu().numpy()) for p in (pictures, others))
     return make_benchmark(extractor, metrics, split, reals, rivals, cache)
 
@@ -209,9 +212,10 @@ def evaluate_folders(fakes: Path, reals: Path, options: EvaluateConfig) -> Itera
         raise UserError(f"metrics={options.metrics}: need a model; name others for two folders")
     samples, pictures = read_pair(fakes, reals, options)
     n = min(options.n, len(samples), len(pictures))
-    if n < LEAST:
-        few = fakes if len(samples) == n else reals
-        raise UserError(f"{few}: {n} pictures, {LEAST} needed for a score")
+    few = fakes if len(samples) == n else reals
+    if n < FEWEST:
+        raise UserError(f"{few}: {n} pictures, {FEWEST} needed for a score")
+    warn_of_few(str(few), n)
     others = pictures[n : 2 * n] if len(pictures) >= 2 * n else None
     if others is None:
         say(f"no floor: {2 * n} real pictures needed for two sides of {n}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genbench import UserError
+from genbench.config import FEWEST as FEWEST
 from genbench.config import LEAST as LEAST
 from genbench.metrics import fidelity
 from genbench.metrics.features import Features

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from genbench.config import HYPER_PARAMETER
 from genbench.metrics.names import ScoreName
+from genbench.record import Record
 from genbench.report.choice import few_sources, held_out_sources
 from genbench.report.comparison import compared
 from genbench.report.group import Group, field_roles, unlike
@@ -113,9 +114,12 @@ def _meaning(part: Part) -> Iterator[str]:
     """What ± is, when a difference is said, and what the likelihood is of."""
     seeds = max(len(group.runs) for group in part.groups)
     once = ", scored once; searches never see the test split" if part.split == "test" else ""
+    chosen = {_is_chosen(run) for group in part.groups for run in group.runs}
+    which = "its best epoch by validation" if True in chosen else "its last epoch"
+    which += " (its last, where validation pictures were too few)" if len(chosen) > 1 else ""
     yield (
         f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
-        f"its best epoch by validation{once}; trainings that diverged are left out of means. A "
+        f"{which}{once}; trainings that diverged are left out of means. A "
         "difference is said where Welch's test over seeds has p < 0.05, not corrected for the "
         "number of comparisons."
     )
@@ -123,6 +127,11 @@ def _meaning(part: Part) -> Iterator[str]:
     pixels = ", pixels binarised dynamically" if binarized else ""
     if likelihood := part.groups[0].config.get("likelihood"):
         yield f"Likelihood {likelihood}{pixels}."
+
+
+def _is_chosen(run: Record) -> bool:
+    """Whether a validation score chose the epoch whose weights are scored."""
+    return bool(run.curve("val", run.about.get("objective", "").removeprefix("val/"))[1])
 
 
 def _few(part: Part) -> Iterator[str]:
