@@ -53,6 +53,11 @@ def open_archive(path: Path) -> "Archive":
     return _opened(path, status.st_size, status.st_mtime_ns)
 
 
+def close_archives() -> None:
+    """Give back what open archives hold, of a compressed tar as much disk as it unzips to."""
+    _opened.cache_clear()
+
+
 @lru_cache(maxsize=2)
 def _opened(path: Path, size: int, mtime: int) -> "Archive":
     try:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from genbench import UserError, signals
 from genbench.console import say, say_once
-from genbench.data.archive import is_archive
+from genbench.data.archive import close_archives, is_archive
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
 from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_splits
 from genbench.environment import cache_folder
@@ -66,6 +66,7 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
     cut = Cut(image_size, crops, wrap)
     path = _cache_path(folder, cut)
     pictures = _load(path, image_size) or _build(path, list_pictures(folder), cut)
+    close_archives()
     if pictures.skipped:
         more = len(pictures.skipped) - 3
         rest = f" and {more} more; {audit_command(folder)} tells more" if more > 0 else ""
