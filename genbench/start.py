@@ -92,26 +92,33 @@ def sweep(
     runs_dir: str = "runs",
     storage: str = "",
     seed: int = 0,
+    model: str = "",
 ) -> None:
     """Run a W&B sweep file with no server, each run started by the file's own command.
 
     `genbench sweep check FILE` says what is wrong with a file, `genbench sweep show FILE` prints
-    it; both run nothing.
+    it, `genbench sweep translate FILE` prints the nearest one that is right; all run nothing.
 
     Args:
         words: The sweep file, or the name of one that comes with genbench, such as gan; with the
-            word check or show before it, it is only validated or printed.
+            word check, show or translate before it, it is only validated or printed.
         count: Runs to add.
         workers: Runs at a time, each with its share of the cores.
         runs_dir: The records and the study go here.
         storage: URL of the study's database, for several machines (default: in runs_dir);
             grpc://HOST:PORT is another machine's, see genbench storage.
         seed: Of the proposals.
+        model: translate: the family to train (default: the one that the file names).
     """
     from genbench.sweep import find_sweep, read_sweep
 
     if words[:1] in (("check",), ("show",)) and len(words) == 2:
         (_check if words[0] == "check" else _show)(find_sweep(words[1]))
+        return
+    if words[:1] == ("translate",) and len(words) == 2:
+        from genbench.sweep.translate import translate
+
+        print(translate(find_sweep(words[1]), model), end="")
         return
     if len(words) != 1:
         raise UserError(f"{' '.join(words)!r}: name one sweep file, such as sweeps/vae.yaml")
@@ -134,8 +141,8 @@ def _check(path: Path) -> None:
     from genbench.sweep import check_sweep, contradictions, read_sweep
 
     if problems := check_sweep(path):
-        print(*problems[:-1], sep="\n", end="\n" * (len(problems) > 1), file=sys.stderr)
-        raise UserError(problems[-1])
+        print(*problems, sep="\n", file=sys.stderr)
+        raise UserError(f"genbench sweep translate {path} prints the nearest file that is right")
     checked = read_sweep(path)
     repeated = f", each point over {len(checked.seeds)} seeds" if checked.seeds[1:] else ""
     print(f"{path}: {len(checked.space)} parameters to search{repeated}, nothing wrong")

@@ -100,7 +100,11 @@ def check_sweep(path: Path) -> list[str]:
     Raises:
         UserError: The file is missing or no YAML.
     """
-    sheet = read_sheet(path)
+    return problems_of(read_sheet(path))
+
+
+def problems_of(sheet: Sheet) -> list[str]:
+    """The same of a file that is read already."""
     _read(sheet, None, {})
     return sheet.said()
 
@@ -131,7 +135,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     if space and not sheet.has("parameters", "command"):
         refuse_contradictions(sheet, family.config, space, held)
     with sheet.noting("early_terminate"):
-        stopping = _stopping(content.get("early_terminate"))
+        stopping = read_stopping(content.get("early_terminate"))
     metric = read_metric(sheet, family, space, held)
     engine = read_engine(sheet)
     if sheet.problems:
@@ -196,8 +200,12 @@ def _check_size(sheet: Sheet, space: dict[str, BaseDistribution]) -> None:
         )
 
 
-def _stopping(entry: Any) -> Stopping | None:
-    """`early_terminate`; hyperband in either form, as W&B reads it."""
+def read_stopping(entry: Any) -> Stopping | None:
+    """`early_terminate`; hyperband in either form, as W&B reads it.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     if entry is None:
         return None
     if not isinstance(entry, dict) or entry.get("type") not in ("hyperband", "median"):
