@@ -190,24 +190,24 @@ class Config(Checked):
 
 
 LARGEST_IMAGE = 512
+ART = ("synthetic-art", "abstract-art", "propaganda-debian", "folder")
 LEAST_HELD_OUT = 16
 PAINTED = 1_500  # pictures of synthetic-art that are held out where a configuration does not say
 
 
 @dataclass(frozen=True)
 class PictureConfig(Config):
-    """What a training on pictures has: painted ones, a folder's, or digits with a margin."""
+    """What a training on pictures has: painted ones, a folder's, or digits."""
 
-    data_sets = (
-        *("synthetic-art", "abstract-art", "propaganda-debian", "folder"),
-        *Config.data_sets,
-    )
+    data_sets = (*ART, *Config.data_sets)
     whole_batches: ClassVar[bool] = True
+    digit_size: ClassVar[int] = 32  # of 28, and a margin; 0: as they are
 
     # synthetic-art, folder, abstract-art, propaganda-debian, mnist-mini, mnist, fashion-mnist
     data: Annotated[str, MEANING] = "synthetic-art"
     data_dir: Annotated[str, PLACE] = ""  # folder: the pictures; else where data sets lie
-    image_size: Annotated[int, PICTURES] = 64  # side in pixels, a power of two
+    # side in pixels, a power of two (0: 64, of digits 32, or for AE and VAE as they are)
+    image_size: Annotated[int, PICTURES] = 0
     crops: Annotated[int, Range(0), PICTURES] = 0  # random squares of a picture (0: its centre)
     images: Annotated[int, Range(16), PICTURES] = 6000  # synthetic-art: pictures to train on
     # pictures for the test (0: of a folder a tenth, of synthetic-art 1,500, and as many for val)
@@ -219,8 +219,10 @@ class PictureConfig(Config):
     def __post_init__(self) -> None:
         """Raise `UserError` also for a size that cannot be, or a folder that is not named."""
         super().__post_init__()
-        size = self.image_size
-        if size & (size - 1) or not 16 <= size <= LARGEST_IMAGE:
+        usual = 64 if self.data in ART else self.digit_size
+        size = self.image_size or usual
+        object.__setattr__(self, "image_size", size)
+        if size != usual and (size & (size - 1) or not 16 <= size <= LARGEST_IMAGE):
             raise UserError(f"image_size={size}: must be a power of two, 16 to {LARGEST_IMAGE}")
         if 0 < self.held_out < LEAST_HELD_OUT:
             raise UserError(f"held_out={self.held_out}: must be 0 or at least {LEAST_HELD_OUT}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine
 
@@ -217,7 +218,9 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         training = model.codes("train", PROBE_IMAGES)
         for split in splits:
             z, labels = model.codes(split)
-            if not model.data.sourced:  # else labels are numbers of pictures, not classes
+            if model.data.sourced:  # labels are numbers of pictures, not classes
+                labels = np.zeros_like(labels)
+            else:
                 scores |= code_scores(model, training, (z, labels), split)
         run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
         if "decode" in can:

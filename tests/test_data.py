@@ -9,6 +9,7 @@ import torch
 
 from genbench import UserError
 from genbench.data import DIGITS, PICTURES, Batches, Data, Split, digits, load_data
+from genbench.families import FAMILIES
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
@@ -165,11 +166,25 @@ def test_an_unknown_data_set_is_answered_with_the_known_ones():
         GANConfig(data="art")
 
 
-def test_every_data_set_has_a_reader_and_pictures_are_for_gans_alone():
-    assert AEConfig.data_sets == VAEConfig.data_sets == tuple(DIGITS)
-    assert GANConfig.data_sets == (*PICTURES, *DIGITS)
-    with pytest.raises(UserError, match=r"data='synthetic-art': unknown to vae"):
-        VAEConfig(data="synthetic-art")
+def test_every_family_takes_every_data_set_and_each_has_a_reader():
+    for family in FAMILIES.values():
+        assert set(family.config.data_sets) == {*PICTURES, *DIGITS}
+
+
+def test_sizes_and_likelihoods_follow_the_data_where_they_are_left_open():
+    for family, data, size in (
+        (AEConfig, "mnist", 0),
+        (VAEConfig, "synthetic-art", 64),
+        (GANConfig, "mnist", 32),
+        (GANConfig, "synthetic-art", 64),
+    ):
+        assert family(data=data).image_size == size
+    assert GANConfig(image_size=64).key == GANConfig().key
+    assert VAEConfig(data="mnist").likelihood == "bernoulli"
+    assert VAEConfig(data="synthetic-art").likelihood == "gaussian"
+    assert VAEConfig(data="synthetic-art", likelihood="bernoulli").likelihood == "bernoulli"
+    with pytest.raises(UserError, match="binarize=dynamic needs likelihood=bernoulli, not gauss"):
+        VAEConfig(data="synthetic-art", binarize="dynamic")
 
 
 @pytest.mark.parametrize("side", [16, 64])

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -16,6 +17,9 @@ from genbench.families.family import CAPABILITIES
 from genbench.families.state import draw_z
 from genbench.families.vae import VAEConfig
 from genbench.families.vae.steps import beta_at, posterior
+from genbench.model import load
+from genbench.record import read_runs
+from genbench.train import train
 
 SMALL = {"width": 16, "latent_dim": 3, "depth": 2}
 
@@ -203,3 +207,21 @@ def test_what_families_say_of_themselves_needs_no_torch():
         "assert len(FAMILIES) > 2 and len(METRICS) > 6; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["ae", "vae"])
+def test_codes_of_pictures_are_learned_as_those_of_digits(tmp_path, name):
+    fields = {"data": "synthetic-art", "images": 100, "held_out": 60, "image_size": 16}
+    fields |= {"epochs": 6, "width": 64, "batch_size": 20, "depth": 1, "test": True, "lr": 0.01}
+    place = {"runs_dir": str(tmp_path / "runs"), "wandb": "disabled"}
+    scores = train(FAMILIES[name].config(**fields, **place))
+    (run,) = read_runs(tmp_path / "runs")
+    errors = run.curve("val", "mse")[1]
+    assert errors[-1] < 0.7 * errors[0]  # of colours, under a Gaussian likelihood
+    assert scores["test/psnr"] == pytest.approx(-10 * math.log10(scores["test/mse"]), abs=2)
+    assert "test/knn_accuracy" not in scores  # pictures have no classes
+    shapes = {k: a.shape for k, a in run.arrays("pictures").items()}
+    assert shapes["reconstructions"] == shapes["originals"] == (16, 16, 16, 3)
+    model = load(run.path)
+    assert model.shape == (3, 16, 16)
+    assert model.sample(5).shape == (5, 3, 16, 16)

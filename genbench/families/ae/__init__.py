@@ -3,26 +3,42 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from genbench.config import MEANING, Config, Count, Positive, Range
+from genbench.config import ART, BUDGET, MEANING, Config, Count, PictureConfig, Positive, Range
 from genbench.families.family import Family
 from genbench.scalars import Scalar
 
 
 @dataclass(frozen=True)
-class AEConfig(Config):
+class AEConfig(PictureConfig):
     """Train an autoencoder: the code of an image is one point."""
 
     model: ClassVar[str] = "ae"
+    data_sets = (*Config.data_sets, *ART)
+    whole_batches: ClassVar[bool] = False
+    digit_size: ClassVar[int] = 0
 
+    # mnist-mini (bundled), mnist, fashion-mnist, synthetic-art, folder, abstract-art, ...
+    data: Annotated[str, MEANING] = "mnist-mini"
+    epochs: Annotated[Count, BUDGET] = 10  # passes over the training split
+    batch_size: Count = 64  # images a step
+    eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
     latent_dim: Count = 16  # numbers in the code of an image
     width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 8 x the deepest channels)
     depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
     activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "silu"
     # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels
-    likelihood: Annotated[Literal["bernoulli", "gaussian"], MEANING] = "bernoulli"
+    # (auto: bernoulli of digits, gaussian of pictures)
+    likelihood: Annotated[Literal["auto", "bernoulli", "gaussian"], MEANING] = "auto"
     sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts
     learn_sigma: bool = True  # gaussian: learn sigma with the weights, or keep it fixed
+
+    def __post_init__(self) -> None:
+        """Choose the likelihood too, where it is left open."""
+        super().__post_init__()
+        if self.likelihood == "auto":
+            chosen = "gaussian" if self.data in ART else "bernoulli"
+            object.__setattr__(self, "likelihood", chosen)
 
     def objective(self, n_val: int) -> tuple[str, str]:
         """The reconstruction term of the loss."""

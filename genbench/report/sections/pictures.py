@@ -173,9 +173,10 @@ def latent_spaces(part: Part) -> Iterator[Content]:
     groups = _keeping(part, "latents", "z", "labels")
     groups = [g for g in groups if len(array(g.runs[0], "latents", "z")) >= LEAST]
     points = {g.model: projections(array(g.runs[0], "latents", "z")[:POINTS]) for g in groups}
+    classes = any(array(g.runs[0], "latents", "labels").any() for g in groups)
     caption = (
-        f"{{group.title}}: codes of {part.split} images, coloured by label; each projection has "
-        "one scale for all models."
+        f"{{group.title}}: codes of {part.split} images{', coloured by label' * classes}; each "
+        "projection has one scale for all models."
     )
     draw = partial(latent_space, points)
     said = [about_code(group, part.split) for group in part.groups]
@@ -207,7 +208,8 @@ def latent_space(points: dict[str, dict[str, np.ndarray]], group: Group) -> Figu
         dots = ax.scatter(xy[:, 0], xy[:, 1], c=labels, cmap="tab10", s=7, vmin=-0.5, vmax=9.5)
         ax.set(title=f"{group.title}: {name}", xlim=(-limit, limit), ylim=(-limit, limit))
         ax.set_aspect("equal")
-    figure.colorbar(dots, ax=list(axes[0]), ticks=range(10), label="label", shrink=0.8)
+    if labels.any():  # there are classes
+        figure.colorbar(dots, ax=list(axes[0]), ticks=range(10), label="label", shrink=0.8)
     return figure
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from genbench.config import HYPER_PARAMETER
+from genbench.config import ART, HYPER_PARAMETER
 from genbench.metrics.names import ScoreName
 from genbench.record import Record
 from genbench.report.choice import few_sources, held_out_sources
@@ -13,6 +13,7 @@ from genbench.report.part import Content, Part
 from genbench.scalars import MEASURED, Scalar
 
 FEW = 500  # held-out pictures; a distance to fewer says little
+OF_PICTURES = ("crops", "images", "held_out")  # what digits have no use for
 CODES = ("active_units", "knn_accuracy", "probe_accuracy")
 TAKEN = ("best_epoch", "steps", "seconds")
 UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
@@ -175,6 +176,8 @@ def hyperparameters(part: Part) -> Iterator[Content]:
 
 def _shown(group: Group, name: str) -> bool:
     """Whether the field's role says so; a field that is not known any more is shown."""
+    if name in OF_PICTURES and group.config.get("data") not in ART:
+        return False
     return field_roles(group.model).get(name, HYPER_PARAMETER).shown
 
 
