@@ -295,8 +295,8 @@ def test_half_a_line_does_not_swallow_the_next_evaluation(runs):
 
 
 def test_a_table_needs_pictures_enough():
-    with pytest.raises(UserError, match="n=10: must be at least 50"):
-        options(n=10)
+    with pytest.raises(UserError, match="n=9: must be at least 10"):
+        options(n=9)
 
 
 # --- folders --------------------------------------------------------------------------------------

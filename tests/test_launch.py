@@ -126,7 +126,7 @@ def test_the_checker_prints_every_problem_and_runs_nothing(script, tmp_path):
     assert done.returncode == 2
     assert "unknown parameter 'latent'; did you mean latent_dim?" in done.stderr
     assert "min 2 must be below max 1" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    assert len(done.stderr.splitlines()) == 3  # and the way out
     assert not (tmp_path / "runs").exists()
     good = script("genbench", "sweep", "check", "gan")
     assert (good.returncode, good.stderr) == (0, "")

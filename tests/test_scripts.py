@@ -199,7 +199,6 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         (["gan.py", "--data=folder", "--data_dir=none"], ["none", "--data_dir"]),
         (["gan.py", "--images=16", "--batch_size=32"], ["batch_size=32", "16 training pictures"]),
         (["gan.py", "--diffaugment=colour"], ["diffaugment='colour'", "color"]),
-        (["vae.py", "--data=synthetic-art"], ["synthetic-art", "mnist-mini"]),
         (["genbench", "sample", "none"], ["none", "no run with checkpoints"]),
         (
             ["genbench", "sample", "none", "--format=png-folder", "--out=one"],

@@ -154,7 +154,7 @@ def idx(folder: Path) -> tuple[list[Path], Read]:
     labels = struct.pack(">II", 2049, 60) + bytes(range(10)) * 6
     for name, data in (("images-idx3", images), ("labels-idx1", labels)):
         (raw / f"train-{name}-ubyte.gz").write_bytes(gzip.compress(data))
-    return sorted(raw.iterdir()), lambda path: digits.read_idx_set("MNIST", folder, "train")
+    return sorted(raw.iterdir()), lambda path: digits.read_set("MNIST", folder, "train")
 
 
 def archives(folder: Path) -> tuple[list[Path], Read]:
