@@ -49,7 +49,8 @@ def _find(name: str, root: Path) -> Reader:
     if not reason:
         reason = _download(dataset, root)
     found = _on_disk(name, root)
-    if reason or not found:
+    if not found:
+        reason = reason or "what was downloaded is not there"
         ways_out = f"connect to the network, put its IDX, CSV or npz files into {root / name}"
         if name == "FashionMNIST":
             ways_out += ", install Debian's dataset-fashion-mnist"

@@ -64,8 +64,9 @@ def read_pictures(folder: Path, image_size: int, crops: int = 0, wrap: bool = Fa
     if image_size < 1 or crops < 0:
         raise UserError(f"image_size={image_size} and crops={crops}: 1 and 0 are the least")
     cut = Cut(image_size, crops, wrap)
-    path = _cache_path(folder, cut)
-    pictures = _load(path, image_size) or _build(path, list_pictures(folder), cut)
+    listing = None if is_archive(folder) else list_pictures(folder)  # slow of a compressed tar
+    path = _cache_path(folder, listing, cut)
+    pictures = _load(path, image_size) or _build(path, listing or list_pictures(folder), cut)
     close_archives()
     if pictures.skipped:
         more = len(pictures.skipped) - 3
@@ -150,13 +151,13 @@ def near_sources(codes: list[int], thumbs: list[np.ndarray]) -> np.ndarray:
     return groups
 
 
-def _cache_path(folder: Path, cut: Cut) -> Path:
-    """The images' file; its name says folder and cut first, then the files read."""
-    if is_archive(folder):
-        status = folder.stat()
-        files = [(folder.name, status.st_size, status.st_mtime_ns)]
-    else:
-        files = list_pictures(folder).files
+def _cache_path(folder: Path, listing: Listing | None, cut: Cut) -> Path:
+    """The images' file; its name says folder and cut first, then the files read.
+
+    Without a listing `folder` is an archive, and the one file.
+    """
+    status = folder.stat()
+    files = listing.files if listing else [(folder.name, status.st_size, status.st_mtime_ns)]
     place = json.dumps([CACHE_VERSION, str(folder.resolve()), asdict(cut)])
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in (place, json.dumps(files))]
     return cache_folder() / f"{keys[0][:16]}-{keys[1]}.npy"

@@ -53,11 +53,7 @@ def launch(
     run_name, id_name = f"run{end}", f"wandb_run{end}"
     run_id = trial.user_attrs.get(id_name, secrets.token_hex(4))  # of a first try
     trial.set_user_attr(id_name, run_id)
-    seeds = sweep.seeds[:1] if repeat is None else (repeat,)
-    drawn = sweep.fixed | trial.params | dict(zip(["seed"], seeds, strict=False))
-    values = {name: {"value": value} for name, value in drawn.items()}
-    if runs_dir != "runs":
-        values["runs_dir"] = {"value": runs_dir}
+    values = _values(sweep, trial, runs_dir, repeat)
     command = expand(sweep, values)
     folder = Path(runs_dir)
     parameters = folder / "studies" / study / f"config-{run_id}.yaml"
@@ -87,6 +83,18 @@ def launch(
         raise UserError(f"{' '.join(command)}: left no record in {folder}; run it by hand")
     trial.set_user_attr(run_name, record.path.name)
     return _outcome(record, trial, why)
+
+
+def _values(
+    sweep: Sweep, trial: optuna.Trial, runs_dir: str, repeat: int | None
+) -> dict[str, dict[str, Any]]:
+    """What the program is given, as W&B's agent writes it."""
+    values = sweep.fixed | trial.params
+    if sweep.seeds:
+        values["seed"] = sweep.seeds[0] if repeat is None else repeat
+    if runs_dir != "runs":
+        values["runs_dir"] = runs_dir
+    return {name: {"value": value} for name, value in values.items()}
 
 
 def expand(sweep: Sweep, values: dict[str, dict[str, Any]]) -> list[str]:

@@ -220,13 +220,17 @@ def _q_log_uniform_values(low: float, high: float, q: float) -> BaseDistribution
         return IntDistribution(round(low), round(high), log=True)
     if low <= 0:
         raise UserError(f"min {low} must be above 0 on a logarithmic scale")
-    first, last = max(1, round(low / q)), round(high / q)
-    steps = np.unique(np.geomspace(first, max(first, last), SHOWN).round()).astype(int).tolist()
-    values = [step * q if isinstance(q, int) else float(step * Decimal(repr(q))) for step in steps]
     raise UserError(
         "q_log_uniform is Optuna's only for q: 1 and min at least 1 (whole numbers); "
-        f"write values: {values}"
+        f"write values: {log_multiples(low, high, q)}"
     )
+
+
+def log_multiples(low: float, high: float, q: float) -> list[int | float]:
+    """A few multiples of q from low to high, about evenly on a logarithmic scale."""
+    first, last = max(1, round(low / q)), round(high / q)
+    steps = np.unique(np.geomspace(first, max(first, last), SHOWN).round()).astype(int).tolist()
+    return [step * q if isinstance(q, int) else float(step * Decimal(repr(q))) for step in steps]
 
 
 def _q_log_uniform(low: float, high: float, q: float) -> BaseDistribution:

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from genbench import UserError
 from genbench.config import Config, roles
-from genbench.sweep.distributions import PARAMETER_KEYS, SHOWN, extremes, to_distribution
+from genbench.sweep.distributions import PARAMETER_KEYS, extremes, log_multiples, to_distribution
 
 OTHERS = {  # what other projects call our fields
     **dict.fromkeys(("learning_rate", "learningrate", "step_size", "base_lr", "g_lr"), "lr"),
@@ -154,14 +154,8 @@ def _drawable(name: str, entry: dict[str, Any], notes: Notes) -> dict[str, Any]:
         if kind == "q_log_uniform":
             low, high = math.exp(low), math.exp(high)
         notes.add(name, f"{kind} with q: {entry['q']} is W&B's alone")
-        return {"values": _rounded(low, high, entry["q"])}
+        return {"values": log_multiples(low, high, entry["q"])}
     return dict(entry)
-
-
-def _rounded(low: float, high: float, q: float) -> list[Any]:
-    """A few multiples of q from low to high, evenly on a logarithmic scale."""
-    steps = np.unique(np.geomspace(max(1, round(low / q)), max(1, round(high / q)), SHOWN).round())
-    return [int(step) * q if isinstance(q, int) else float(f"{step * q:.12g}") for step in steps]
 
 
 def _that_can_be(name: str, values: list[Any], kind: type[Config], notes: Notes) -> list[Any]:
