@@ -15,8 +15,12 @@ class UserError(Exception):
 
 def __getattr__(name: str) -> Any:
     """`genbench.load` and `genbench.Model`, imported when they are used: they need torch."""
-    if name in ("load", "Model"):
-        from genbench import model
+    if name == "load":
+        from genbench.loading import load
 
-        return getattr(model, name)
+        return load
+    if name == "Model":
+        from genbench.model import Model
+
+        return Model
     raise AttributeError(f"module 'genbench' has no attribute {name!r}")

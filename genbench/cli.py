@@ -74,8 +74,8 @@ def parse_training(
     named, _ = first.parse_known_args(words)
     folder = find_run(named.resume, named.runs_dir or "runs") if named.resume else None
     file = folder / "config.json" if folder else Path(named.config)
-    default: Any = read_config(file) if folder or named.config else kind()
-    if not isinstance(default, kind):
+    default: Any = read_config(file) if folder or named.config else None
+    if not isinstance(default, kind | None):
         raise UserError(f"{file}: a run of {default.model}, not of {kind.model}")
     note = "a run's config.json, whose values are the defaults; other flags win over it"
     again = "a run's folder, or its name in runs_dir: go on with it from its last checkpoint"
@@ -84,8 +84,10 @@ def parse_training(
         [
             ("config", Annotated[str, tyro.conf.arg(help=note)], ""),
             ("resume", Annotated[str, tyro.conf.arg(help=again)], ""),
-            ("training", kind, default),
+            # not kind() for a default, in which fields that follow from others are settled
+            ("training", kind, default or dataclasses.MISSING),
         ],
+        kw_only=True,
     )
     flags = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
     parsed: Any = tyro.cli(

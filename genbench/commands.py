@@ -17,8 +17,6 @@ from genbench.start import resume, search, storage, sweep, train
 if TYPE_CHECKING:
     import numpy as np
 
-ROW = 8  # pictures of an interpolation, a row each
-
 
 def report(
     runs_dir: str = "runs", out: str = "reports", data: str = "", originals: bool = True
@@ -76,6 +74,7 @@ def sample(
     truncation: float = 0.0,
     interpolate: bool = False,
     format: Literal["grid", "png-folder"] = "grid",
+    label: str = "",
     runs_dir: str = "runs",
 ) -> None:
     """Draw pictures from a trained model.
@@ -90,9 +89,12 @@ def sample(
             density fitted to its codes, which cannot be cut off.
         interpolate: Rows of 8 pictures, each on the way from one sample to another.
         format: One picture with all of them, or a folder with a PNG each.
+        label: The class that they are of, by its name, where the run learned classes (default: in
+            a grid a row of each, at least n in all; in a folder as many of each as in training).
         runs_dir: Folder with the run folders.
     """
     from genbench import load
+    from genbench.classes import MOST_ROWS, ROW
     from genbench.files import writing
     from genbench.images import channels_last, to_bytes
     from genbench.resume import find_run
@@ -106,25 +108,31 @@ def sample(
         )
     folder = find_run(run, runs_dir)
     model = load(folder, "cpu")  # the same pictures on every machine
+    columns = ROW
     if interpolate:
-        lines = model.interpolate_samples(-(-n // ROW), seed, ROW, truncation)
+        y = model.classes.labels(label, -(-n // ROW)) if label else None
+        lines = model.interpolate_samples(-(-n // ROW), seed, ROW, truncation, y)
         images = to_bytes(lines.flatten(0, 1))
     else:
-        images = model.sample_bytes(n, seed, truncation)
+        y = model.classes.labels(label, n) if label else None
+        if not label and format == "grid" and model.classes:
+            columns = max(1, -(-n // min(MOST_ROWS, len(model.classes))))
+            y = model.classes.rows(columns)
+        images = model.sample_bytes(n if y is None else len(y), seed, truncation, y)
     pictures = channels_last(images)
     with writing(f"out={out}"):
-        _save(pictures, target, as_grid=format == "grid")
+        _save(pictures, target, columns if format == "grid" else 0)
     print(f"{len(pictures)} pictures of {folder.name}: {target}")
 
 
-def _save(pictures: "np.ndarray", target: Path, as_grid: bool) -> None:
-    """Pictures (N, H, W[, 3]) `uint8` as one file, or as a folder with a PNG each."""
+def _save(pictures: "np.ndarray", target: Path, columns: int) -> None:
+    """Pictures (N, H, W[, 3]) `uint8` as one file of so many columns; 0: a folder of PNGs."""
     from PIL import Image
 
     from genbench.files import whole
     from genbench.images import tile
 
-    if not as_grid:
+    if not columns:
         target.mkdir(parents=True, exist_ok=True)
         for i, picture in enumerate(pictures):
             with whole(target / f"{i:05d}.png") as file:
@@ -135,7 +143,7 @@ def _save(pictures: "np.ndarray", target: Path, as_grid: bool) -> None:
         raise UserError(f"out={target}: no kind of picture ends so; name one such as grid.png")
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as file:
-        Image.fromarray(tile(pictures, min(8, len(pictures)))).save(file, kind)
+        Image.fromarray(tile(pictures, min(columns, len(pictures)))).save(file, kind)
 
 
 def data(
@@ -194,7 +202,7 @@ def evaluate(
         raise UserError("name runs, or two folders with --fakes and --reals")
     from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
     from genbench.evaluate.runs import keep, load_candidates
-    from genbench.evaluate.show import model_lines, show_table
+    from genbench.evaluate.show import model_lines, show_classes, show_table
     from genbench.metrics.table import chosen
     from genbench.resume import find_run
 
@@ -209,6 +217,7 @@ def evaluate(
             show_table(table)
         print()
         for candidate in candidates:
+            show_classes(candidate)
             for line in model_lines(candidate):
                 print(line, flush=True)
     finally:  # Ctrl-C keeps what was found

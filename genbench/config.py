@@ -67,7 +67,7 @@ PLACE = Role(key=False, shown=False, sweep="fix")  # where the data lie
 LOGGING = Role(key=False, shown=False)
 REPETITION = Role(key=False, shown=False, sweep="own")  # the seed
 SEARCHS_OWN = Role(key=False, shown=False, sweep="own")
-BUDGET = Role(sweep="fix")
+FIXED = Role(sweep="fix")
 PICTURES = Role(compare=True)  # which pictures there are, and how they are cut
 MEANING = Role(sweep="fix", compare=True)  # what the data and the losses are
 
@@ -143,11 +143,12 @@ class Config(Checked):
     data: Annotated[str, MEANING] = "mnist-mini"  # mnist-mini (bundled), mnist, fashion-mnist
     # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     data_dir: Annotated[str, PLACE] = ""
-    epochs: Annotated[Count, BUDGET] = 10  # passes over the training split
-    minutes: Annotated[float, Range(0), BUDGET] = 0.0  # end after so much training time (0: never)
+    epochs: Annotated[Count, FIXED] = 10  # passes over the training split
+    minutes: Annotated[float, Range(0), FIXED] = 0.0  # end after so much training time (0: never)
     batch_size: Count = 64  # images a step
     lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
     lr_decay: Annotated[float, Range(0, 1)] = 0.0  # final share in which lr falls to 0 (0: none)
+    conditional: Annotated[bool, FIXED] = False  # learn classes, and draw pictures of each
     seed: Annotated[Seed, REPETITION] = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)
     log_every: Annotated[Count, LOGGING] = 20  # steps between two logs of the training scalars
@@ -212,7 +213,7 @@ class PictureConfig(Config):
     images: Annotated[int, Range(16), PICTURES] = 6000  # synthetic-art: pictures to train on
     # pictures for the test (0: of a folder a tenth, of synthetic-art 1,500, and as many for val)
     held_out: Annotated[int, Range(0), PICTURES] = 0
-    epochs: Annotated[Count, BUDGET] = 25  # passes over the training split
+    epochs: Annotated[Count, FIXED] = 25  # passes over the training split
     batch_size: Count = 16  # images a step
     eval_every: Annotated[int, Range(0)] = 5  # epochs between two scores of samples (0: none)
 

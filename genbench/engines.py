@@ -53,7 +53,8 @@ def make_trainer(model: Model) -> Engine:
     """An engine whose step updates the model on a batch and returns the training scalars."""
 
     def step(engine: Engine, batch: tuple[Tensor, Tensor]) -> Scalars:
-        return model.steps.train_step(model.state, batch[0])
+        x, y = batch
+        return model.steps.train_step(model.state, x, *model.given(y))
 
     trainer = Engine(step)
     trainer.logger.setLevel(logging.CRITICAL)  # what ends a training is said by who catches it
@@ -72,8 +73,9 @@ def make_evaluator(model: Model) -> Engine:
 
     @torch.inference_mode()
     def step(engine: Engine, batch: tuple[Tensor, Tensor]) -> Scalars:
-        scalars = model.steps.eval_step(model.state, batch[0], rng)
-        means.add(scalars, len(batch[0]))
+        x, y = batch
+        scalars = model.steps.eval_step(model.state, x, rng, *model.given(y))
+        means.add(scalars, len(x))
         return scalars
 
     evaluator = Engine(step)

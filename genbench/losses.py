@@ -6,16 +6,12 @@ report share.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Scalars = dict[str, Tensor]
-
-SAME = 0.02  # of the reals' distance: nearer are two looks at one picture, but for rounding
-FAR = 1e4  # of which any kernel is 0
 
 
 def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
@@ -221,70 +217,3 @@ def js_bound(d_real: Tensor, d_fake: Tensor) -> Tensor:
     origins = torch.stack([middle, torch.zeros_like(middle)])[:, None]
     reals, fakes = F.softplus(origins - d_real).mean(1), F.softplus(d_fake - origins).mean(1)
     return math.log(2) - ((reals + fakes) / 2).min()
-
-
-def density_logits(x: Tensor, reals: Tensor, fakes: Tensor, temperature: float) -> Tensor:
-    """log p/q at x, p and q the kernel density estimates of reals and fakes without x itself.
-
-    The kernel is exp(-|x - y| / temperature), whose constant p/q does not have. Were p and q the
-    true densities, no discriminator would be better (Goodfellow et al. 2014, prop. 1).
-
-    Args:
-        x: (B, D).
-        reals: (N, D).
-        fakes: (M, D).
-        temperature: In units of the distances.
-
-    Returns:
-        (B,).
-    """
-
-    def log_density(pictures: Tensor) -> Tensor:
-        apart = torch.cdist(x, pictures)
-        apart = torch.where(apart < SAME, FAR, apart)
-        return torch.logsumexp(-apart / temperature, 1) - math.log(len(pictures))
-
-    return log_density(reals) - log_density(fakes)
-
-
-def drifting_field(
-    x: Tensor, reals: Tensor, fakes: Tensor, temperatures: Sequence[float]
-) -> Tensor:
-    """Where samples x should move: to the reals near them, away from the other samples.
-
-    Deng et al. 2026 (arXiv:2602.04770), algorithm 2: kernels exp(-|x - y| / temperature), brought
-    to sum 1 over all pictures for each sample and over the samples for each picture, of which the
-    geometric mean counts. Where reals and samples are alike the two forces cancel.
-
-    Args:
-        x: (B, D).
-        reals: (N, D).
-        fakes: (M, D), samples beside x, which repel each other too.
-        temperatures: In units of the distances; the fields of all are added up.
-
-    Returns:
-        (B, D); the field of one temperature has the root mean square length 1 over x.
-    """
-    fakes = torch.cat([x, fakes])
-    apart = torch.cat([torch.cdist(x, reals), torch.cdist(x, fakes)], 1)
-    apart[:, len(reals) :].fill_diagonal_(FAR)  # nobody repels himself
-    total = torch.zeros_like(x)
-    for temperature in temperatures:
-        logits = -apart / temperature
-        weights = (torch.softmax(logits, 0) * torch.softmax(logits, 1)).sqrt()
-        near, crowd = weights.split([len(reals), len(fakes)], 1)
-        field = near @ reals * crowd.sum(1, keepdim=True)
-        field -= crowd @ fakes * near.sum(1, keepdim=True)
-        total += field / field.square().sum(1).mean().sqrt().clamp(min=1e-8)
-    return total
-
-
-def drifting_loss(x: Tensor, reals: Tensor, fakes: Tensor, temperatures: Sequence[float]) -> Tensor:
-    """Squared distance of samples x (B, D) to where the field would move them, a scalar.
-
-    No gradient goes through that place (Deng et al. 2026, eq. 6), and the field has a fixed length:
-    the value says nothing, the gradient all. Arguments are those of `drifting_field`.
-    """
-    with torch.no_grad():
-        goal = x + drifting_field(x, reals, fakes, temperatures)
-    return (x - goal).square().sum(1).mean()

@@ -1,9 +1,6 @@
 """A model of any family as one object: in training, or trained and loaded from its run."""
 
-import errno
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,17 +8,14 @@ import torch
 from torch import Tensor
 
 from genbench import UserError
-from genbench.config import Config, Device
-from genbench.console import first_line
-from genbench.data import Data, load_data, steps_per_epoch
-from genbench.device import pick_device
-from genbench.families import FAMILIES, Family, family_of
+from genbench.classes import Classes
+from genbench.config import Config
+from genbench.data import Data, count_classes, load_data, steps_per_epoch
+from genbench.families import Family, family_of
+from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.prior import Prior, fit_prior, great_circle, straight_lines, truncated
-from genbench.record import read_run
-from genbench.weights import best_weights as best_weights
-from genbench.weights import read_checkpoint as read_checkpoint
 
 BATCH = 100  # images made at once
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
@@ -31,15 +25,25 @@ class Model:
     """A family with its state, and the data that it is trained on.
 
     Methods take and give images (N, C, H, W) in [0, 1] and codes (N, D), on the CPU, without
-    gradients, from networks in evaluation mode; the networks compute on `model.device`.
+    gradients, from networks in evaluation mode; the networks compute on `model.device`. A model of
+    classes wants their labels y (N,) beside images and codes; others ignore them.
 
     >>> import genbench
     >>> model = genbench.load("runs/RUN")
     >>> pictures = model.sample(64, seed=0)
     """
 
-    def __init__(self, family: Family, state: State, shape: Shape, data: Data | None = None):
+    def __init__(
+        self,
+        family: Family,
+        state: State,
+        shape: Shape,
+        data: Data | None = None,
+        classes: Mapping[str, int] | None = None,
+    ):
+        """Of `classes` the training pictures are counted by name; None: it learned no classes."""
         self.family, self.state, self.shape = family, state, shape
+        self.classes = Classes(classes or {})
         self.steps: Steps = family.steps
         self.prior_kind = "mixture"  # what is fitted to the codes of a family without a prior
         self._data = data
@@ -50,9 +54,10 @@ class Model:
         """A new model of a configuration, to be trained on `data`."""
         family = family_of(config)
         per_epoch = steps_per_epoch(len(data.splits["train"]), config)
-        return cls(
-            family, family.steps.build(config, data.shape, per_epoch, device), data.shape, data
-        )
+        classes = count_classes(data) if config.conditional else {}
+        count = (len(classes),) if classes else ()
+        state = family.steps.build(config, data.shape, per_epoch, device, *count)
+        return cls(family, state, data.shape, data, classes)
 
     @property
     def config(self) -> Any:
@@ -85,7 +90,9 @@ class Model:
         own = "generate" in self.family.can
         return self.family.name if own else f"{self.family.name}+{self.prior_kind}"
 
-    def sample(self, n: int, seed: int = 0, truncation: float = 0.0) -> Tensor:
+    def sample(
+        self, n: int, seed: int = 0, truncation: float = 0.0, y: Tensor | None = None
+    ) -> Tensor:
         """n new images (n, C, H, W); the first ones are the same for any n.
 
         A family without a prior (an autoencoder) is drawn from by a density that is fitted to the
@@ -96,20 +103,23 @@ class Model:
             n: How many.
             seed: Of the codes.
             truncation: Codes of N(0, 1) are cut off beyond plus and minus this; 0: they are not.
+            y: Labels (n,), of a model of classes; None: as often as in the training split.
 
         Raises:
             UserError: The family has nothing to draw from, or n or truncation cannot be.
         """
-        return torch.cat(list(self._drawn(n, seed, truncation)))
+        return torch.cat(list(self._drawn(n, seed, truncation, y)))
 
-    def sample_bytes(self, n: int, seed: int = 0, truncation: float = 0.0) -> np.ndarray:
+    def sample_bytes(
+        self, n: int, seed: int = 0, truncation: float = 0.0, y: Tensor | None = None
+    ) -> np.ndarray:
         """The same as `uint8`."""
-        parts = [to_bytes(part) for part in self._drawn(n, seed, truncation)]
+        parts = [to_bytes(part) for part in self._drawn(n, seed, truncation, y)]
         return np.concatenate(parts)
 
-    def _drawn(self, n: int, seed: int, truncation: float) -> Iterator[Tensor]:
+    def _drawn(self, n: int, seed: int, truncation: float, y: Tensor | None) -> Iterator[Tensor]:
         codes, by = self._codes(n, seed, truncation)
-        return self._images(codes, by)
+        return self._images(codes, by, self.classes.draw(n, seed) if y is None else y)
 
     def _codes(self, n: int, seed: int, truncation: float) -> tuple[Iterator[Tensor], str]:
         """n codes of the prior or of what stands for it, in batches; which function draws them."""
@@ -146,7 +156,7 @@ class Model:
         return self._priors[self.prior_kind]
 
     @torch.no_grad()
-    def encode(self, x: Tensor | np.ndarray) -> Tensor:
+    def encode(self, x: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:
         """Codes (N, D) of images x, in [0, 1] or `uint8`; of a random code its mean.
 
         Raises:
@@ -154,57 +164,70 @@ class Model:
             ValueError: The images have another shape than those it was trained on.
         """
         encode = self._able("encode")
-        parts = [encode(self.state, part) for part in self._batches(x)]
-        return torch.cat(parts).cpu()
+        labels = self._labels(y, len(x))
+        parts = zip(self._batches(x), labels, strict=True)
+        return torch.cat([encode(self.state, part, *of_part) for part, of_part in parts]).cpu()
 
-    def decode(self, z: Tensor | np.ndarray) -> Tensor:
+    def decode(self, z: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:
         """Images of codes z (N, D).
 
         Raises:
             UserError: The family has no decoder.
         """
         codes = torch.as_tensor(z, dtype=torch.float32).split(BATCH)
-        return torch.cat(list(self._images(iter(codes), "decode")))
+        return torch.cat(list(self._images(iter(codes), "decode", y)))
 
-    def generate(self, z: Tensor) -> Tensor:
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Images of draws z (N, *z_shape) from the prior N(0, 1).
 
         Raises:
             UserError: The family has no prior.
         """
-        return torch.cat(list(self._images(iter(z.split(BATCH)), "generate")))
+        return torch.cat(list(self._images(iter(z.split(BATCH)), "generate", y)))
 
-    def reconstruct(self, x: Tensor | np.ndarray) -> Tensor:
+    def reconstruct(self, x: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:
         """x_hat, each image decoded from its own code."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x, y), y)
 
-    def interpolate(self, start: Tensor, end: Tensor, steps: int = 9) -> Tensor:
+    def interpolate(
+        self, start: Tensor, end: Tensor, steps: int = 9, y: Tensor | None = None
+    ) -> Tensor:
         """Images (N, steps, C, H, W) on straight lines between codes, ends included.
 
         Args:
             start: (N, D), codes of images.
             end: (N, D).
             steps: Images on a line.
+            y: Labels (N,) of the lines.
 
         Raises:
             UserError: The family has no decoder.
         """
-        return self.decode(straight_lines(start, end, steps)).unflatten(0, (len(start), steps))
+        y = None if y is None else y.repeat_interleave(steps)
+        return self.decode(straight_lines(start, end, steps), y).unflatten(0, (len(start), steps))
 
     def interpolate_samples(
-        self, n: int, seed: int = 0, steps: int = 9, truncation: float = 0.0
+        self,
+        n: int,
+        seed: int = 0,
+        steps: int = 9,
+        truncation: float = 0.0,
+        y: Tensor | None = None,
     ) -> Tensor:
         """Images (n, steps, C, H, W) on the way from one sample to another, ends included.
 
         Draws of a prior are joined by great circles (`great_circle`); codes of an autoencoder's
-        fitted density by straight lines. Arguments and errors are those of `sample`.
+        fitted density by straight lines. A line keeps its class. Arguments and errors are those of
+        `sample`.
         """
+        y = self.classes.draw(n, seed) if y is None else y
         parts, by = self._codes(2 * n, seed, truncation)
         ends = torch.cat(list(parts))
         if by == "decode":
-            return self.interpolate(ends[0::2], ends[1::2], steps)
+            return self.interpolate(ends[0::2], ends[1::2], steps, y)
+        y = None if y is None else y.repeat_interleave(steps)
         paths = [great_circle(a, b, steps) for a, b in zip(ends[0::2], ends[1::2], strict=True)]
-        return self.generate(torch.cat(paths)).unflatten(0, (n, steps))
+        return self.generate(torch.cat(paths), y).unflatten(0, (n, steps))
 
     def draw_z(self, n: int, seed: int) -> Tensor:
         """n draws (n, *z_shape) of the prior N(0, 1): the first ones are the same for any n."""
@@ -214,15 +237,27 @@ class Model:
         """Codes (N, D) `float32` of a split's first images, at most so many, and labels (N,)."""
         part = self.data.splits[split].take(slice(most))
         chunks = [part.take(slice(i, i + BATCH)) for i in range(0, len(part), BATCH)]
-        z = torch.cat([self.encode(chunk.images) for chunk in chunks])
+        z = torch.cat([self.encode(chunk.images, chunk.labels) for chunk in chunks])
         return z.numpy(), part.labels.cpu().numpy()
 
-    def eval_scalars(self, x: Tensor, seed: int) -> dict[str, float]:
+    def given(self, y: Tensor | None) -> tuple[Tensor, ...]:
+        """What the family's functions want as their last arguments: labels y (B,), or nothing.
+
+        Raises:
+            ValueError: They are missing.
+        """
+        if not self.config.conditional:
+            return ()
+        if y is None:
+            raise ValueError("a model of classes needs the labels y")
+        return given(y.to(self.device))
+
+    def eval_scalars(self, x: Tensor, y: Tensor, seed: int) -> dict[str, float]:
         """The evaluation scalars of one batch."""
         self.state.modules.eval()
         rng = torch.Generator(self.device).manual_seed(seed)
         with torch.no_grad():
-            scalars = self.steps.eval_step(self.state, x, rng)
+            scalars = self.steps.eval_step(self.state, x, rng, *self.given(y))
         return {name: float(value) for name, value in scalars.items()}
 
     def _able(self, capability: str) -> Any:
@@ -235,13 +270,20 @@ class Model:
         self.state.modules.eval()
         return getattr(self.steps, capability)
 
-    def _images(self, codes: Iterator[Tensor], by: str) -> Iterator[Tensor]:
+    def _images(self, codes: Iterator[Tensor], by: str, y: Tensor | None) -> Iterator[Tensor]:
         """Images of batches of codes by the family's `decode` or `generate`."""
-        draw = self._able(by)
+        draw, done = self._able(by), 0
         for part in codes:
+            labels = None if y is None else y[done : done + len(part)]
             with torch.no_grad():
-                images = draw(self.state, part.to(self.device))
+                images = draw(self.state, part.to(self.device), *self.given(labels))
+            done += len(part)
             yield images.cpu()
+
+    def _labels(self, y: Tensor | None, n: int) -> Iterator[tuple[Tensor, ...]]:
+        """What comes last among the arguments, batch by batch of n images."""
+        for first in range(0, n, BATCH):
+            yield self.given(None if y is None else y[first : first + BATCH])
 
     def _batches(self, x: Tensor | np.ndarray) -> Iterator[Tensor]:
         x = torch.as_tensor(x)
@@ -252,41 +294,3 @@ class Model:
         for part in x.split(BATCH):
             images = part.to(self.device)
             yield images.float() / 255 if images.dtype == torch.uint8 else images.float()
-
-
-def load(run: str | Path, device: Device = "auto") -> Model:
-    """A run's model, with the weights of its best epoch (of its last, if none is best).
-
-    Args:
-        run: The run's folder.
-        device: auto, cpu, cuda or mps.
-
-    Raises:
-        UserError: The folder holds no run with checkpoints, or one that is damaged.
-    """
-    folder, place = Path(run).expanduser(), pick_device(device)
-    try:
-        record = read_run(folder)
-        if not record:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if record.problems:
-            raise ValueError(record.problems[0])
-        about = record.about
-        family = FAMILIES.find(record.model, "model")
-        config = family.config(**record.config)
-        channels, height, width = about["shape"]
-        shape = channels, height, width
-        per_epoch = steps_per_epoch(about["images"]["train"], config)
-        state = family.steps.build(config, shape, per_epoch, place)
-        saved = best_weights(folder / "checkpoints", place)
-        state.modules.load_state_dict(saved["modules"])  # noise and optimisers stay the device's
-        state.step = saved["step"]
-    except OSError as error:
-        raise UserError(
-            f"{folder}: no run with checkpoints ({error.strerror}); `genbench runs` lists them"
-        ) from error
-    except (UserError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{folder}: not a run of this genbench, or damaged ({reason})") from error
-    state.modules.eval()
-    return Model(family, state, shape)

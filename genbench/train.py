@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from ignite.engine import Engine
 
@@ -22,11 +21,13 @@ from genbench.engines import make_evaluator, make_trainer, split_scores
 from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
 from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_reference
 from genbench.evaluate.gallery import gallery
+from genbench.families import family_of
 from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
-from genbench.model import Model, best_weights
+from genbench.model import Model
 from genbench.record import Run, finished
 from genbench.resume import stopped_in_group
+from genbench.weights import best_weights
 
 if TYPE_CHECKING:
     import optuna
@@ -59,6 +60,7 @@ def train(
         optuna.TrialPruned: The trial said stop.
     """
     config = dataclasses.replace(config, device=pick_device(config.device))  # auto, as resolved
+    family_of(config)  # which may refuse it
     data = load_data(config, config.device)
     model = Model.build(config, data, config.device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
@@ -218,13 +220,12 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         training = model.codes("train", PROBE_IMAGES)
         for split in splits:
             z, labels = model.codes(split)
-            if model.data.sourced:  # labels are numbers of pictures, not classes
-                labels = np.zeros_like(labels)
-            else:
+            if model.data.classes:
                 scores |= code_scores(model, training, (z, labels), split)
         run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
         if "decode" in can:
-            run.arrays("pictures", **portfolio(model, z[:LATENT_IMAGES], split))
+            kept = z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
+            run.arrays("pictures", **portfolio(model, kept, split))
     return scores
 
 
@@ -243,6 +244,7 @@ def facts(model: Model) -> dict[str, Any]:
         "images": {name: len(split) for name, split in data.splits.items()},
         "sources": {name: count_sources(data, name) for name in data.splits},
         "shape": list(data.shape),
+        "classes": model.classes.counts,
         "parameters": model.state.parameters,
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),

@@ -77,7 +77,7 @@ def test_the_content_hash_follows_the_content(monkeypatch):
 
 def test_batches_pass_over_every_image_once_in_an_order_given_by_the_seed():
     pool = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1)
-    split = Split(pool, torch.arange(10), torch.arange(10))
+    split = Split(pool, *[torch.arange(10)] * 3)
     batches = Batches(split, 4, seed=3)
     passes = [torch.cat([labels for _, labels in batches]).tolist() for _ in range(2)]
     assert len(batches) == len(list(Batches(split, 4))) == 3
@@ -97,7 +97,7 @@ def test_batches_pass_over_every_image_once_in_an_order_given_by_the_seed():
 @pytest.mark.parametrize("streamed", [False, True])
 def test_parts_of_a_split_share_its_pool_and_keep_their_labels(monkeypatch, streamed):
     pool = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1)
-    split = Split(pool, torch.tensor([8, 6, 4, 2]), torch.tensor([80, 60, 40, 20]))
+    split = Split(pool, *(torch.tensor([8, 6, 4, 2]) * k for k in (1, 10, 100)))
     if streamed:
         monkeypatch.setattr("genbench.data.STREAM_BYTES", 9)
     assert split.streamed is streamed
@@ -105,6 +105,7 @@ def test_parts_of_a_split_share_its_pool_and_keep_their_labels(monkeypatch, stre
     assert part.pool is pool
     assert part.images.flatten().tolist() == [2, 6]
     assert part.labels.tolist() == [20, 60]
+    assert part.sources.tolist() == [200, 600]
     batches = [(x.flatten() * 255, labels) for x, labels in Batches(split, 3, seed=1)]
     assert [len(x) for x, _ in batches] == [3, 1]
     assert all((x.round() * 10 == labels).all() for x, labels in batches)
@@ -202,7 +203,7 @@ def test_painted_pictures_are_cut_into_splits_and_kept(tmp_path, capsys):
         "test": 16,
     }
     assert data.shape == (3, 16, 16)
-    labels = torch.cat([split.labels for split in data.splits.values()])
+    labels = torch.cat([split.sources for split in data.splits.values()])
     assert sorted(labels.tolist()) == list(range(52))  # each picture is a source of its own
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
     capsys.readouterr()
@@ -215,7 +216,7 @@ def test_painted_pictures_are_cut_into_splits_and_kept(tmp_path, capsys):
 
 def test_the_shape_is_known_without_reading_the_images(monkeypatch):
     pool = torch.zeros(3, 1, 4, 5, dtype=torch.uint8)
-    data = Data({"train": Split(pool, torch.arange(3), torch.arange(3))}, "")
+    data = Data({"train": Split(pool, *[torch.arange(3)] * 3)}, "")
     monkeypatch.delattr(Split, "images")
     assert data.shape == (1, 4, 5)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from genbench import UserError, losses
-from genbench.families.gan import GANConfig
+from genbench import UserError
+from genbench.families.gan import GANConfig, drifting
 from genbench.families.gan import memory as module
 from genbench.families.gan import steps as gan
 from genbench.families.gan.features import LEVELS, load_eyes
@@ -38,15 +38,15 @@ def pictures(n=8, seed=5):
 def test_a_logit_between_one_real_and_one_fake_is_the_difference_of_distances(a, b, temperature):
     x = torch.zeros(1, 2, dtype=torch.float64)
     real, fake = x.new_tensor([[a, 0.0]]), x.new_tensor([[0.0, b]])
-    logit = losses.density_logits(x, real, fake, temperature)
+    logit = drifting.density_logits(x, real, fake, temperature)
     assert logit.item() == pytest.approx((b - a) / temperature, rel=1e-6, abs=1e-9)
 
 
 def test_a_picture_is_no_evidence_for_itself():
     reals, fakes = points(6), points(5, seed=1)
     others = torch.stack([reals[i] for i in range(1, 6)])
-    with_itself = losses.density_logits(reals[:1], reals, fakes, 0.5)
-    without = losses.density_logits(reals[:1], others, fakes, 0.5)
+    with_itself = drifting.density_logits(reals[:1], reals, fakes, 0.5)
+    without = drifting.density_logits(reals[:1], others, fakes, 0.5)
     assert with_itself.item() == pytest.approx(without.item() + math.log(5 / 6))
 
 
@@ -75,8 +75,8 @@ def by_hand(x, reals, fakes, temperature):
 def test_the_field_is_that_of_the_papers_algorithm(temperature):
     x, reals, fakes = points(4), points(7, seed=1) + 1, points(3, seed=2)
     expected = by_hand(x, reals, torch.cat([x, fakes]), temperature)
-    torch.testing.assert_close(losses.drifting_field(x, reals, fakes, [temperature]), expected)
-    both = losses.drifting_field(x, reals, fakes, [temperature, 2.0])
+    torch.testing.assert_close(drifting.drifting_field(x, reals, fakes, [temperature]), expected)
+    both = drifting.drifting_field(x, reals, fakes, [temperature, 2.0])
     warm = by_hand(x, reals, torch.cat([x, fakes]), 2.0)
     torch.testing.assert_close(both, expected + warm)
 
@@ -84,15 +84,15 @@ def test_the_field_is_that_of_the_papers_algorithm(temperature):
 @given(st.integers(0, 50))
 def test_nothing_drifts_where_reals_and_samples_are_the_same(seed):
     some, x = points(6, seed=seed), points(1, seed=seed + 1)
-    assert losses.drifting_field(x, some, some, [0.2]).abs().max() < 1e-6
+    assert drifting.drifting_field(x, some, some, [0.2]).abs().max() < 1e-6
 
 
 def test_samples_repel_each_other_however_many_there_are():
     """Distances by matrix products, of more than 25, are not 0 to oneself."""
     x = 5 + points(40, 1280).float() / 10
     reals = x + 0.1
-    field = losses.drifting_field(x, reals, x[:0], [0.05])
-    alone = [losses.drifting_field(x[i : i + 1], reals[:0], x[:i], [0.05]) for i in range(1, 3)]
+    field = drifting.drifting_field(x, reals, x[:0], [0.05])
+    alone = [drifting.drifting_field(x[i : i + 1], reals[:0], x[:i], [0.05]) for i in range(1, 3)]
     assert all(torch.isfinite(f).all() for f in (field, *alone))
     apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     assert (apart.fill_diagonal_(9.0).min(1).values > 1e-3).all()
@@ -102,8 +102,8 @@ def test_samples_repel_each_other_however_many_there_are():
 def test_the_gradient_of_the_loss_goes_against_the_field():
     x = points(5).requires_grad_()
     reals, fakes = points(8, seed=1), points(4, seed=2)
-    losses.drifting_loss(x, reals, fakes, [0.3, 1.0]).backward()
-    field = losses.drifting_field(x.detach(), reals, fakes, [0.3, 1.0])
+    drifting.drifting_loss(x, reals, fakes, [0.3, 1.0]).backward()
+    field = drifting.drifting_field(x.detach(), reals, fakes, [0.3, 1.0])
     torch.testing.assert_close(x.grad, -2 / 5 * field)
 
 
@@ -115,7 +115,7 @@ def test_samples_that_are_all_alike_drift_to_all_modes():
     for step in range(400):
         optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 400)  # the field's length is fixed
         optimizer.zero_grad()
-        losses.drifting_loss(x, modes, x.detach()[:0], [0.1, 0.2]).backward()
+        drifting.drifting_loss(x, modes, x.detach()[:0], [0.1, 0.2]).backward()
         optimizer.step()
     nearest = torch.cdist(x.detach(), modes).min(1)
     assert nearest.values.median() < 0.2

@@ -261,8 +261,11 @@ def toy(monkeypatch):
     pool = torch.from_numpy(pictures(300, side=16))
     parts = {"train": slice(0, 160), "val": slice(160, 230), "test": slice(230, 300)}
     rows = torch.arange(300)
-    splits = {name: Split(pool, rows[part], rows[part] // 2) for name, part in parts.items()}
-    return Model.build(config, Data(splits, "toy", sourced=True), "cpu"), counted
+    splits = {
+        name: Split(pool, rows[part], 0 * rows[part], rows[part] // 2)
+        for name, part in parts.items()
+    }
+    return Model.build(config, Data(splits, "toy"), "cpu"), counted
 
 
 def test_features_of_reals_are_computed_once(toy):
@@ -309,7 +312,7 @@ def test_scores_are_of_the_networks_features(monkeypatch):
     config = GANConfig(image_size=16, width=4, latent_dim=5, eval_images=50)
     state = FAMILIES["gan"].steps.build(config, (3, 16, 16), 10, "cpu")
     pool = torch.from_numpy(pictures(50, side=16))
-    data = Data({"val": Split(pool, torch.arange(50), torch.arange(50))}, "fifty")
+    data = Data({"val": Split(pool, *[torch.arange(50)] * 3)}, "fifty")
     model = Model(FAMILIES["gan"], state, (3, 16, 16), data)
     found = val_distances(model)
     fakes = model.sample_bytes(50, 0)
@@ -323,7 +326,7 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
     asked = []
 
     def spy(pictures):
-        asked.append(pictures.labels.tolist())
+        asked.append(pictures.sources.tolist())
         return real_features(pictures)
 
     monkeypatch.setattr(module, "real_features", spy)
@@ -348,16 +351,16 @@ def test_final_scores_stand_beside_floors_of_pictures_with_no_common_source(toy,
 def test_a_floor_takes_validation_pictures_where_the_training_ones_are_too_few():
     pool, rows = torch.zeros(100, 3, 16, 16, dtype=torch.uint8), torch.arange(100)
     parts = {"train": slice(0, 30), "val": slice(30, 50), "test": slice(50, 100)}
-    data = Data({n: Split(pool, rows[p], rows[p]) for n, p in parts.items()}, "toy", sourced=True)
+    data = Data({n: Split(pool, *[rows[p]] * 3) for n, p in parts.items()}, "toy")
     test, others = sides(data, "test")
-    assert sorted(test.labels.tolist()) == list(range(50, 100))
-    assert sorted(others.labels.tolist()) == list(range(50))
+    assert sorted(test.sources.tolist()) == list(range(50, 100))
+    assert sorted(others.sources.tolist()) == list(range(50))
 
 
 def test_digits_are_scored_against_all_classes(toy, monkeypatch):
     model, _ = toy
     splits = model.data.splits
-    digits = {name: Split(s.pool, s.rows, s.rows % 10) for name, s in splits.items()}
+    digits = {name: Split(s.pool, s.rows, s.rows % 10, s.rows) for name, s in splits.items()}
     model.data = Data(digits, "digits")
     asked = []
     monkeypatch.setattr(

@@ -30,9 +30,10 @@ from genbench.families.gan.palette import (
     double,
 )
 from genbench.families.state import draw_z
+from genbench.loading import load
 from genbench.metrics.extractors import Extractor
 from genbench.metrics.stability import collapsed, diversity
-from genbench.model import Model, load
+from genbench.model import Model
 from genbench.record import read_runs
 from genbench.report import make_pages
 from genbench.train import train

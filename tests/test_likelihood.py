@@ -57,7 +57,7 @@ def linear():
     )
     images = (marginal.sample((40,)).clamp(0, 1) * 255).round().to(torch.uint8)
     images = images.unflatten(1, (1, SIDE, SIDE))
-    split = Split(images, torch.arange(40), torch.zeros(40, dtype=torch.int64))
+    split = Split(images, torch.arange(40), torch.zeros(40, dtype=torch.int64), torch.arange(40))
     data = Data({"test": split}, "linear")
     return Model(FAMILIES["vae"], state, (1, SIDE, SIDE), data), marginal
 

@@ -17,7 +17,7 @@ from genbench.families.family import CAPABILITIES
 from genbench.families.state import draw_z
 from genbench.families.vae import VAEConfig
 from genbench.families.vae.steps import beta_at, posterior
-from genbench.model import load
+from genbench.loading import load
 from genbench.record import read_runs
 from genbench.train import train
 
@@ -144,9 +144,9 @@ def test_dynamic_binarisation_scores_zeros_and_ones():
     seen = []
     original = steps.eval_step.__globals__["bound"]
 
-    def spy(state, x, beta, generator):
+    def spy(state, x, beta, generator, y=None):
         seen.append(x)
-        return original(state, x, beta, generator)
+        return original(state, x, beta, generator, y)
 
     steps.eval_step.__globals__["bound"] = spy
     try:

@@ -186,7 +186,7 @@ def test_the_minutes_that_were_used_count(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seed", [None, 3])
 def test_batches_go_on_in_mid_epoch(seed):
     pool = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1)
-    split = Split(pool, torch.arange(10), torch.arange(10))
+    split = Split(pool, *[torch.arange(10)] * 3)
     batches = Batches(split, 4, seed)
     all_labels = [labels.tolist() for _ in range(3) for _, labels in batches]
     assert len(all_labels) == 9

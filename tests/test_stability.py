@@ -280,7 +280,7 @@ def colours(monkeypatch):
     """Sixty-four pictures to train on and thirty-two to validate, in place of a data set."""
     pool = torch.from_numpy(noise_pictures(96))
     labels, parts = torch.arange(96), {"train": slice(0, 64), "val": slice(64, 96)}
-    splits = {name: Split(pool, labels[rows], labels[rows]) for name, rows in parts.items()}
+    splits = {name: Split(pool, *[labels[rows]] * 3) for name, rows in parts.items()}
     monkeypatch.setattr("genbench.train.load_data", lambda config, device: Data(splits, "noise"))
 
 

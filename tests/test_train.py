@@ -16,7 +16,7 @@ from genbench.families.vae import steps as vae
 from genbench.handlers import Diverged, training
 from genbench.handlers.training import slowdown
 from genbench.images import to_grid, to_uint8
-from genbench.model import load
+from genbench.loading import load
 from genbench.record import read_runs
 from genbench.train import train
 

@@ -30,6 +30,7 @@ DIGITS: dict[str, DigitReader] = {
     "mnist": partial(digits.read_set, "MNIST"),
     "fashion-mnist": partial(digits.read_set, "FashionMNIST"),
 }
+NAMES = {"fashion-mnist": digits.CLOTHES}  # of classes that are not called by their number
 PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "synthetic-art": art.read_synthetic,
     "abstract-art": art.read_kaggle,
@@ -42,15 +43,17 @@ STREAM_BYTES = 4 * 2**30  # images that need more stay in the file and are read 
 
 @dataclass(frozen=True)
 class Split:
-    """The images `pool[rows]` and their labels (N,) `int64`, which are on the training device.
+    """The images `pool[rows]` with their labels and sources (N,) `int64`, on the training device.
 
     The splits of a data set share one pool (M, C, H, W) `uint8`: on the device too, or mapped from
-    a file where it would not fit. A picture's label is the number of the source it was cut from.
+    a file where it would not fit. A label is the number of a class, 0 where there are none; a
+    source that of the picture which an image was cut from.
     """
 
     pool: Tensor
     rows: Tensor
     labels: Tensor
+    sources: Tensor
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,8 +65,12 @@ class Split:
 
     def take(self, index: Tensor | slice) -> "Split":
         """The pictures at `index`, on the pool's device."""
-        labels = index.to(self.labels.device) if isinstance(index, Tensor) else index
-        return Split(self.pool, self.rows[index], self.labels[labels])
+        there = index.to(self.labels.device) if isinstance(index, Tensor) else index
+        return Split(self.pool, self.rows[index], self.labels[there], self.sources[there])
+
+    def of_class(self, label: int) -> "Split":
+        """The pictures of a class."""
+        return self.take((self.labels == label).nonzero()[:, 0].to(self.rows.device))
 
     def spread(self, n: int) -> Tensor:
         """The indices of at most n pictures, evenly spaced: neighbours may share a source."""
@@ -82,7 +89,7 @@ class Data:
 
     splits: dict[str, Split]
     content_hash: str  # SHA-256 of the images and labels that train and val were cut from
-    sourced: bool = False  # labels number the pictures that images were cut from, not classes
+    classes: tuple[str, ...] = ()  # their names, by label; empty: there are none
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,12 +119,35 @@ def load_data(config: Config, device: str = "cpu") -> Data:
             f"batch_size={config.batch_size}: more than the {n} training pictures; "
             f"use --batch_size={n} or less"
         )
+    if config.conditional:
+        _check_classes(config, data)
     return data
+
+
+def count_classes(data: Data) -> dict[str, int]:
+    """How many training pictures each class has, by its name."""
+    counts = torch.bincount(data.splits["train"].labels, minlength=len(data.classes))
+    return dict(zip(data.classes, counts.tolist(), strict=False))
+
+
+def _check_classes(config: Config, data: Data) -> None:
+    """Raise `UserError` where a class that is to be learned has no pictures, or there are none."""
+    if len(data.classes) < 2:
+        raise UserError(
+            f"conditional=True: {config.data} has no classes; those of a folder are its "
+            "subfolders, such as cubism/ and fauvism/, each with pictures"
+        )
+    if lacking := [name for name, n in count_classes(data).items() if not n]:
+        raise UserError(
+            f"conditional=True: no training pictures of {', '.join(lacking[:5])}; add some, or "
+            "leave the class out"
+        )
 
 
 def _load_digits(config: Config, device: str) -> Data:
     root, read = data_root(config.data_dir), DIGITS[config.data]
     images, labels = read(root, "train")
+    classes = NAMES.get(config.data) or tuple(map(str, range(labels.max() + 1)))
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     side = config.image_size if isinstance(config, PictureConfig) else 0
     pool = _to_split(images, labels, device, side)
@@ -126,7 +156,7 @@ def _load_digits(config: Config, device: str) -> Data:
     splits = {"train": pool.take(order[n_val:]), "val": pool.take(order[:n_val])}
     if config.test:
         splits["test"] = _to_split(*read(root, "test"), device, side)
-    return Data(splits, content_hash)
+    return Data(splits, content_hash, classes)
 
 
 def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) -> Split:
@@ -138,21 +168,25 @@ def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) ->
         edges = (margin // 2, margin - margin // 2)
         images = np.pad(images, [(0, 0), (0, 0), edges, edges])
     pool = torch.from_numpy(images).to(device)
-    return Split(pool, torch.arange(len(pool), device=device), torch.from_numpy(labels).to(device))
+    rows = torch.arange(len(pool), device=device)
+    return Split(pool, rows, torch.from_numpy(labels).to(device), rows)
 
 
 def _load_pictures(config: PictureConfig, device: str) -> Data:
     album = PICTURES[config.data](config, data_root(config.data_dir))
     small = album.images.nbytes <= STREAM_BYTES
     pool = torch.from_numpy(np.array(album.images)).to(device) if small else _mapped(album.images)
-    sources = torch.from_numpy(album.sources)
+    classes, labels = np.unique(album.classes, return_inverse=True)
+    sources, numbers = torch.from_numpy(album.sources), torch.from_numpy(labels)
     splits = {}
     for name, rows in album.parts.items():
         if name == "test" and not config.test:
             continue
         index = torch.from_numpy(rows)
-        splits[name] = Split(pool, index.to(pool.device), sources[index].to(device))
-    return Data(splits, album.content_hash, sourced=True)
+        about = (part[index].to(device) for part in (numbers, sources))
+        splits[name] = Split(pool, index.to(pool.device), *about)
+    known = len(splits["train"].labels.unique()) > 1
+    return Data(splits, album.content_hash, tuple(map(str, classes)) if known else ())
 
 
 def _mapped(images: np.ndarray) -> Tensor:
@@ -218,5 +252,4 @@ def steps_per_epoch(n_train: int, config: Config) -> int:
 
 def count_sources(data: Data, split: str) -> int:
     """Of how many different pictures a split's images were cut."""
-    part = data.splits[split]
-    return len(part.labels.unique()) if data.sourced else len(part)
+    return len(data.splits[split].sources.unique())

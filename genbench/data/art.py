@@ -29,6 +29,7 @@ class Album:
 
     images: np.ndarray
     sources: np.ndarray  # (M,) int64, the picture that each was cut from
+    classes: np.ndarray  # (M,) the name of each picture's class, all the same where there are none
     content_hash: str  # SHA-256 of images
     parts: dict[str, np.ndarray]  # train, val, test -> rows of images
 
@@ -45,7 +46,7 @@ def read_synthetic(config: PictureConfig, root: Path) -> Album:
         for name, first, last in zip(counts, bounds, bounds[1:], strict=False)
     }
     content_hash = hashlib.sha256(images.tobytes()).hexdigest()
-    return Album(images, np.arange(len(images)), content_hash, parts)
+    return Album(images, np.arange(len(images)), np.full(len(images), ""), content_hash, parts)
 
 
 def _painted(n: int, size: int, seed: int) -> np.ndarray:
@@ -121,4 +122,4 @@ def read_kaggle(config: PictureConfig, root: Path) -> Album:
 def _read_folder(folder: Path, config: PictureConfig, wrap: bool = False) -> Album:
     pictures = read_pictures(folder, config.image_size, config.crops, wrap)
     parts = split_sources(pictures.sources, SPLIT_SEED, config.held_out, pictures.own)
-    return Album(pictures.images, pictures.sources, pictures.content_hash, parts)
+    return Album(pictures.images, pictures.sources, pictures.classes, pictures.content_hash, parts)

@@ -11,7 +11,7 @@ import numpy as np
 from genbench.config import FEWEST, LEAST, Config, EvaluateConfig
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures
 from genbench.data.pictures import near_sources, shortfall, survey
-from genbench.data.splits import SPLIT_SEED, own_splits, split_sources
+from genbench.data.splits import SPLIT_SEED, own_classes, own_splits, split_sources
 
 NAMES = 5  # on a line
 GROUPS = 10  # of duplicates
@@ -52,10 +52,12 @@ def audit(folder: Path, image_size: int, crops: int = 0, held_out: int = 0) -> l
     if why := shortfall(listing, len(sources), len(np.unique(sources))):
         ending = [f"Too few pictures: {why}"]
     else:
-        own = own_splits([look.name for look in kept])
+        names = [look.name for look in kept]
+        own, classes = own_splits(names), own_classes(names)
         images, places = (np.repeat(a, max(1, crops)) for a in (sources, own))
         splits = split_sources(images, SPLIT_SEED, held_out, places)
-        ending = [_result(sources, splits, cut), *_own(own, sources), *_advice(splits)]
+        ending = [_result(sources, splits, cut), *_own(own, sources), *_of_classes(classes)]
+        ending += _advice(splits)
     return [
         f"{folder}: {len(listing.files)} picture files, {megabytes:.1f} MB; "
         f"other files ignored: {counted(listing.others) or 'none'}",
@@ -153,6 +155,15 @@ def _own(own: list[str], sources: np.ndarray) -> list[str]:
     counts = ", ".join(f"{name} {n}" for name, n in Counter(own).items())
     near = f"; {shared} pictures have near-duplicates in two of them" if shared else ""
     return [f"Split: the folder's own, {counts}; what it lacks is dealt from train{near}"]
+
+
+def _of_classes(classes: list[str]) -> list[str]:
+    """The classes that the folders are, and how many pictures each has, most first."""
+    if not classes:
+        return []
+    counts = Counter(classes).most_common()
+    listed = _some(f"{name} {n}" for name, n in counts)
+    return [f"Classes: {len(counts)} -> learned with --conditional=True: {listed}"]
 
 
 def _advice(splits: dict[str, np.ndarray]) -> list[str]:

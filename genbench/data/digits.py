@@ -14,6 +14,10 @@ from genbench.npz import read_npz
 
 MINI = Path(__file__).with_name("mnist_12k.npz")
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+CLOTHES = (  # Xiao et al. 2017, arXiv:1708.07747, table 2
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 PROBE_SECONDS = 10.0
 STALL_SECONDS = 30.0
 

@@ -22,14 +22,14 @@ from genbench import UserError, signals
 from genbench.console import say, say_once
 from genbench.data.archive import close_archives, is_archive
 from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
-from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_splits
+from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_classes, own_splits
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
 from genbench.npz import read_npy, read_npz
 
 NEAR_BITS = 6  # of 64: distance of two near-duplicates' difference hashes
 NEAR_LEVELS = 6.0  # of 255: mean distance of their thumbnails, less for faint pictures
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 STALE_SECONDS = 86_400.0  # younger files of the cache may be in the making, or in use
 WORKERS = min(8, os.cpu_count() or 1)
 
@@ -41,6 +41,7 @@ class Pictures:
     images: np.ndarray  # (N, 3, S, S) uint8, mapped read-only from the cache
     sources: np.ndarray  # (N,) int64: the picture an image was cut from; near-duplicates share it
     own: np.ndarray  # (N,) the split that an image's folder is; (0,) where they are none
+    classes: np.ndarray  # (N,) the class that its folder is; all "" where they are none
     content_hash: str  # SHA-256 of images
     skipped: list[str]  # "NAME: reason" of the files left out, duplicates last
 
@@ -167,14 +168,16 @@ def _load(path: Path, side: int) -> Pictures | None:
     """The cache's pictures, or None where it is absent, torn or of something else."""
     try:
         kept = read_npz(path.with_suffix(".npz"))
-        sources, own, about = kept["sources"], kept["own"], json.loads(str(kept["about"]))
+        sources, own, classes = kept["sources"], kept["own"], kept["classes"]
+        about = json.loads(str(kept["about"]))
         images = read_npy(path, (len(sources), 3, side, side), mapped=True)
         content_hash, skipped = str(about["content_hash"]), list(map(str, about["skipped"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     fits = sources.dtype == np.int64 and sources.ndim == 1
-    fits = fits and own.dtype.kind == "U" and own.shape in ((0,), sources.shape)
-    return Pictures(images, sources, own, content_hash, skipped) if fits else None
+    fits = fits and own.dtype.kind == classes.dtype.kind == "U" and classes.shape == sources.shape
+    fits = fits and own.shape in ((0,), sources.shape)
+    return Pictures(images, sources, own, classes, content_hash, skipped) if fits else None
 
 
 def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
@@ -186,9 +189,9 @@ def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as file:
-            sources, own, about = _write_images(file, listing, cut)
+            arrays, about = _write_images(file, listing, cut)
         with whole(path.with_suffix(".npz")) as file:
-            np.savez(file, sources=sources, own=own, about=np.array(json.dumps(about)))
+            np.savez(file, **arrays, about=np.array(json.dumps(about)))
     except DiskError as error:
         raise UserError(
             f"{path.parent}: the decoded pictures cannot be kept there ({error.reason})"
@@ -196,16 +199,16 @@ def _build(path: Path, listing: Listing, cut: Cut) -> Pictures:
         ) from error
     images = np.load(path, mmap_mode="r")
     _tidy(path)
-    return Pictures(images, sources, own, **about)
+    return Pictures(images, **arrays, **about)
 
 
 def _write_images(
     file: BinaryIO, listing: Listing, cut: Cut
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the images as .npy, with plain writes: a full disk is then an error, not a signal.
 
     Returns:
-        `sources`, `own`, and the other fields of `Pictures`.
+        `sources`, `own` and `classes`, and the other fields of `Pictures`.
 
     Raises:
         UserError: Too few usable pictures.
@@ -230,9 +233,14 @@ def _write_images(
     groups = near_sources(codes, thumbs)
     if why := shortfall(listing, len(codes), len(np.unique(groups))):
         raise UserError(f"{listing.folder}: {why}; {audit_command(listing.folder)} tells more")
-    sources, own = (np.repeat(a, max(1, cut.crops)) for a in (groups, own_splits(names)))
-    header(len(sources))
-    return sources, own.astype(str), {"content_hash": digest.hexdigest(), "skipped": broken + twins}
+    header(len(names) * max(1, cut.crops))
+    of_file = {
+        "sources": groups,
+        "own": np.array(own_splits(names), str),
+        "classes": np.array(own_classes(names) or [""] * len(names)),
+    }
+    arrays = {name: np.repeat(array, max(1, cut.crops)) for name, array in of_file.items()}
+    return arrays, {"content_hash": digest.hexdigest(), "skipped": broken + twins}
 
 
 def write_header(file: BinaryIO, side: int, n: int) -> None:

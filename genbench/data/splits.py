@@ -27,12 +27,34 @@ def own_splits(names: list[str]) -> list[str]:
     Returns:
         "train", "val" or "test" for each; empty unless all are in one, and "train" is not the only.
     """
-    parts = [PurePath(name).parts for name in names]
-    while len({some[0] for some in parts}) == 1 and all(some[2:] for some in parts):
-        parts = [some[1:] for some in parts]  # of an archive that was unpacked into one folder
+    parts = _below_the_common(names)
     found = [NAMES.get(some[0].lower(), "") if some[1:] else "" for some in parts]
     own = all(found) and "train" in found and len(set(found)) > 1
     return found if own else []
+
+
+def own_classes(names: list[str]) -> list[str]:
+    """The class of each file: the first folder in which they differ, below that of its split.
+
+    Args:
+        names: As of `own_splits`.
+
+    Returns:
+        A name for each; empty unless all files are in some, and those are more than one.
+    """
+    parts = _below_the_common(names)
+    if own_splits(names):
+        parts = [some[1:] for some in parts]
+    found = [some[0] if some[1:] else "" for some in parts]
+    return found if all(found) and len(set(found)) > 1 else []
+
+
+def _below_the_common(names: list[str]) -> list[tuple[str, ...]]:
+    """The parts of paths, without the folders that all share, as an archive's often do."""
+    parts = [PurePath(name).parts for name in names]
+    while len({some[0] for some in parts}) == 1 and all(some[2:] for some in parts):
+        parts = [some[1:] for some in parts]
+    return parts
 
 
 def split_sources(

@@ -29,29 +29,36 @@ def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> d
     return scores
 
 
-def portfolio(model: Model, z: np.ndarray, split: str) -> dict[str, np.ndarray]:
-    """Pictures for the report, `uint8`, from held-out images and their codes z (N, D).
+def portfolio(model: Model, codes: Codes, split: str) -> dict[str, np.ndarray]:
+    """Pictures for the report, `uint8`, from held-out images and their codes.
 
     originals, reconstructions: (16, H, W[, 3]), the split's first images.
     interpolations: (R, STEPS, H, W[, 3]), straight lines between the codes of consecutive images.
     manifold: (SIDE, SIDE, H, W[, 3]), decoded over the plane of the codes' first two principal
     axes (the two dimensions themselves if there are no more), rows from high to low second
     coordinate; manifold_extent gives its (left, right, bottom, top), 2nd to 98th percentiles.
-    samples: (64, H, W[, 3]), where the family has a prior.
+    samples: (N, H, W[, 3]), where the family has a prior; 64, or a row of 8 for each class.
+
+    Of a model of classes a line keeps that of its first image, and the manifold is of the first.
     """
+    z, y = codes[0], torch.from_numpy(codes[1])
     ends = torch.from_numpy(z[:12])
-    lines = model.interpolate(ends[0::2][: len(ends) // 2], ends[1::2], STEPS)
+    lines = model.interpolate(ends[0::2][: len(ends) // 2], ends[1::2], STEPS, y[:12:2])
     plane, extent = _plane(z)
-    manifold = model.decode(plane.reshape(-1, plane.shape[-1])).unflatten(0, plane.shape[:2])
+    points = plane.reshape(-1, plane.shape[-1])
+    first = torch.zeros(len(points), dtype=torch.int64)
+    manifold = model.decode(points, first).unflatten(0, plane.shape[:2])
+    rows = model.classes.rows()
     pictures = {
         "originals": channels_last(model.data.splits[split].take(slice(16)).images.cpu().numpy()),
-        "reconstructions": to_uint8(model.decode(z[:16])),
+        "reconstructions": to_uint8(model.decode(z[:16], y[:16])),
         "interpolations": _as_rows(lines),
         "manifold": _as_rows(manifold),
         "manifold_extent": np.array(extent),
     }
     if "generate" in model.family.can:
-        pictures["samples"] = to_uint8(model.sample(64, model.config.seed))
+        n = 64 if rows is None else len(rows)
+        pictures["samples"] = to_uint8(model.sample(n, model.config.seed, y=rows))
     return pictures
 
 

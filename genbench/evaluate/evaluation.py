@@ -11,6 +11,7 @@ from genbench import UserError, signals
 from genbench.config import EvaluateConfig
 from genbench.console import say
 from genbench.device import pick_device
+from genbench.evaluate.by_class import SCORES, by_class
 from genbench.evaluate.distances import warn_of_few
 from genbench.evaluate.folders import read_pair
 from genbench.evaluate.likelihood import likelihood
@@ -72,10 +73,14 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
         for split in splits if names else ():
             if benchmark := _benchmark(candidates, options, extractor, names, split, cache):
                 yield score(candidates, options, benchmark)
-        if "memorization" in metrics and extractor.name == options.extractor:
-            for candidate in candidates:
-                if copied := copies(candidate, options, extractor, cache):
-                    candidate.findings["memorization"] = copied
+        for candidate in candidates if extractor.name == options.extractor else ():
+            found, model = candidate.findings, candidate.model
+            if "memorization" in metrics and (
+                copied := copies(candidate, options, extractor, cache)
+            ):
+                found["memorization"] = copied
+            if model.classes and "test" in splits and set(SCORES) <= set(names):
+                found["classes"] = by_class(model, options, extractor, cache)
     for candidate in candidates:
         signals.check()
         if "nll" in metrics and "log_weights" in candidate.model.family.can:

@@ -18,12 +18,14 @@ LINES = 6
 def gallery(model: Model) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`.
 
-    originals, samples: (up to 64, S, S[, 3]), held-out pictures and samples of the epochs' z.
+    originals, samples: (N, S, S[, 3]), 64 held-out pictures, and samples of the epochs' z: 64, or
+        a row of 8 for each class.
     neighbours: (8, 1 + 3, S, S[, 3]), a sample and the training pictures nearest to it.
     interpolations: (6, 9, S, S[, 3]), along great circles between two codes.
     """
     seed, splits = model.config.seed, model.data.splits
-    samples = model.sample_bytes(64, seed)
+    y = model.classes.rows()
+    samples = model.sample_bytes(64 if y is None else len(y), seed, y=y)
     held_out = splits["test" if "test" in splits else "val"]
     near = nearest(samples[:ALIKE], splits["train"])
     lines = to_bytes(model.interpolate_samples(LINES, seed, STEPS).flatten(0, 1))

@@ -59,6 +59,7 @@ def likelihood(model: Model, split: str, cache: Cache) -> dict[str, Any]:
     return {
         "p": getattr(config, "likelihood", "unnamed"),
         "binarize": getattr(config, "binarize", "none"),
+        "given": "class" if config.conditional else "nothing",
         "pictures": len(nll),
         "draws": DRAWS,
         **numbers,
@@ -81,15 +82,17 @@ def _by_picture(model: Model, part: Split) -> dict[str, np.ndarray]:
     rng = torch.Generator(state.device).manual_seed(EVAL_SEED)
     rows: list[Tensor] = []
     images = part.images.float() / 255
-    for picture in tqdm(images, "likelihood", unit="picture", leave=False, disable=None):
+    bar = tqdm(images, "likelihood", unit="picture", leave=False, disable=None)
+    for picture, label in zip(bar, part.labels, strict=True):
         signals.check()
-        x = steps.observe(state, picture[None], rng) if steps.observe else picture[None]
+        y = model.given(label[None])
+        x = steps.observe(state, picture[None], rng, *y) if steps.observe else picture[None]
         chunks = [
-            steps.log_weights(state, x, min(ROWS, DRAWS - first), rng)
+            steps.log_weights(state, x, min(ROWS, DRAWS - first), rng, *y)
             for first in range(0, DRAWS, ROWS)
         ]
         log_w = torch.cat(chunks).cpu().double()
-        rate = steps.rate(state, x)[0].cpu().double() if steps.rate else log_w.new_zeros(())
+        rate = steps.rate(state, x, *y)[0].cpu().double() if steps.rate else log_w.new_zeros(())
         rows.append(torch.stack([-importance_bound(log_w)[0], log_w.mean(), rate]))
     nll, elbo, rates = torch.stack(rows).numpy().T
     return {"nll": nll, "elbo": elbo, "rate": rates}

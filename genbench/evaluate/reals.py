@@ -19,7 +19,7 @@ def sides(data: Data, split: str) -> tuple[Split, Split]:
     """
     train, own = data.splits["train"], data.splits[split]
     if split == "train":
-        return halves(train, data.sourced)
+        return halves(train)
     if len(train) < len(own) and split != "val":
         train = join([train, data.splits["val"]])
     return shuffled(own), shuffled(train)
@@ -28,8 +28,8 @@ def sides(data: Data, split: str) -> tuple[Split, Split]:
 def join(parts: Sequence[Split]) -> Split:
     """Splits of one pool as one; those of digits have a pool each, and the first one is taken."""
     alike = [part for part in parts if part.pool is parts[0].pool]
-    rows, labels = (torch.cat([getattr(p, name) for p in alike]) for name in ("rows", "labels"))
-    return Split(parts[0].pool, rows, labels)
+    names = ("rows", "labels", "sources")
+    return Split(parts[0].pool, *(torch.cat([getattr(p, name) for p in alike]) for name in names))
 
 
 def shuffled(split: Split) -> Split:
@@ -41,9 +41,9 @@ def _order(n: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(SEED))
 
 
-def halves(split: Split, sourced: bool) -> tuple[Split, Split]:
+def halves(split: Split) -> tuple[Split, Split]:
     """The pictures of one half of the sources, and of the other, shuffled."""
-    sources = (split.labels if sourced else split.rows).cpu()
+    sources = split.sources.cpu()
     unique = sources.unique()
     index = _order(len(split))
     first = torch.isin(sources[index], unique[_order(len(unique))[: len(unique) // 2]])

@@ -18,13 +18,14 @@ from genbench.data import Data, Split, load_data
 from genbench.device import pick_device
 from genbench.files import append_line, to_json, whole, writing
 from genbench.images import channels_last, framed, tile
+from genbench.loading import load
 from genbench.metrics import ScoreName
 from genbench.metrics.cache import Cache
 from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import LEAST
-from genbench.model import Model, load
+from genbench.model import Model
 from genbench.record import Record, read_run
 from genbench.record.feeding import log_evaluation
 from genbench.record.provenance import git, now
@@ -136,9 +137,7 @@ def copies(
 def _one_a_source(data: Data) -> Split:
     """Held-out pictures, of each source one."""
     test = data.splits["test"]
-    if not data.sourced:
-        return test
-    first = np.unique(test.labels.cpu().numpy(), return_index=True)[1]
+    first = np.unique(test.sources.cpu().numpy(), return_index=True)[1]
     return test.take(torch.from_numpy(first).to(test.rows.device))
 
 

@@ -31,6 +31,34 @@ def show_table(table: Table) -> None:
     )
 
 
+def show_classes(candidate: Candidate) -> None:
+    """Print a line a class, of a model that learned some."""
+    found = candidate.findings.get("classes")
+    if not found:
+        return
+    scalars = [METRICS[name] for name in found[0]["values"]]
+    lines = [
+        [
+            entry["label"],
+            str(entry["n"]),
+            *(scalar.show(entry["values"][scalar.name]) for scalar in scalars),
+            *(scalar.show(entry["floor"][scalar.name]) for scalar in scalars),
+        ]
+        for entry in found
+    ]
+    print_table(
+        [
+            "class",
+            "N",
+            *(f"{scalar.name}{scalar.arrow}" for scalar in scalars),
+            *(f"{scalar.name}, real" for scalar in scalars),
+        ],
+        lines,
+        f"{candidate.model.sampler} ({candidate.record.path.name}): N samples of each class "
+        "against N held-out pictures of it; real: as many training pictures of it",
+    )
+
+
 def model_lines(candidate: Candidate) -> Iterator[str]:
     """Copies of training pictures, and the likelihood of a model that has one."""
     folder, findings = candidate.record.path, candidate.findings
@@ -48,9 +76,10 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
         binarized = likelihood["binarize"] != "none"
         grey = "binarised" if binarized else "grey values as probabilities"
         what = f"{likelihood['p']}, {grey}" if likelihood["p"] == "bernoulli" else likelihood["p"]
+        x = "x|class" if likelihood.get("given") == "class" else "x"
         yield (
             f"{title}, nats an image ({what}; {likelihood['pictures']} held-out pictures): "
-            f"-log p(x) {likelihood['nll']:.2f} (standard error {likelihood['nll_error']:.2f}, "
+            f"-log p({x}) {likelihood['nll']:.2f} (standard error {likelihood['nll_error']:.2f}, "
             f"{likelihood['draws']} draws), {numbers}"
         )
         if likelihood.get("posterior_collapse"):

@@ -27,6 +27,7 @@ class Family:
     scalars: What is logged of the validation split after every epoch, by name. With those of a
         discriminator (`OF_A_DISCRIMINATOR`) a collapse or a saturation is watched for.
     small: What `--pareto` keeps small beside the metric: a field, or `seconds` of the run.
+    conditional: Whether it can learn classes: its functions then take labels y as well.
     baseline: Fields of the published model that others are held against; empty: none.
     """
 
@@ -36,6 +37,7 @@ class Family:
     can: frozenset[str]
     scalars: Mapping[str, Scalar]
     small: str = "seconds"
+    conditional: bool = False
     baseline: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -63,19 +63,22 @@ class State(Generic[C]):
 class Steps:
     """A family's functions; the last ones are there if its `can` names them.
 
+    Of a conditional configuration `build` gets the number of classes and each other function
+    labels y (B,), as one more argument, the last.
+
     Images x are (B, C, H, W) in [0, 1]. Codes z of images are (B, D); draws of the prior are
     (B, *state.z_shape), which is (D,) where there are codes of images too.
     """
 
-    build: Callable[[Any, Shape, int, str], State]  # config, shape, steps an epoch, device
-    train_step: Callable[[Any, Tensor], Scalars]  # one update on x
-    eval_step: Callable[[Any, Tensor, torch.Generator], Scalars]  # the same scalars of x, and more
-    encode: Callable[[Any, Tensor], Tensor] | None = None  # x -> z (its mean, if it is random)
-    decode: Callable[[Any, Tensor], Tensor] | None = None  # z -> x_hat
-    generate: Callable[[Any, Tensor], Tensor] | None = None  # z drawn from N(0, 1) -> x
-    # x, K -> log p(x, z_k) - log q(z_k|x), (K, B); the next two may come with it
-    log_weights: Callable[[Any, Tensor, int, torch.Generator], Tensor] | None = None
-    rate: Callable[[Any, Tensor], Tensor] | None = None  # x -> KL(q(z|x) || p(z)), (B,), nats
+    build: Callable[..., State]  # config, shape, steps an epoch, device
+    train_step: Callable[..., Scalars]  # state, x: one update on it
+    eval_step: Callable[..., Scalars]  # state, x, rng: the same scalars of x, and more
+    encode: Callable[..., Tensor] | None = None  # state, x -> z (its mean, if it is random)
+    decode: Callable[..., Tensor] | None = None  # state, z -> x_hat
+    generate: Callable[..., Tensor] | None = None  # state, z drawn from N(0, 1) -> x
+    # state, x, K, rng -> log p(x, z_k) - log q(z_k|x), (K, B); the next two may come with it
+    log_weights: Callable[..., Tensor] | None = None
+    rate: Callable[..., Tensor] | None = None  # state, x -> KL(q(z|x) || p(z)), (B,), nats
     observe: Callable[[Any, Tensor, torch.Generator], Tensor] | None = (
         None  # x -> what p(x|z) is of
     )

@@ -20,7 +20,7 @@ from genbench.console import first_line, say
 from genbench.families.state import State
 from genbench.files import whole, writing
 from genbench.handlers.training import mid_epoch
-from genbench.model import read_checkpoint
+from genbench.weights import read_checkpoint
 
 
 class Part(Protocol):

@@ -26,11 +26,13 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
     summary.json. (A scalar that is not finite cannot: `attach_validation` ends the run.)
     """
     train, val = model.data.splits["train"], model.data.splits["val"]
-    known = train.take(train.spread(PICTURES)).images
+    some = train.take(train.spread(PICTURES))
+    known, of_known = some.images, some.labels
     new = val.take(val.spread(PICTURES)).images
     trained_on, held_out = known.cpu().numpy(), new.cpu().numpy()
-    known = known[: len(new)].float() / 255
+    known, of_known = known[: len(new)].float() / 255, of_known[: len(new)]
     z = model.draw_z(len(trained_on), EVAL_SEED)
+    y = model.classes.draw(len(trained_on), EVAL_SEED)
     events: dict[str, int] = run.summary.setdefault("events", {})
 
     def notice(what: str, is_so: bool) -> None:
@@ -41,9 +43,9 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
     @evaluator.on(Events.EPOCH_COMPLETED)
     def examine() -> None:
         metrics = evaluator.state.metrics
-        metrics["accuracy_train"] = model.eval_scalars(known, EVAL_SEED)["accuracy"]
+        metrics["accuracy_train"] = model.eval_scalars(known, of_known, EVAL_SEED)["accuracy"]
         metrics["accuracy_ratio"] = metrics["accuracy_train"] / max(metrics["accuracy"], 1e-3)
-        samples = to_bytes(model.generate(z))
+        samples = to_bytes(model.generate(z, y))
         metrics |= stability.diversity(samples, trained_on)
         metrics["histogram_kl"] = stability.histogram_kl(held_out, samples)
         alike = stability.collapsed(metrics["spread"], metrics["nearest"])

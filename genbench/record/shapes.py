@@ -30,6 +30,7 @@ class About(TypedDict, total=False):
     images: dict[str, int]
     sources: dict[str, int]
     shape: list[int]
+    classes: dict[str, int]
     parameters: int
     hardware: str
     threads: int
@@ -109,6 +110,7 @@ class Likelihood(TypedDict, total=False):
 
     p: str
     binarize: str
+    given: str
     pictures: int
     draws: int
     nll: float
@@ -119,6 +121,15 @@ class Likelihood(TypedDict, total=False):
     distortion: float
     active_units: float
     posterior_collapse: float
+
+
+class OfClass(TypedDict):
+    """Scores of samples of one class against real pictures of it."""
+
+    label: str
+    n: int
+    values: dict[str, float]
+    floor: dict[str, float]
 
 
 class Evaluation(TypedDict, total=False):
@@ -135,6 +146,7 @@ class Evaluation(TypedDict, total=False):
     logged: dict[str, float]
     memorization: Copies
     likelihood: Likelihood
+    classes: list[OfClass]
 
 
 class Trial(TypedDict, total=False):

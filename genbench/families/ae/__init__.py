@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from genbench.config import ART, BUDGET, MEANING, Config, Count, PictureConfig, Positive, Range
+from genbench.config import ART, FIXED, MEANING, Config, Count, PictureConfig, Positive, Range
 from genbench.families.family import Family
 from genbench.scalars import Scalar
 
@@ -19,7 +19,7 @@ class AEConfig(PictureConfig):
 
     # mnist-mini (bundled), mnist, fashion-mnist, synthetic-art, folder, abstract-art, ...
     data: Annotated[str, MEANING] = "mnist-mini"
-    epochs: Annotated[Count, BUDGET] = 10  # passes over the training split
+    epochs: Annotated[Count, FIXED] = 10  # passes over the training split
     batch_size: Count = 64  # images a step
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genbench.families.ae import AEConfig
 from genbench.families.ae.nets import make_decoder, make_encoder
+from genbench.families.labels import Labelled, given
 from genbench.families.state import Shape, State, Steps
 from genbench.losses import Scalars, ae_loss, bernoulli_nll, gaussian_nll, image_errors
 
@@ -21,17 +22,27 @@ class Sigma(nn.Module):
 
 
 def build_autoencoder(
-    config: AEConfig, shape: Shape, steps_per_epoch: int, device: str, code_size: int
+    config: AEConfig,
+    shape: Shape,
+    steps_per_epoch: int,
+    device: str,
+    code_size: int,
+    classes: int = 0,
 ) -> State[Any]:
-    """Modules and Adam for an encoder with `code_size` outputs and its decoder, seeded."""
+    """Modules and Adam for an encoder with `code_size` outputs and its decoder, seeded.
+
+    Both are told the class where there are classes (as in Sohn et al. 2015).
+    """
     torch.manual_seed(config.seed)
     net = (config.width, config.depth, config.activation)
-    modules = nn.ModuleDict(
-        {
-            "encoder": make_encoder(config.arch, shape, code_size, *net),
-            "decoder": make_decoder(config.arch, shape, config.latent_dim, *net),
-        }
-    )
+    (channels, height, columns), codes = shape, config.latent_dim
+    of_class = int(classes > 0)  # a channel and as many numbers again
+    encoder = make_encoder(config.arch, (channels + of_class, height, columns), code_size, *net)
+    decoder = make_decoder(config.arch, shape, (1 + of_class) * codes, *net)
+    modules = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    if classes:
+        modules["encoder"] = Labelled(encoder, classes, (1, height, columns), std=0.0)
+        modules["decoder"] = Labelled(decoder, classes, (codes,), std=1.0)
     if config.likelihood == "gaussian":
         modules["sigma"] = Sigma(config.sigma, config.learn_sigma)
     modules.to(device)
@@ -82,14 +93,14 @@ def encode(state: State[Any], x: Tensor) -> Tensor:
     return state.modules["encoder"](x)
 
 
-def decode_logits(state: State[Any], z: Tensor) -> Tensor:
+def decode_logits(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> logits (B, C, H, W)."""
-    return state.modules["decoder"](z)
+    return state.modules["decoder"](z, *given(y))
 
 
-def decode(state: State[Any], z: Tensor) -> Tensor:
+def decode(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> x_hat (B, C, H, W) in [0, 1], the mean of p(x|z)."""
-    return torch.sigmoid(decode_logits(state, z))
+    return torch.sigmoid(decode_logits(state, z, y))
 
 
 STEPS = Steps(build, train_step, eval_step, encode, decode)

@@ -45,4 +45,5 @@ FAMILY = Family(
         )
     },
     small="seconds",
+    conditional=True,
 )

@@ -8,6 +8,7 @@ t = 1.
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +24,13 @@ LARGEST_GRADIENT = 1.0  # norm; longer ones are shortened to it
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, C, H, W), t (B,) -> (B, C, H, W)
 
 
-def build(config: FlowConfig, shape: Shape, steps_per_epoch: int, device: str) -> State[FlowConfig]:
+def build(
+    config: FlowConfig, shape: Shape, steps_per_epoch: int, device: str, classes: int = 0
+) -> State[FlowConfig]:
     """A new U-Net, its average and its optimiser, seeded."""
     torch.manual_seed(config.seed)
     channels, size, _ = shape
-    network = UNet(channels, size, config.width)
+    network = UNet(channels, size, config.width, classes)
     modules = nn.ModuleDict({"network": network})
     if config.ema:
         modules["ema"] = copy.deepcopy(network).requires_grad_(False)
@@ -52,11 +55,11 @@ def matching_loss(velocity: Velocity, x: Tensor, rng: torch.Generator) -> Tensor
     return (velocity(x_t, t) - (x - noise)).square().mean()
 
 
-def train_step(state: State[FlowConfig], x: Tensor) -> Scalars:
+def train_step(state: State[FlowConfig], x: Tensor, y: Tensor | None = None) -> Scalars:
     """One update on x (B, C, H, W) in [0, 1]."""
     network, optimizer = state.modules["network"], state.optimizers["adam"]
     images = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    loss = matching_loss(network, images, state.rng)
+    loss = matching_loss(partial(network, y=y), images, state.rng)
     optimizer.zero_grad()
     loss.backward()
     norm = nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
@@ -72,14 +75,16 @@ def averaged(state: State[FlowConfig]) -> nn.Module:
     return state.modules["ema" if "ema" in state.modules else "network"]
 
 
-def eval_step(state: State[FlowConfig], x: Tensor, rng: torch.Generator) -> Scalars:
+def eval_step(
+    state: State[FlowConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
+) -> Scalars:
     """The same loss of held-out x (B, C, H, W) in [0, 1], of the averaged network."""
-    return {"loss": matching_loss(averaged(state), 2 * x - 1, rng)}
+    return {"loss": matching_loss(partial(averaged(state), y=y), 2 * x - 1, rng)}
 
 
-def generate(state: State[FlowConfig], z: Tensor) -> Tensor:
+def generate(state: State[FlowConfig], z: Tensor, y: Tensor | None = None) -> Tensor:
     """Noise z (B, C, H, W) -> x (B, C, H, W) in [0, 1]."""
-    x = integrate(averaged(state), z, state.config.sample_steps, state.config.solver)
+    x = integrate(partial(averaged(state), y=y), z, state.config.sample_steps, state.config.solver)
     return ((x + 1) / 2).clamp(0, 1)
 
 

@@ -17,9 +17,12 @@ TIME_SCALE = 1_000.0  # t in [0, 1] as the steps of which Vaswani et al. 2017 em
 
 
 class UNet(nn.Module):
-    """x_t (B, C, S, S) and t (B,) in [0, 1] -> velocity (B, C, S, S); S a power of two, from 16."""
+    """x_t (B, C, S, S) and t (B,) in [0, 1] -> velocity (B, C, S, S); S a power of two, from 16.
 
-    def __init__(self, channels: int, side: int, width: int):
+    Labels y (B,) add learned numbers of the class to those of the time.
+    """
+
+    def __init__(self, channels: int, side: int, width: int, classes: int = 0):
         """`width` channels at the finest level; each coarser one has `width` more."""
         super().__init__()
         self.patch = max(1, side // LARGEST_SIDE)
@@ -47,10 +50,14 @@ class UNet(nn.Module):
         self.leave = nn.Sequential(
             nn.GroupNorm(GROUPS, width), nn.SiLU(), zero(nn.Conv2d(width, pixels, 3, padding=1))
         )
+        if classes:
+            self.classes = nn.Embedding(classes, 4 * width)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """The velocity of x at time t."""
         time = self.time(embed(t, self.width))
+        if y is not None:
+            time = time + self.classes(y)
         h = self.enter(F.pixel_unshuffle(x, self.patch))
         passed = []
         for block, down in zip(self.fine, self.down, strict=True):

@@ -111,5 +111,6 @@ FAMILY = Family(
     can=frozenset({"generate"}),
     scalars=SCALARS,
     small="seconds",
+    conditional=True,
     baseline=DCGAN,
 )

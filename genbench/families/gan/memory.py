@@ -9,10 +9,11 @@ Features of reals never age, those of samples do within some steps: more are kep
 import torch
 from torch import Tensor, nn
 
+from genbench.families.gan.drifting import Labels, density_logits, drifting_loss
 from genbench.families.gan.features import load_eyes
-from genbench.losses import density_logits, drifting_loss
 
-REALS, FAKES = 512, 128  # remembered of each
+REALS, FAKES = 512, 128  # remembered of each, at least
+REALS_OF_A_CLASS, FAKES_OF_A_CLASS = 32, 8  # on average, at least
 TEMPERATURES = (0.05, 0.2)  # of the fields, in units of the reals' mean distance
 JUDGING = 0.2  # temperature of the density estimates
 FLAT = 0.01  # of the mean deviation, the least that a number is divided by
@@ -24,14 +25,20 @@ class Memory(nn.Module):
 
     reals: Tensor
     fakes: Tensor
+    labels_of_reals: Tensor
+    labels_of_fakes: Tensor
     counts: Tensor
 
-    def __init__(self, device: str):
+    def __init__(self, device: str, classes: int = 0):
         super().__init__()
+        n, m = max(REALS, REALS_OF_A_CLASS * classes), max(FAKES, FAKES_OF_A_CLASS * classes)
         vectors = load_eyes(device)(torch.zeros(1, 3, 16, 16, device=device))
         self.sizes = [vector.shape[1] for vector in vectors]
-        self.register_buffer("reals", torch.zeros(REALS, sum(self.sizes)))
-        self.register_buffer("fakes", torch.zeros(FAKES, sum(self.sizes)))
+        self.register_buffer("reals", torch.zeros(n, sum(self.sizes)))
+        self.register_buffer("fakes", torch.zeros(m, sum(self.sizes)))
+        if classes:
+            self.register_buffer("labels_of_reals", torch.zeros(n, dtype=torch.int64))
+            self.register_buffer("labels_of_fakes", torch.zeros(m, dtype=torch.int64))
         self.register_buffer("counts", torch.zeros(2, dtype=torch.int64))  # ever seen, of each
         self._known: tuple[int, tuple[Tensor, Tensor, list[Tensor]]] | None = None
 
@@ -44,15 +51,25 @@ class Memory(nn.Module):
     @property
     def is_full(self) -> bool:
         """Whether it has as many reals as it can keep."""
-        return int(self.counts[0]) >= REALS
+        return int(self.counts[0]) >= len(self.reals)
 
-    def remember(self, features: Tensor, fake: bool) -> None:
-        """Keep features (B, D) in the place of the oldest ones."""
+    def remember(self, features: Tensor, fake: bool, y: Tensor | None = None) -> None:
+        """Keep features (B, D), and labels (B,) where there are any, in place of the oldest."""
         kept = self.fakes if fake else self.reals
         features = features[-len(kept) :].detach()
         places = torch.arange(len(features), device=kept.device) + self.counts[int(fake)]
         kept[places % len(kept)] = features
+        if y is not None:
+            labels = self.labels_of_fakes if fake else self.labels_of_reals
+            labels[places % len(kept)] = y[-len(kept) :]
         self.counts[int(fake)] += len(features)
+
+    def labels(self, y: Tensor | None) -> Labels | None:
+        """The labels y (B,), and those of what is remembered."""
+        if y is None:
+            return None
+        n, m = self.counts.tolist()
+        return y, self.labels_of_reals[:n], self.labels_of_fakes[:m]
 
     def vectors(self, features: Tensor) -> list[Tensor]:
         """The kinds of vectors (B, n) of features (B, D), in units of the reals' distances.
@@ -75,22 +92,22 @@ class Memory(nn.Module):
             self._known = count, (mean, unit, list(((reals - mean) / unit).split(self.sizes, 1)))
         return self._known[1]
 
-    def loss(self, features: Tensor) -> Tensor:
+    def loss(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         """What the generator minimises by its samples' features (B, D), which hold its graph."""
-        others = self.vectors(self.seen[1])
+        others, labels = self.vectors(self.seen[1]), self.labels(y)
         kinds = zip(self.vectors(features), self._scale()[2], others, strict=True)
-        return torch.stack([drifting_loss(x, y, o, TEMPERATURES) for x, y, o in kinds]).mean()
+        return torch.stack([drifting_loss(*kind, TEMPERATURES, labels) for kind in kinds]).mean()
 
-    def judge(self, features: Tensor) -> Tensor:
+    def judge(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of pictures by their features (B, D), the mean over the kinds of vectors.
 
         A picture that is remembered itself does not count. While nothing is, all logits are 0.
         """
-        _, fakes = self.seen
+        fakes, labels = self.seen[1], self.labels(y)
         if not self.counts.all():
             return features.new_zeros(len(features))
         kinds = zip(self.vectors(features), self._scale()[2], self.vectors(fakes), strict=True)
-        return torch.stack([density_logits(x, y, o, JUDGING) for x, y, o in kinds]).mean(0)
+        return torch.stack([density_logits(*kind, JUDGING, labels) for kind in kinds]).mean(0)
 
 
 def look(images: Tensor) -> Tensor:

@@ -15,25 +15,34 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genbench.families.gan.palette import BOTTOM, SLOPE, PaletteGenerator, linear
+from genbench.families.labels import Labelled, Projection
 
 
-def make_generator(arch: str, latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
-    """A network (B, latent_dim) -> (B, channels, size, size) in [-1, 1]."""
+def make_generator(
+    arch: str, latent_dim: int, channels: int, size: int, width: int, classes: int = 0
+) -> nn.Module:
+    """A network (B, latent_dim) -> (B, channels, size, size) in [-1, 1]; of classes also by y."""
     make = {"dcgan": _dcgan_generator, "palette": PaletteGenerator}[arch]
+    if classes:
+        net = make(2 * latent_dim, channels, size, width)
+        return Labelled(net, classes, (latent_dim,), std=1.0)
     return make(latent_dim, channels, size, width)
 
 
 def make_discriminator(
-    arch: str, channels: int, size: int, width: int, spectral: bool = False
+    arch: str, channels: int, size: int, width: int, spectral: bool = False, classes: int = 0
 ) -> nn.Module:
-    """A network (B, channels, size, size) -> (B,); `spectral`: Miyato et al. 2018."""
+    """A network (B, channels, size, size) -> (B,), of classes also by y.
+
+    `spectral`: Miyato et al. 2018, of all weights but what it has learned of the classes.
+    """
     make = {"dcgan": _dcgan_discriminator, "palette": _pyramid}[arch]
     net = make(channels, size, width)
     if spectral:
         for module in list(net.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 spectral_norm(module)
-    return net
+    return Projection(net, classes) if classes else net
 
 
 def _dcgan_generator(latent_dim: int, channels: int, size: int, width: int) -> nn.Module:
@@ -50,7 +59,7 @@ def _dcgan_generator(latent_dim: int, channels: int, size: int, width: int) -> n
     return _dcgan_init(nn.Sequential(*layers, nn.Tanh()))
 
 
-def _dcgan_discriminator(channels: int, size: int, width: int) -> nn.Module:
+def _dcgan_discriminator(channels: int, size: int, width: int) -> nn.Sequential:
     """The generator's mirror image, with no normalisation behind the first convolution."""
     levels = int(math.log2(size // BOTTOM))
     counts = [width * 2**level for level in range(levels)]
@@ -64,7 +73,7 @@ def _dcgan_discriminator(channels: int, size: int, width: int) -> nn.Module:
     return _dcgan_init(nn.Sequential(*layers, last, nn.Flatten(0)))
 
 
-def _dcgan_init(net: nn.Module) -> nn.Module:
+def _dcgan_init(net: nn.Sequential) -> nn.Sequential:
     """Weights N(0, 0.02), batch normalisation's scale N(1, 0.02)."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -74,7 +83,7 @@ def _dcgan_init(net: nn.Module) -> nn.Module:
     return net
 
 
-def _pyramid(channels: int, size: int, width: int) -> nn.Module:
+def _pyramid(channels: int, size: int, width: int) -> nn.Sequential:
     """2, 4, 8, 12 * width channels from half the side down to 4 x 4, by strided convolutions."""
     levels = int(math.log2(size // BOTTOM))
     counts = [min(2 ** (level + 1), 12) * width for level in range(levels)]

@@ -16,6 +16,7 @@ from genbench.families.gan import GANConfig
 from genbench.families.gan.augment import augment
 from genbench.families.gan.memory import Memory, look
 from genbench.families.gan.nets import make_discriminator, make_generator
+from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps
 from genbench.losses import (
     Scalars,
@@ -41,17 +42,20 @@ class Augment(nn.Module):
         self.register_buffer("p", torch.tensor(p))
 
 
-def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) -> State[GANConfig]:
+def build(
+    config: GANConfig, shape: Shape, steps_per_epoch: int, device: str, classes: int = 0
+) -> State[GANConfig]:
     """New networks and one Adam for each, seeded."""
     torch.manual_seed(config.seed)
     channels, size, _ = shape
-    generator = make_generator(config.arch, config.latent_dim, channels, size, config.width)
+    net = (channels, size, config.width)
+    generator = make_generator(config.arch, config.latent_dim, *net, classes)
     modules = nn.ModuleDict({"generator": generator})
     if config.loss == "drift":
-        modules["memory"] = Memory(device)
+        modules["memory"] = Memory(device, classes)
     else:
         modules["discriminator"] = make_discriminator(
-            config.arch, channels, size, config.width, config.spectral_norm
+            config.arch, *net, config.spectral_norm, classes
         )
         modules["augment"] = Augment(0.0 if config.ada_target else 1.0)
     if config.ema:
@@ -69,14 +73,17 @@ def build(config: GANConfig, shape: Shape, steps_per_epoch: int, device: str) ->
     return State(config, modules, optimizers, noise, (config.latent_dim,), steps_per_epoch)
 
 
-def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
-    """One update of the discriminator and, every `d_steps` steps, of generator and average."""
+def train_step(state: State[GANConfig], x: Tensor, y: Tensor | None = None) -> Scalars:
+    """One update of the discriminator and, every `d_steps` steps, of generator and average.
+
+    The fakes are of the same classes y (B,) as x, where there are classes.
+    """
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
     z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
     with precision(state.config, x.device):
-        fakes = state.modules["generator"](z)
+        fakes = state.modules["generator"](z, *given(y))
     update = drifting_step if state.config.loss == "drift" else adversarial_step
-    scalars = update(state, reals, fakes)
+    scalars = update(state, reals, fakes, y)
     state.step += 1
     updates, rest = divmod(state.step, state.config.d_steps)
     if "ema" in state.modules and not rest:
@@ -84,7 +91,9 @@ def train_step(state: State[GANConfig], x: Tensor) -> Scalars:
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def drifting_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+def drifting_step(
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
+) -> Scalars:
     """One update of the generator through `fakes`, which hold its graph; all are remembered.
 
     What is seen of reals does not age: once the memory is full of them, they are looked at, and
@@ -96,11 +105,11 @@ def drifting_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scal
         of_fakes = look(augmented(state, fakes.float()))
         if looks:
             of_reals = look(augmented(state, reals))
-            memory.remember(of_reals, fake=False)
-    scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes))}
-    memory.remember(of_fakes, fake=True)
+            memory.remember(of_reals, False, y)
+    scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes, y))}
+    memory.remember(of_fakes, True, y)
     if looks:
-        d_real, d_fake = memory.judge(of_reals), memory.judge(of_fakes.detach())
+        d_real, d_fake = memory.judge(of_reals, y), memory.judge(of_fakes.detach(), y)
         scalars |= verdict(state.config, d_real, d_fake)
     return scalars
 
@@ -112,21 +121,25 @@ def the_memory(state: State[GANConfig]) -> Memory:
     return memory
 
 
-def adversarial_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+def adversarial_step(
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
+) -> Scalars:
     """One update of the discriminator and, where it is due, of the generator through `fakes`."""
-    scalars = discriminator_step(state, reals, fakes.detach().float())
+    scalars = discriminator_step(state, reals, fakes.detach().float(), y)
     if (state.step + 1) % state.config.d_steps == 0:
-        scalars |= generator_step(state, reals, fakes)
+        scalars |= generator_step(state, reals, fakes, y)
     return scalars
 
 
-def discriminator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+def discriminator_step(
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
+) -> Scalars:
     """One update of the discriminator's weights alone; reals, fakes (B, C, H, W) in [-1, 1]."""
-    d_real, d_fake = (discriminate(state, images) for images in (reals, fakes))
+    d_real, d_fake = (discriminate(state, images, y) for images in (reals, fakes))
     loss = discriminator_loss(state.config.loss, d_real, d_fake, state.config.label_smoothing)
     scalars = {"loss_d": loss} | describe(state.config, d_real, d_fake)
     if state.step % state.config.penalty_every == 0:
-        penalties = gradient_penalties(state, reals, fakes)
+        penalties = gradient_penalties(state, reals, fakes, y)
         scalars |= penalties
         loss = loss + state.config.penalty_every * sum(penalties.values(), torch.zeros_like(loss))
     scalars["grad_norm_d"] = descend(state, "discriminator", loss)
@@ -136,22 +149,24 @@ def discriminator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) ->
     return scalars
 
 
-def generator_step(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> Scalars:
+def generator_step(
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
+) -> Scalars:
     """One update of the generator's weights alone, through `fakes`, which hold its graph."""
     with frozen(state.modules["discriminator"]):
-        d_fake = discriminate(state, fakes)
+        d_fake = discriminate(state, fakes, y)
         relative = state.config.loss == "r3"
-        d_real = discriminate(state, reals) if relative else d_fake.detach()
+        d_real = discriminate(state, reals, y) if relative else d_fake.detach()
         loss = generator_loss(state.config.loss, d_fake, d_real)
         return {"loss_g": loss, "grad_norm_g": descend(state, "generator", loss)}
 
 
-def discriminate(state: State[GANConfig], images: Tensor) -> Tensor:
+def discriminate(state: State[GANConfig], images: Tensor, y: Tensor | None = None) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
     if state.config.loss == "drift":
-        return the_memory(state).judge(look(images))
+        return the_memory(state).judge(look(images), y)
     with precision(state.config, images.device):
-        return state.modules["discriminator"](augmented(state, images)).float()
+        return state.modules["discriminator"](augmented(state, images), *given(y)).float()
 
 
 def augmented(state: State[GANConfig], images: Tensor) -> Tensor:
@@ -162,7 +177,9 @@ def augmented(state: State[GANConfig], images: Tensor) -> Tensor:
     return augment(images, state.config.diffaugment, p, state.rng)
 
 
-def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:
+def gradient_penalties(
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
+) -> dict[str, Tensor]:
     """The configured penalties on the discriminator's gradient by its input, weights included.
 
     r1, r2: gamma/2 E|grad D|^2 at reals, at fakes (Mescheder et al. 2018, eq. 9 and 10).
@@ -171,7 +188,7 @@ def gradient_penalties(state: State[GANConfig], reals: Tensor, fakes: Tensor) ->
 
     def norms(images: Tensor) -> Tensor:
         images = images.detach().requires_grad_()
-        return input_gradients(discriminate(state, images), images)
+        return input_gradients(discriminate(state, images, y), images)
 
     penalties = {}
     if state.config.r1:
@@ -246,22 +263,25 @@ def precision(config: GANConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.amp)
 
 
-def eval_step(state: State[GANConfig], x: Tensor, rng: torch.Generator) -> Scalars:
-    """Losses and scores of held-out x (B, C, H, W) in [0, 1] against as many new fakes.
+def eval_step(
+    state: State[GANConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
+) -> Scalars:
+    """Losses and scores of held-out x (B, C, H, W) in [0, 1] against as many fakes, of its classes.
 
     The fakes are the live generator's: it is what the discriminator knows.
     """
     z = torch.randn(len(x), state.config.latent_dim, generator=rng, device=x.device)
-    d_real = discriminate(state, 2 * x - 1)
-    parts = z.split(max(1, EVAL_PIXELS // x[0, 0].numel()))
-    fakes = torch.cat([state.modules["generator"](part) for part in parts])
-    return verdict(state.config, d_real, discriminate(state, fakes))
+    d_real = discriminate(state, 2 * x - 1, y)
+    most = max(1, EVAL_PIXELS // x[0, 0].numel())
+    parts = zip(*(each.split(most) for each in (z, *given(y))), strict=True)
+    fakes = torch.cat([state.modules["generator"](*part) for part in parts])
+    return verdict(state.config, d_real, discriminate(state, fakes, y))
 
 
-def generate(state: State[GANConfig], z: Tensor) -> Tensor:
+def generate(state: State[GANConfig], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> x (B, C, H, W) in [0, 1], by the averaged generator where there is one."""
     name = "ema" if "ema" in state.modules else "generator"
-    return ((state.modules[name](z) + 1) / 2).clamp(0, 1)
+    return ((state.modules[name](z, *given(y)) + 1) / 2).clamp(0, 1)
 
 
 STEPS = Steps(build, train_step, eval_step, generate=generate)

@@ -50,8 +50,11 @@ FAMILY = Family(
     scalars=RECONSTRUCTION_SCALARS
     | {
         "loss": LOSS,
-        "elbo": Scalar(title="ELBO", unit=NATS, better="maximize", digits=2),
+        "elbo": Scalar(
+            title="ELBO", unit=NATS, better="maximize", digits=2, depends=("conditional",)
+        ),
         "kl": Scalar(title="KL", unit=NATS, digits=2),
     },
     small="latent_dim",
+    conditional=True,
 )

@@ -2,7 +2,8 @@
 
 With beta (Higgins et al. 2017), linear KL warm-up (Bowman et al. 2016) and free bits
 (Kingma et al. 2016); the ELBO that is reported has none of the three. With importance_samples it
-is trained on a tighter bound (IWAE: Burda et al. 2016, arXiv:1509.00519).
+is trained on a tighter bound (IWAE: Burda et al. 2016, arXiv:1509.00519). With labels y (B,) all
+that is said of x is said given its class (Sohn et al. 2015, "Learning structured output").
 """
 
 import torch
@@ -16,6 +17,7 @@ from genbench.families.ae.steps import (
     reconstruction_nll,
     update,
 )
+from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps
 from genbench.families.vae import VAEConfig
 from genbench.losses import (
@@ -31,9 +33,11 @@ from genbench.losses import (
 LOGVAR_CAP = 4.0
 
 
-def build(config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str) -> State[VAEConfig]:
+def build(
+    config: VAEConfig, shape: Shape, steps_per_epoch: int, device: str, classes: int = 0
+) -> State[VAEConfig]:
     """A new VAE and its optimiser; the encoder gives mu and logvar side by side."""
-    return build_autoencoder(config, shape, steps_per_epoch, device, 2 * config.latent_dim)
+    return build_autoencoder(config, shape, steps_per_epoch, device, 2 * config.latent_dim, classes)
 
 
 def beta_at(config: VAEConfig, epoch: float) -> float:
@@ -41,83 +45,91 @@ def beta_at(config: VAEConfig, epoch: float) -> float:
     return config.beta * (min(1.0, epoch / config.kl_warmup) if config.kl_warmup else 1.0)
 
 
-def posterior(state: State[VAEConfig], x: Tensor) -> tuple[Tensor, Tensor]:
+def posterior(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """x (B, C, H, W) -> mu, logvar of q(z|x), both (B, D).
 
     logvar bends smoothly to stay below `LOGVAR_CAP`: a variance above the prior's never pays, and
     without a bound one outlying image overflows exp(logvar) and ends a long training as NaN.
     """
-    mu, raw = state.modules["encoder"](x).chunk(2, dim=1)
+    mu, raw = state.modules["encoder"](x, *given(y)).chunk(2, dim=1)
     return mu, LOGVAR_CAP - softplus(LOGVAR_CAP - raw)
 
 
 def bound(
-    state: State[VAEConfig], x: Tensor, beta: float, rng: torch.Generator
+    state: State[VAEConfig], x: Tensor, beta: float, rng: torch.Generator, y: Tensor | None = None
 ) -> tuple[Scalars, Tensor]:
     """The scalars of x from one draw of z an image, and mu (B, D)."""
-    mu, logvar = posterior(state, x)
-    logits = decode_logits(state, reparameterize(mu, logvar, rng))
+    mu, logvar = posterior(state, x, y)
+    logits = decode_logits(state, reparameterize(mu, logvar, rng), y)
     nll = reconstruction_nll(state, logits, x)
     return vae_loss(nll, kl_standard_normal(mu, logvar), beta, state.config.free_bits), mu
 
 
-def log_weights(state: State[VAEConfig], x: Tensor, draws: int, rng: torch.Generator) -> Tensor:
+def log_weights(
+    state: State[VAEConfig], x: Tensor, draws: int, rng: torch.Generator, y: Tensor | None = None
+) -> Tensor:
     """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of K draws z_k from q(z|x), x (B, C, H, W)."""
-    mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x))
+    mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x, y))
     z = reparameterize(mu, logvar, rng)
     prior = torch.zeros_like(mu[:1])
-    logits = decode_logits(state, z.flatten(0, 1))
+    logits = decode_logits(state, z.flatten(0, 1), None if y is None else y.repeat(draws))
     repeated = x.expand(draws, *x.shape).flatten(0, 1)
     nll = reconstruction_nll(state, logits, repeated).unflatten(0, (draws, -1))
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
 
-def importance_loss(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
+def importance_loss(
+    state: State[VAEConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
+) -> Scalars:
     """What replaces `loss` when importance_samples are more than one: minus their bound, `iwae`."""
     draws = state.config.importance_samples
     if draws == 1:
         return {}
-    log_w = log_weights(state, x, draws, rng)
+    log_w = log_weights(state, x, draws, rng, y)
     iwae = importance_bound(log_w).mean()
     return {"loss": -iwae, "iwae": iwae}
 
 
-def observe(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Tensor:
+def observe(
+    state: State[VAEConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
+) -> Tensor:
     """x itself, or pixels drawn as 0 or 1 with the grey values as probabilities."""
     return torch.bernoulli(x, generator=rng) if state.config.binarize == "dynamic" else x
 
 
-def train_step(state: State[VAEConfig], x: Tensor) -> Scalars:
+def train_step(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> Scalars:
     """One update on x (B, C, H, W)."""
     x = observe(state, x, state.rng)
     beta = beta_at(state.config, state.epoch)
-    scalars, _ = bound(state, x, beta, state.rng)
-    scalars |= importance_loss(state, x, state.rng)
+    scalars, _ = bound(state, x, beta, state.rng, y)
+    scalars |= importance_loss(state, x, state.rng, y)
     update(state, scalars["loss"])
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def eval_step(state: State[VAEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
+def eval_step(
+    state: State[VAEConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
+) -> Scalars:
     """The training scalars (at the final beta) and the image errors of the mean code's x_hat."""
     x = observe(state, x, rng)
-    scalars, mu = bound(state, x, state.config.beta, rng)
-    scalars |= importance_loss(state, x, rng)
-    return scalars | image_errors(decode_logits(state, mu), x)
+    scalars, mu = bound(state, x, state.config.beta, rng, y)
+    scalars |= importance_loss(state, x, rng, y)
+    return scalars | image_errors(decode_logits(state, mu, y), x)
 
 
-def encode(state: State[VAEConfig], x: Tensor) -> Tensor:
+def encode(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> Tensor:
     """x (B, C, H, W) -> mu (B, D), the mean of q(z|x)."""
-    return posterior(state, x)[0]
+    return posterior(state, x, y)[0]
 
 
-def generate(state: State[VAEConfig], z: Tensor) -> Tensor:
+def generate(state: State[VAEConfig], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> mean images (B, C, H, W) in [0, 1]."""
-    return decode(state, z)
+    return decode(state, z, y)
 
 
-def rate(state: State[VAEConfig], x: Tensor) -> Tensor:
+def rate(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> Tensor:
     """x (B, C, H, W) -> KL(q(z|x) || p(z)) of each image, (B,), in nats."""
-    return kl_standard_normal(*posterior(state, x)).sum(1)
+    return kl_standard_normal(*posterior(state, x, y)).sum(1)
 
 
 STEPS = Steps(

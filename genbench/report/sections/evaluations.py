@@ -26,6 +26,7 @@ LIKELIHOODS = {
 CONDITIONS = {  # what a likelihood depends on
     "p": "p(x|z); bernoulli takes grey values as probabilities",
     "binarize": "Pixels binarised",
+    "given": "Given, beside the model",
     "pictures": "Held-out pictures",
     "draws": "Draws of z a picture",
 }
@@ -140,6 +141,27 @@ def likelihoods(part: Part) -> Iterator[Content]:
         ]
         rows.append([scalar.heading, *cells])
     yield Content("Likelihood of held-out pictures", table=rows)
+
+
+def classes(part: Part) -> Iterator[Content]:
+    """Recall of each class by the models that learned classes: means over their trainings."""
+    found = {model.title: known for model in part.evaluated if (known := model.having("classes"))}
+    if not found:
+        return
+    recall, rows = METRICS["recall"], [["Class", "N", *found, "Real pictures (floor)"]]
+    for entry in next(iter(found.values()))[0]:
+        cells = []
+        for runs in found.values():
+            alike = [other for run in runs for other in run if other["label"] == entry["label"]]
+            over_seeds = [other["values"]["recall"] for other in alike]
+            cells.append(Sample.of(over_seeds).show(recall.digits) if over_seeds else "—")
+        floor = recall.show(entry["floor"]["recall"])
+        rows.append([entry["label"], str(entry["n"]), *cells, floor])
+    note = (
+        "Recall of N samples of a class among N held-out pictures of it, ± over training seeds; "
+        "the floor is that of as many training pictures of it."
+    )
+    yield Content("Recall of each class", table=rows, notes=[note])
 
 
 def copies(part: Part) -> Iterator[Content]:
