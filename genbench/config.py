@@ -137,10 +137,12 @@ class Config(Checked):
     """What every training has: data, budget, seed, device, record."""
 
     model: ClassVar[str]
-    data_sets: ClassVar[tuple[str, ...]] = ("mnist-mini", "mnist", "fashion-mnist")
+    data_sets: ClassVar[tuple[str, ...]] = ("mnist-mini", "mnist", "fashion-mnist", "cifar10")
     whole_batches: ClassVar[bool] = False  # leave out what does not fill a batch
 
-    data: Annotated[str, MEANING] = "mnist-mini"  # mnist-mini (bundled), mnist, fashion-mnist
+    data: Annotated[str, MEANING] = (
+        "mnist-mini"  # mnist-mini (bundled), mnist, fashion-mnist, cifar10
+    )
     # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     data_dir: Annotated[str, PLACE] = ""
     epochs: Annotated[Count, FIXED] = 10  # passes over the training split
@@ -191,6 +193,7 @@ class Config(Checked):
 
 
 LARGEST_IMAGE = 512
+COLOURED = ("cifar10",)  # of the sets that have labels
 ART = ("synthetic-art", "abstract-art", "propaganda-debian", "folder")
 LEAST_HELD_OUT = 16
 PAINTED = 1_500  # pictures of synthetic-art that are held out where a configuration does not say
@@ -204,7 +207,8 @@ class PictureConfig(Config):
     whole_batches: ClassVar[bool] = True
     digit_size: ClassVar[int] = 32  # of 28, and a margin; 0: as they are
 
-    # synthetic-art, folder, abstract-art, propaganda-debian, mnist-mini, mnist, fashion-mnist
+    # synthetic-art, folder, abstract-art, propaganda-debian, or digits: mnist-mini, mnist,
+    # fashion-mnist; cifar10
     data: Annotated[str, MEANING] = "synthetic-art"
     data_dir: Annotated[str, PLACE] = ""  # folder: the pictures; else where data sets lie
     # side in pixels, a power of two (0: 64, of digits 32, or for AE and VAE as they are)

@@ -71,15 +71,15 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.fixture
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three hundred digits in place of ten thousand."""
-    from genbench.data import DIGITS
+    from genbench.data import LABELLED
 
-    read = DIGITS["mnist-mini"]
+    read = LABELLED["mnist-mini"]
 
     def few(root: Path, split: str) -> tuple[Any, Any]:
         images, labels = read(root, split)
         return images[:300], labels[:300]
 
-    monkeypatch.setitem(DIGITS, "mnist-mini", few)
+    monkeypatch.setitem(LABELLED, "mnist-mini", few)
 
 
 def torn_mnist(folder: Path) -> Path:

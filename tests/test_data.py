@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genbench import UserError
-from genbench.data import DIGITS, PICTURES, Batches, Data, Split, digits, load_data
+from genbench.data import LABELLED, PICTURES, Batches, Data, Split, digits, load_data
 from genbench.families import FAMILIES
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
@@ -51,7 +51,7 @@ def test_splits_cut_the_training_images_and_leave_the_test_unread(monkeypatch):
         images = np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1)
         return images, np.arange(n)
 
-    monkeypatch.setitem(DIGITS, "mnist-mini", reader)
+    monkeypatch.setitem(LABELLED, "mnist-mini", reader)
     data = load_data(AEConfig())
     assert read == ["train"]
     assert set(data.splits) == {"train", "val"}
@@ -71,7 +71,7 @@ def test_the_content_hash_follows_the_content(monkeypatch):
     assert load_data(AEConfig()).content_hash == base
     images, labels = digits.read_mini(None, "train")
     images[0, 0, 0, 0] ^= 1
-    monkeypatch.setitem(DIGITS, "mnist-mini", lambda root, split: (images, labels))
+    monkeypatch.setitem(LABELLED, "mnist-mini", lambda root, split: (images, labels))
     assert load_data(AEConfig()).content_hash != base
 
 
@@ -169,7 +169,7 @@ def test_an_unknown_data_set_is_answered_with_the_known_ones():
 
 def test_every_family_takes_every_data_set_and_each_has_a_reader():
     for family in FAMILIES.values():
-        assert set(family.config.data_sets) == {*PICTURES, *DIGITS}
+        assert set(family.config.data_sets) == {*PICTURES, *LABELLED}
 
 
 def test_sizes_and_likelihoods_follow_the_data_where_they_are_left_open():
@@ -190,7 +190,7 @@ def test_sizes_and_likelihoods_follow_the_data_where_they_are_left_open():
 
 @pytest.mark.parametrize("side", [16, 64])
 def test_digits_do_not_fit_every_picture_size(side):
-    with pytest.raises(UserError, match=f"image_size={side}: digits have 28 px, use 32"):
+    with pytest.raises(UserError, match=f"image_size={side}: its pictures have 28 px, use 32"):
         load_data(GANConfig(data="mnist-mini", image_size=side))
 
 

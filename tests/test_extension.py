@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbench import UserError, commands, load
 from genbench.config import SearchConfig
-from genbench.data import DIGITS
+from genbench.data import LABELLED
 from genbench.families import FAMILIES
 from genbench.metrics import METRICS
 from genbench.metrics.extractors import Extractor
@@ -29,7 +29,7 @@ TOYS = {"toy": toys.TOY, "noise": toys.NOISE}
 @pytest.fixture(params=TOYS)
 def family(request, monkeypatch, tmp_path):
     """One of the toys, registered; few digits, and scores while training by their pixels."""
-    read = DIGITS["mnist-mini"]
+    read = LABELLED["mnist-mini"]
 
     def few(root, split):
         images, labels = read(root, split)
@@ -42,7 +42,7 @@ def family(request, monkeypatch, tmp_path):
 
     cheap = Extractor("cheap", "cheap", look, "cpu")  # in place of a network
     monkeypatch.setattr("genbench.evaluate.distances.load_extractor", lambda device: cheap)
-    monkeypatch.setitem(DIGITS, "mnist-mini", few)
+    monkeypatch.setitem(LABELLED, "mnist-mini", few)
     monkeypatch.chdir(tmp_path)
     yield FAMILIES.add(TOYS[request.param])
     for name in {request.param, "toy"} & set(FAMILIES):  # a test may add another toy

@@ -849,10 +849,10 @@ def test_a_small_gallery_has_a_distance_that_is_said_to_be_wide(tmp_path, capsys
 
 
 def test_grey_digits_get_a_margin_and_are_learned_too(tmp_path, cheap_features, monkeypatch):
-    from genbench.data import DIGITS, load_data
+    from genbench.data import LABELLED, load_data
 
-    read = DIGITS["mnist-mini"]
-    monkeypatch.setitem(DIGITS, "mnist-mini", lambda r, s: [a[:500] for a in read(r, s)])
+    read = LABELLED["mnist-mini"]
+    monkeypatch.setitem(LABELLED, "mnist-mini", lambda r, s: [a[:500] for a in read(r, s)])
     config = toy(tmp_path, data="mnist-mini", epochs=1, batch_size=64, test=True)
     data = load_data(config)
     assert data.shape == (1, 32, 32)

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 import genbench
 from genbench import UserError, commands
-from genbench.data import DIGITS
+from genbench.data import LABELLED
 from genbench.data.digits import read_mini
 from genbench.families.ae import AEConfig
 from genbench.families.gan import GANConfig
@@ -34,7 +34,7 @@ def trained(tmp_path, config, **fields):
 
 
 def digits(n):
-    images, _ = DIGITS["mnist-mini"](None, "test")
+    images, _ = LABELLED["mnist-mini"](None, "test")
     return images[:n]
 
 
@@ -181,7 +181,7 @@ def test_a_run_of_an_earlier_genbench_is_loaded_and_reported(earlier, tmp_path):
 
 
 def test_an_earlier_run_is_scored_again_beside_what_it_had(earlier, monkeypatch):
-    monkeypatch.setitem(DIGITS, "mnist-mini", read_mini)  # its data, whole
+    monkeypatch.setitem(LABELLED, "mnist-mini", read_mini)  # its data, whole
     monkeypatch.setattr(sys, "argv", ["genbench", "evaluate", str(earlier), *EVALUATION])
     commands.main()
     before, now = (line["scores"][0] for line in read_runs(earlier.parent)[0].evaluations())

@@ -9,7 +9,7 @@ from conftest import fail_second_training, torn_mnist
 
 from genbench import UserError
 from genbench.config import SearchConfig
-from genbench.data import DIGITS
+from genbench.data import LABELLED
 from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
@@ -27,9 +27,9 @@ from genbench.sweep import Stopping, read_sweep
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """A search over a small space, on three hundred digits; `options` are its flags."""
-    read = DIGITS["mnist-mini"]
+    read = LABELLED["mnist-mini"]
     monkeypatch.setitem(
-        DIGITS, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
+        LABELLED, "mnist-mini", lambda root, split: [a[:300] for a in read(root, split)]
     )
 
     def build(parameters=None, halving=None, run_cap=None, **options):
@@ -197,8 +197,8 @@ def test_a_pareto_metric_that_is_never_logged_is_named(make):
 
 
 def test_the_search_cannot_see_the_test_split(make, monkeypatch):
-    read, seen = DIGITS["mnist-mini"], []
-    monkeypatch.setitem(DIGITS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    read, seen = LABELLED["mnist-mini"], []
+    monkeypatch.setitem(LABELLED, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
     study = make(final_epochs=1)
     study.run()
     assert set(seen) == {"train"}

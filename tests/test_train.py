@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genbench import UserError
-from genbench.data import DIGITS
+from genbench.data import LABELLED
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, split_scores
 from genbench.families.ae import AEConfig
@@ -99,8 +99,8 @@ def test_a_search_trial_keeps_scalars_and_no_heavy_files(tmp_path):
 
 
 def test_the_test_split_is_read_only_when_asked_for(tmp_path, monkeypatch):
-    read, seen = DIGITS["mnist-mini"], []
-    monkeypatch.setitem(DIGITS, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
+    read, seen = LABELLED["mnist-mini"], []
+    monkeypatch.setitem(LABELLED, "mnist-mini", lambda r, s: seen.append(s) or read(r, s))
     scores = train(toy(tmp_path))
     assert seen == ["train"]
     assert not [name for name in scores if name.startswith("test/")]
@@ -181,8 +181,8 @@ def test_one_dimensional_codes_have_a_manifold_of_one_row(tmp_path):
 def test_latents_and_pictures_are_those_of_the_held_out_images(tmp_path):
     train(toy(tmp_path, test=True))
     run = record(tmp_path)
-    _, labels = DIGITS["mnist-mini"](None, "test")
-    images, _ = DIGITS["mnist-mini"](None, "test")
+    _, labels = LABELLED["mnist-mini"](None, "test")
+    images, _ = LABELLED["mnist-mini"](None, "test")
     with np.load(run.path / "latents.npz") as latents, np.load(run.path / "pictures.npz") as pics:
         assert latents["labels"].tolist() == labels.tolist()
         assert latents["z"].shape == (300, 3)

@@ -1,7 +1,7 @@
 """Data sets by name: `uint8` images and labels on the training device, batched by index.
 
-A new data set is one reader in `DIGITS` or in `PICTURES`, and its name in `Config.data_sets`. The
-test split of the digits is read only when it is asked for, so that a search cannot see it; that of
+A new data set is one reader in `LABELLED` or in `PICTURES`, and its name in `Config.data_sets`. The
+test split of the first is read only when it is asked for, so that a search cannot see it; that of
 pictures is set aside.
 """
 
@@ -18,19 +18,21 @@ from torch import Tensor
 
 from genbench import UserError
 from genbench.config import Config, PictureConfig
-from genbench.data import art, digits
+from genbench.data import art, cifar, digits
 from genbench.data.splits import SPLIT_SEED
 from genbench.environment import data_root
 
 # (root folder, "train" or "test") -> images (N, C, H, W) uint8, labels (N,) int64
-DigitReader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
+Reader = Callable[[Path, str], tuple[np.ndarray, np.ndarray]]
 
-DIGITS: dict[str, DigitReader] = {
+LABELLED: dict[str, Reader] = {
     "mnist-mini": digits.read_mini,
     "mnist": partial(digits.read_set, "MNIST"),
     "fashion-mnist": partial(digits.read_set, "FashionMNIST"),
+    "cifar10": cifar.read_cifar,
 }
-NAMES = {"fashion-mnist": digits.CLOTHES}  # of classes that are not called by their number
+# of classes that are not called by their number
+NAMES = {"fashion-mnist": digits.CLOTHES, "cifar10": cifar.CLASSES}
 PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "synthetic-art": art.read_synthetic,
     "abstract-art": art.read_kaggle,
@@ -108,8 +110,8 @@ def load_data(config: Config, device: str = "cpu") -> Data:
     Raises:
         UserError: The data set is absent, damaged or too small for a batch.
     """
-    if config.data in DIGITS:
-        data = _load_digits(config, device)
+    if config.data in LABELLED:
+        data = _load_labelled(config, device)
     else:
         assert isinstance(config, PictureConfig)  # others do not know these data sets
         data = _load_pictures(config, device)
@@ -144,8 +146,8 @@ def _check_classes(config: Config, data: Data) -> None:
         )
 
 
-def _load_digits(config: Config, device: str) -> Data:
-    root, read = data_root(config.data_dir), DIGITS[config.data]
+def _load_labelled(config: Config, device: str) -> Data:
+    root, read = data_root(config.data_dir), LABELLED[config.data]
     images, labels = read(root, "train")
     classes = NAMES.get(config.data) or tuple(map(str, range(labels.max() + 1)))
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
@@ -160,11 +162,11 @@ def _load_digits(config: Config, device: str) -> Data:
 
 
 def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) -> Split:
-    """Digits as a split; with a side, black is put around them up to it."""
+    """Labelled images as a split; with a side, black is put around them up to it."""
     if side:
         margin = side - images.shape[-1]
-        if not 0 <= margin <= images.shape[-1]:
-            raise UserError(f"image_size={side}: digits have {images.shape[-1]} px, use 32")
+        if not 0 <= margin < images.shape[-1] // 2:
+            raise UserError(f"image_size={side}: its pictures have {images.shape[-1]} px, use 32")
         edges = (margin // 2, margin - margin // 2)
         images = np.pad(images, [(0, 0), (0, 0), edges, edges])
     pool = torch.from_numpy(images).to(device)

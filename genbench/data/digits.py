@@ -49,9 +49,9 @@ def _find(name: str, root: Path) -> Reader:
     from torchvision import datasets  # slow to import, and needed for a download only
 
     dataset = getattr(datasets, name)
-    reason = _unreachable(dataset.mirrors[0])
+    reason = unreachable(dataset.mirrors[0])
     if not reason:
-        reason = _download(dataset, root)
+        reason = download(dataset, root)
     found = _on_disk(name, root)
     if not found:
         reason = reason or "what was downloaded is not there"
@@ -76,7 +76,7 @@ def _on_disk(name: str, root: Path) -> tuple[Path, Reader] | None:
     return find_set(name, places(name, root) + debian)
 
 
-def _unreachable(url: str) -> str:
+def unreachable(url: str) -> str:
     """Why `url` does not answer within `PROBE_SECONDS` in all (name look-up too), or nothing."""
     reasons = [f"no answer in {PROBE_SECONDS:g} s"]
 
@@ -95,7 +95,7 @@ def _unreachable(url: str) -> str:
     return reasons[-1]
 
 
-def _download(dataset: type, root: Path) -> str:
+def download(dataset: type, root: Path) -> str:
     """Let torchvision fetch the set, never waiting long for a silent server; why not, if not."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_SECONDS)

@@ -82,7 +82,7 @@ def wandb_row(answer: list[str]) -> Row:
 
 def _data_sets() -> Iterator[Row]:
     """Which data sets can be read without the network, and from where."""
-    from genbench.data import art, digits
+    from genbench.data import art, cifar, digits
 
     root = environment.data_root()
     idx = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
@@ -91,10 +91,12 @@ def _data_sets() -> Iterator[Row]:
     has_propaganda = any(art.PROPAGANDA.glob("*.JPG"))
     places |= {
         "mnist-mini": digits.MINI if digits.MINI.is_file() else None,
+        "cifar10": (cifar.on_disk(root) or (None,))[0],
         "propaganda-debian": art.PROPAGANDA if has_propaganda else None,
         "abstract-art": _kaggle_folder(art.KAGGLE),
     }
     remedies["mnist-mini"] = "install genbench again"
+    remedies["cifar10"] = f"fetched once, or put its archive into {root}"
     remedies["propaganda-debian"] = "apt install propaganda-debian"
     remedies["abstract-art"] = "pip install 'genbench[kaggle]', which fetches it once"
     if find_spec("kagglehub"):

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from genbench.config import ART, FIXED, MEANING, Config, Count, PictureConfig, Positive, Range
+from genbench.config import (
+    ART,
+    COLOURED,
+    FIXED,
+    MEANING,
+    Config,
+    Count,
+    PictureConfig,
+    Positive,
+    Range,
+)
 from genbench.families.family import Family
 from genbench.scalars import Scalar
 
@@ -17,7 +27,7 @@ class AEConfig(PictureConfig):
     whole_batches: ClassVar[bool] = False
     digit_size: ClassVar[int] = 0
 
-    # mnist-mini (bundled), mnist, fashion-mnist, synthetic-art, folder, abstract-art, ...
+    # mnist-mini (bundled), mnist, fashion-mnist, cifar10, synthetic-art, folder, abstract-art, ...
     data: Annotated[str, MEANING] = "mnist-mini"
     epochs: Annotated[Count, FIXED] = 10  # passes over the training split
     batch_size: Count = 64  # images a step
@@ -37,7 +47,7 @@ class AEConfig(PictureConfig):
         """Choose the likelihood too, where it is left open."""
         super().__post_init__()
         if self.likelihood == "auto":
-            chosen = "gaussian" if self.data in ART else "bernoulli"
+            chosen = "gaussian" if self.data in (*ART, *COLOURED) else "bernoulli"
             object.__setattr__(self, "likelihood", chosen)
 
     def objective(self, n_val: int) -> tuple[str, str]:
