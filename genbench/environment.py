@@ -1,9 +1,10 @@
 """The environment variables that genbench reads or sets: all of them here, none lost for good.
 
 GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
-once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY,
-WANDB_RUN_GROUP, WANDB_RUN_ID, WANDB_SWEEP_ID: as W&B documents them. CUDA_VISIBLE_DEVICES: the GPUs
-that workers share. PATH: where a sweep's program is looked for. Set for W&B where the user has not:
+once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. `OF_ONE_RUN` and WANDB_PROJECT,
+WANDB_ENTITY: as W&B documents them, but for WANDB_DIR and WANDB_RESUME, which a run's folder stands
+in place of. W&B itself reads the others of its own. CUDA_VISIBLE_DEVICES: the GPUs that workers
+share. PATH: where a sweep's program is looked for. Set for W&B where the user has not:
 WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
 """
 
@@ -24,7 +25,18 @@ MODES = ("auto", "online", "offline", "disabled", "run", "dryrun", "shared")
 SAME = {"run": "online", "dryrun": "offline"}  # W&B's older words
 LONGEST_ID = 100  # W&B names a table's artifact run-ID-KEY, in at most 128 characters
 NOT_IN_ID = ":;,#?/'"
-OF_ONE_RUN = ("WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RUN_GROUP", "WANDB_SERVICE")
+PLACE = {  # in W&B, of a run: what config.json calls it, and the variable
+    "entity": "WANDB_ENTITY",
+    "group": "WANDB_RUN_GROUP",
+    "name": "WANDB_NAME",
+    "notes": "WANDB_NOTES",
+    "tags": "WANDB_TAGS",
+    "job_type": "WANDB_JOB_TYPE",
+}
+OF_ONE_RUN = (
+    *("WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RUN_GROUP", "WANDB_SERVICE"),
+    *("WANDB_NAME", "WANDB_NOTES", "WANDB_TAGS", "WANDB_JOB_TYPE", "WANDB_DIR", "WANDB_RESUME"),
+)
 
 
 def data_root(data_dir: str = "") -> Path:
@@ -68,9 +80,9 @@ def wandb_project() -> str:
 
 
 def wandb_place(group: str) -> dict[str, str]:
-    """Where in W&B a run belongs: project, and entity and group if they are known."""
-    place = {"project": wandb_project(), "entity": os.environ.get("WANDB_ENTITY", "")}
-    place["group"] = group or os.environ.get("WANDB_RUN_GROUP", "")
+    """Where in W&B a run belongs and what it is called there, of `PLACE` what is known."""
+    place = {name: os.environ.get(variable, "") for name, variable in PLACE.items()}
+    place |= {"project": wandb_project(), "group": group or place["group"]}
     return {name: value for name, value in place.items() if value}
 
 

@@ -222,7 +222,7 @@ def test_densities_are_those_of_the_class_and_nothing_is_said_of_an_unknown_one(
 
 def test_the_memory_keeps_the_labels_of_what_it_keeps():
     memory = Memory("cpu", classes=100)
-    assert (len(memory.reals), len(memory.fakes)) == (3200, 800)
+    assert (len(memory.reals), len(memory.fakes)) == (12_800, 1_600)
     memory = Memory("cpu", classes=3)
     width = memory.reals.shape[1]
     for first in range(0, 700, 70):  # round the ring of 512

@@ -11,10 +11,22 @@ import yaml
 from conftest import ROOT
 from wandb_server import ENTITY, KEY, Server, wait_for
 
+from genbench import environment
 from genbench.record import read_runs
 from genbench.search.launch import expand
 from genbench.sweep import read_sweep
 
+# the reference page of W&B, in its order
+DOCUMENTED = [
+    *("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"),
+    *("WANDB_CONFIG_PATHS", "WANDB_CONSOLE", "WANDB_DATA_DIR", "WANDB_DIR", "WANDB_ARTIFACT_DIR"),
+    *("WANDB_DISABLE_GIT", "WANDB_DISABLE_CODE", "WANDB_DOCKER", "WANDB_ENTITY"),
+    *("WANDB_ERROR_REPORTING", "WANDB_HOST", "WANDB_IGNORE_GLOBS", "WANDB_JOB_NAME"),
+    *("WANDB_JOB_TYPE", "WANDB_MODE", "WANDB_NAME", "WANDB_NOTEBOOK_NAME", "WANDB_NOTES"),
+    *("WANDB_PROJECT", "WANDB_RESUME", "WANDB_RUN_GROUP", "WANDB_RUN_ID", "WANDB_QUIET"),
+    *("WANDB_SILENT", "WANDB_SHOW_RUN", "WANDB_SWEEP_ID", "WANDB_TAGS", "WANDB_USERNAME"),
+    "WANDB_USER_EMAIL",
+]
 TOY = ("--width=16", "--latent_dim=2", "--epochs=1")
 SMALL_GAN = ("--images=64", "--held_out=64", "--image_size=32", "--width=4", "--epochs=1")
 SMALL_GAN += ("--loss=bce",)
@@ -100,6 +112,52 @@ def test_an_online_vae_delivers_all_that_it_records(server, script, tmp_path):
     table = json.loads(run.files[run.summary["val/latents"]["path"]])
     assert table["columns"] == ["label", "z0", "z1"]
     assert len(table["data"]) == run.summary["val/latents"]["nrows"] == 1000
+
+
+def test_a_run_is_what_the_environment_calls_it_there_and_when_it_is_uploaded_later(
+    server, script, tmp_path
+):
+    named = {
+        "WANDB_NAME": "my first",
+        "WANDB_NOTES": "smaller steps",
+        "WANDB_TAGS": "digits, small",
+        "WANDB_JOB_TYPE": "trial",
+        "WANDB_RUN_GROUP": "mine",
+        "WANDB_RUN_ID": "abc123",
+        "WANDB_PROJECT": "other",
+        "WANDB_DIR": str(tmp_path / "elsewhere"),  # the run's folder has W&B's files
+        "WANDB_RESUME": "must",  # of a run that W&B does not know yet
+    }
+    done = script("vae.py", *TOY, **server.environment(**named))
+    assert done.returncode == 0, done.stderr
+    done = script(
+        "vae.py",
+        *TOY,
+        "--wandb=offline",
+        **server.environment(**named | {"WANDB_RUN_ID": "abc124"}),
+    )
+    assert done.returncode == 0, done.stderr
+    records = read_runs(tmp_path / "runs")
+    folders = [str(record.path) for record in records]
+    synced = script("genbench", "sync", *folders, **server.environment())
+    assert synced.returncode == 0, synced.stderr
+    assert {*server.runs} == {"abc123", "abc124"}
+    for run in server.runs.values():
+        assert (run.display_name, run.notes, run.job_type) == ("my first", "smaller steps", "trial")
+        assert (run.tags, run.group) == (["digits", "small"], "mine")
+    assert all(record.about["wandb"]["project"] == "other" for record in records)
+    assert not (tmp_path / "elsewhere").exists()
+    assert all((record.path / "wandb").is_dir() for record in records)
+
+
+@pytest.mark.parametrize("variable", DOCUMENTED)
+def test_every_variable_that_wandb_documents_has_its_place(monkeypatch, variable):
+    """It is ours, in a run's record; or W&B itself reads it, in the process that feeds it."""
+    monkeypatch.setenv(variable, "given")
+    recorded = "given" in environment.wandb_place("").values()
+    ours = variable in environment.OF_ONE_RUN
+    assert recorded or ours or environment.for_wandb().get(variable) == "given"
+    assert f"`{variable}`" in (ROOT / "README.md").read_text()
 
 
 def test_an_online_gan_delivers_scores_and_pictures(server, script, tmp_path):

@@ -27,6 +27,7 @@ class Run:
     def __init__(self):
         self.config, self.history, self.summary, self.files = {}, [], {}, {}
         self.exit_code, self.group, self.sweep, self.display_name = None, None, None, None
+        self.notes, self.tags, self.job_type = None, None, None
 
 
 class Server:
@@ -212,6 +213,9 @@ class Server:
         run.group = given.get("groupName") or run.group
         run.sweep = given.get("sweep") or run.sweep
         run.display_name = given.get("displayName") or run.display_name
+        run.notes = given.get("notes") or run.notes
+        run.tags = given.get("tags") or run.tags
+        run.job_type = given.get("jobType") or run.job_type
         project = {"id": "UDE=", "name": given.get("project") or "genbench"}
         bucket = {"id": name, "name": name, "displayName": run.display_name or name}
         bucket |= {"description": "", "config": json.dumps(run.config), "sweepName": run.sweep}

@@ -40,7 +40,10 @@ def of_run(folder: Path) -> Row:
         group = sweep.removeprefix(environment.LOCAL_SWEEP)
     return {
         "id": about.get("wandb_run") or _earlier_id(folder) or folder.name,
-        "name": folder.name,
+        "name": where.get("name") or folder.name,
+        "notes": where.get("notes"),
+        "tags": [tag.strip() for tag in (where.get("tags") or "").split(",") if tag.strip()],
+        "job_type": where.get("job_type"),
         "project": where.get("project") or environment.wandb_project(),
         "entity": where.get("entity") or None,
         "group": group or None,

@@ -13,7 +13,7 @@ from genbench.families.gan.drifting import Labels, density_logits, drifting_loss
 from genbench.families.gan.features import load_eyes
 
 REALS, FAKES = 512, 128  # remembered of each, at least
-REALS_OF_A_CLASS, FAKES_OF_A_CLASS = 32, 8  # on average, at least
+REALS_OF_A_CLASS, FAKES_OF_A_CLASS = 128, 16  # on average, at least
 TEMPERATURES = (0.05, 0.2)  # of the fields, in units of the reals' mean distance
 JUDGING = 0.2  # temperature of the density estimates
 FLAT = 0.01  # of the mean deviation, the least that a number is divided by
