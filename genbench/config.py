@@ -145,7 +145,7 @@ class Config(Checked):
     )
     # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     data_dir: Annotated[str, PLACE] = ""
-    epochs: Annotated[Count, FIXED] = 10  # passes over the training split
+    epochs: Count = 10  # passes over the training split
     minutes: Annotated[float, Range(0), FIXED] = 0.0  # end after so much training time (0: never)
     batch_size: Count = 64  # images a step
     lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
@@ -217,7 +217,7 @@ class PictureConfig(Config):
     images: Annotated[int, Range(16), PICTURES] = 6000  # synthetic-art: pictures to train on
     # pictures for the test (0: of a folder a tenth, of synthetic-art 1,500, and as many for val)
     held_out: Annotated[int, Range(0), PICTURES] = 0
-    epochs: Annotated[Count, FIXED] = 25  # passes over the training split
+    epochs: Count = 25  # passes over the training split
     batch_size: Count = 16  # images a step
     eval_every: Annotated[int, Range(0)] = 5  # epochs between two scores of samples (0: none)
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 from statistics import fmean
 
 import optuna
@@ -431,6 +432,18 @@ def test_the_finals_use_new_seeds_and_are_not_trained_twice(make):
     assert len([r for r in read_runs(study.options.runs_dir) if r.config["test"]]) == 3
     (record,) = read_studies(study.options.runs_dir)
     assert record["final_key"] == runs[0].about["key"]
+
+
+def test_epochs_may_be_searched_and_the_finals_take_twice_as_many(make):
+    study = make({"epochs": {"values": [1, 2]}, "width": {"value": 16}}, epochs=0, trials=4)
+    study.run()
+    drawn = [trial.params["epochs"] for trial in study.study.trials]
+    assert [run.config["epochs"] for run in read_runs(study.options.runs_dir)] == drawn
+    assert study.final_config(7, {"epochs": 2}).epochs == 4
+    assert study.final_config(7, {}).epochs == 2 * VAEConfig().epochs
+    path = study.sweep.path
+    with pytest.raises(UserError, match="epochs: is searched; leave out --epochs, or fix it"):
+        read_sweep(Path(path), FAMILIES["vae"], {"epochs": 3})
 
 
 def test_pareto_weighs_the_score_against_the_size_of_the_code(make):

@@ -28,7 +28,7 @@ FILES = {
           optimizer: {values: [adam, nadam, sgd, rmsprop]}
           activation: {values: [relu, elu, selu, softmax]}
         """,
-        {"epochs": {"value": 5}, "batch_size": {"values": [256, 128, 64, 32]}}
+        {"epochs": {"values": [5, 10, 15]}, "batch_size": {"values": [256, 128, 64, 32]}}
         | {"lr": {"values": [0.01, 0.001, 0.0001, 0.0003, 0.00003, 0.00001]}}
         | {"activation": {"values": ["relu", "elu"]}},
         ["dropout: left out", "optimizer: left out", "1e-2 is text to YAML", "choose one of relu"],

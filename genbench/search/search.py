@@ -278,7 +278,8 @@ class Search:
 
     def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
         """A configuration as the final trainings run it."""
-        epochs, group = self.options.final_epochs or 2 * self.base.epochs, f"{self.name}-{name}"
+        longer = 2 * int(params.get("epochs", self.base.epochs))
+        epochs, group = self.options.final_epochs or longer, f"{self.name}-{name}"
         return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
 
     def write(self) -> None:

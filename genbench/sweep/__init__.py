@@ -132,6 +132,8 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     if grid and not sheet.has("parameters"):
         _check_size(sheet, space)
     held = fixed | flags | given
+    for name in set(given) & set(space):
+        sheet.problem(("parameters", name), f"{name}: is searched; leave out --{name}, or fix it")
     if space and not sheet.has("parameters", "command"):
         refuse_contradictions(sheet, family.config, space, held)
     with sheet.noting("early_terminate"):

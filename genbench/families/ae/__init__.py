@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 from genbench.config import (
     ART,
     COLOURED,
-    FIXED,
     MEANING,
     Config,
     Count,
@@ -29,7 +28,7 @@ class AEConfig(PictureConfig):
 
     # mnist-mini (bundled), mnist, fashion-mnist, cifar10, synthetic-art, folder, abstract-art, ...
     data: Annotated[str, MEANING] = "mnist-mini"
-    epochs: Annotated[Count, FIXED] = 10  # passes over the training split
+    epochs: Count = 10  # passes over the training split
     batch_size: Count = 64  # images a step
     eval_every: Annotated[int, Range(0)] = 0  # epochs between two scores of samples (0: none)
     arch: Literal["mlp", "conv"] = "mlp"  # fully connected or strided convolutions
