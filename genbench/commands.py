@@ -12,6 +12,7 @@ from genbench import UserError
 from genbench.cli import guard
 from genbench.config import EvaluateConfig
 from genbench.console import print_table
+from genbench.data_command import data
 from genbench.start import resume, search, storage, sweep, train
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def sample(
     from genbench.resume import find_run
 
     target = Path(out).expanduser()
+    if format == "grid":
+        _kind(target)
     if format == "png-folder" and out == "grid.png":
         target = Path("samples")
     if format == "png-folder" and target.is_dir() and any(target.iterdir()):
@@ -138,45 +141,20 @@ def _save(pictures: "np.ndarray", target: Path, columns: int) -> None:
             with whole(target / f"{i:05d}.png") as file:
                 Image.fromarray(picture).save(file, "PNG")
         return
-    kind = Image.registered_extensions().get(target.suffix.lower())
-    if kind not in Image.SAVE:
-        raise UserError(f"out={target}: no kind of picture ends so; name one such as grid.png")
+    kind = _kind(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as file:
         Image.fromarray(tile(pictures, min(columns, len(pictures)))).save(file, kind)
 
 
-def data(
-    action: Literal["audit"],
-    /,
-    data: Literal["folder", "propaganda-debian"] = "folder",
-    data_dir: str = "",
-    image_size: int = 64,
-    crops: int = 0,
-    held_out: int = 0,
-) -> None:
-    """Say what is in a folder of pictures, what training does with each kind, and what to expect.
+def _kind(target: Path) -> str:
+    """The kind of picture that a file's name says, or a `UserError`."""
+    from PIL import Image
 
-    Args:
-        action: audit.
-        data: A data set of picture files.
-        data_dir: folder: the pictures.
-        image_size: Side of the squares that they are cut to, in pixels.
-        crops: Random squares cut from a picture (0: its centre).
-        held_out: Different pictures for the test (0: a tenth).
-    """
-    from genbench.config import PictureConfig
-    from genbench.data.art import CROPS_OF_A_TILE, PROPAGANDA
-    from genbench.data.audit import audit
-
-    config = PictureConfig(
-        data=data, data_dir=data_dir, image_size=image_size, crops=crops, held_out=held_out
-    )
-    folder = Path(config.data_dir).expanduser() if data == "folder" else PROPAGANDA
-    if data != "folder":
-        crops = crops or CROPS_OF_A_TILE
-    for line in audit(folder, image_size, crops, held_out):
-        print(line)
+    kind = Image.registered_extensions().get(target.suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise UserError(f"out={target}: no kind of picture ends so; name one such as grid.png")
+    return kind
 
 
 def evaluate(
@@ -203,10 +181,12 @@ def evaluate(
     from genbench.evaluate.evaluation import evaluate_folders, evaluate_models
     from genbench.evaluate.runs import keep, load_candidates
     from genbench.evaluate.show import model_lines, show_classes, show_table
+    from genbench.metrics.extractors import check_extractor
     from genbench.metrics.table import chosen
     from genbench.resume import find_run
 
     chosen(options.metrics)  # an unknown one is refused before anything is read
+    check_extractor(options.extractor, options.extractor_weights)
     if fakes:
         for table in evaluate_folders(Path(fakes).expanduser(), Path(reals).expanduser(), options):
             show_table(table)

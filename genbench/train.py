@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.engine import Engine
 
-from genbench import UserError
+from genbench import UserError, environment
 from genbench import handlers as h
 from genbench.config import Config
 from genbench.console import say
@@ -60,7 +60,7 @@ def train(
         optuna.TrialPruned: The trial said stop.
     """
     config = dataclasses.replace(config, device=pick_device(config.device))  # auto, as resolved
-    family_of(config)  # which may refuse it
+    check(config)
     data = load_data(config, config.device)
     model = Model.build(config, data, config.device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
@@ -84,6 +84,22 @@ def train(
             with h.signals_between_steps(trainer, checkpoints.write), stability_kept(model, run):
                 take_steps(trainer, batches, model.state.step, config.epochs)
             return finish(model, run, best_weights(checkpoints.folder, config.device))
+
+
+def check(config: Config) -> None:
+    """What can be known to be wrong before anything is read, downloaded or made.
+
+    Raises:
+        UserError: It is.
+    """
+    environment.wandb_mode(config.wandb)
+    family = family_of(config)
+    if config.eval_every and "generate" not in family.can:
+        codes = {"encode", "decode"} <= family.can
+        hint = "; `genbench evaluate` fits one to its codes" if codes else ""
+        raise UserError(
+            f"eval_every={config.eval_every}: model {family.name} has no prior to draw from{hint}"
+        )
 
 
 def train_once(config: Config, title: str, commit: str | None = None) -> dict[str, float] | None:

@@ -152,6 +152,43 @@ def test_what_has_no_classes_or_cannot_learn_them_is_refused(folder, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "variables", "reason"),
+    [
+        (AEConfig(conditional=True), {}, "model ae learns no classes"),
+        (AEConfig(eval_every=1), {}, "model ae has no prior to draw from"),
+        (VAEConfig(), {"WANDB_MODE": "onlin"}, "WANDB_MODE=onlin: choose one of"),
+    ],
+)
+def test_what_is_wrong_by_itself_is_said_before_anything_is_read(
+    monkeypatch, tmp_path, config, variables, reason
+):
+    monkeypatch.setattr("genbench.train.load_data", lambda *_: pytest.fail("data were read"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=reason):
+        train(dataclasses.replace(config, runs_dir=str(tmp_path / "runs")))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["sample", "RUN", "--out=grid.txt"], "out=grid.txt: no kind of picture ends so"),
+        (["evaluate", "RUN", "--extractor=alexnet"], "extractor='alexnet': unknown"),
+        (["evaluate", "RUN", "--metrics=mse"], "metrics='mse': any of"),
+    ],
+)
+def test_a_wrong_flag_is_said_before_a_model_is_loaded(run, monkeypatch, capsys, words, reason):
+    monkeypatch.setattr("genbench.loading.load", lambda *_: pytest.fail("a model was loaded"))
+    named = [word.replace("RUN", str(run.path)) for word in words]
+    monkeypatch.setattr(sys, "argv", ["genbench", *named])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_a_data_set_named_alone_settles_what_follows_from_it():
     assert parse_training(GANConfig, ["--data=mnist-mini"])[0].image_size == 32
     assert parse_training(GANConfig, [])[0].image_size == 64

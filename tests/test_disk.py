@@ -283,13 +283,13 @@ def test_a_report_that_does_not_fit_names_the_file(tmp_path):
 
 
 def test_samples_that_cannot_be_kept_leave_no_torn_file(tmp_path):
-    for as_grid, target in ((True, tmp_path / "a.png"), (False, tmp_path / "b")):
+    for columns, target in ((1, tmp_path / "a.png"), (0, tmp_path / "b")):
         with limit(1_000), pytest.raises(DiskError, match=TOO_LARGE):
-            _save(NOISE[None], target, as_grid)
+            _save(NOISE[None], target, columns)
         assert [*tmp_path.rglob("*.png"), *parts(tmp_path)] == []
     with pytest.raises(UserError, match=r"out=.*a\.txt: no kind of picture ends so"):
-        _save(NOISE[None], tmp_path / "a.txt", as_grid=True)
-    _save(NOISE[None], tmp_path / "a.bmp", as_grid=True)
+        _save(NOISE[None], tmp_path / "a.txt", columns=1)
+    _save(NOISE[None], tmp_path / "a.bmp", columns=1)
     with Image.open(tmp_path / "a.bmp") as grid:
         assert (np.asarray(grid)[1:-1, 1:-1] == NOISE).all()
 

@@ -2,7 +2,6 @@
 
 from ignite.engine import Engine, Events
 
-from genbench import UserError
 from genbench.console import say
 from genbench.evaluate.distances import val_distances
 from genbench.metrics import ScoreName
@@ -11,20 +10,10 @@ from genbench.model import Model
 
 
 def attach_scores(trainer: Engine, evaluator: Engine, model: Model) -> None:
-    """Score the samples against the val split every `eval_every` epochs and at the last one.
-
-    Raises:
-        UserError: The family has no prior to draw samples from.
-    """
+    """Score the samples against the val split every `eval_every` epochs and at the last one."""
     every, n = model.config.eval_every, len(model.data.splits["val"])
     if not every:
         return
-    if "generate" not in model.family.can:
-        codes = {"encode", "decode"} <= model.family.can
-        hint = "; `genbench evaluate` fits one to its codes" if codes else ""
-        raise UserError(
-            f"eval_every={every}: model {model.family.name} has no prior to draw from{hint}"
-        )
     if n < LEAST:
         say(f"no scores while training: {n} validation pictures, {LEAST} needed; try --crops")
 

@@ -99,8 +99,7 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
     Raises:
         UserError: The name is unknown, or the weights cannot be had, read or used.
     """
-    if name not in names():
-        raise UserError(f"extractor={name!r}: unknown; choose one of {', '.join(names())}")
+    check_extractor(name, weights)
     state = _read_weights(weights) if weights else None
     try:
         own: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, LENET: lenet.load_lenet}
@@ -119,6 +118,18 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
         ) from error
     net.eval().requires_grad_(False).to(device)
     return Extractor(name, hash_weights(net), net, device)
+
+
+def check_extractor(name: str, weights: str = "") -> None:
+    """Refuse a name that is unknown, or a file that is not there, before anything is loaded.
+
+    Raises:
+        UserError: It is so.
+    """
+    if name not in names():
+        raise UserError(f"extractor={name!r}: unknown; choose one of {', '.join(names())}")
+    if weights and not Path(weights).expanduser().is_file():
+        raise UserError(f"extractor_weights={weights}: cannot be read (no such file)")
 
 
 def _read_weights(path: str) -> dict[str, Tensor]:
