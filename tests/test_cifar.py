@@ -191,7 +191,7 @@ def test_every_family_takes_it_with_its_classes(tmp_path):
 
 def test_train_sample_evaluate_and_report(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    LAYOUTS["python, packed"](tmp_path / "data")
+    LAYOUTS["binary"](tmp_path / "data")
 
     def genbench(*args):
         monkeypatch.setattr(sys, "argv", ["genbench", *args])

@@ -148,6 +148,40 @@ FILES = {
         },
         ["type must be hyperband", "'bayesian' is no method", "probabilities are W&B's alone"],
     ),
+    "hydra": (
+        """
+        program: src/vae/train.py
+        method: bayes
+        metric: {name: val/elbo, goal: maximize}
+        command: ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"]
+        early_terminate: {type: hyperband, min_iter: 2, eta: 2, strict: true}
+        parameters:
+          model.z_dim: {distribution: int_uniform, min: 2, max: 16}
+          optim.learning_rate: {distribution: log_uniform_values, min: 1e-4, max: 1e-2}
+          trainer.max_epochs: {value: 2}
+          seed: {values: [0, 1]}
+        """,
+        {"latent_dim": {"distribution": "int_uniform", "min": 2, "max": 16}}
+        | {"epochs": {"value": 2}, "seed": {"values": [0, 1]}}
+        | {"lr": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.01}},
+        ["was model.z_dim", "1e-4 is text to YAML"],
+    ),
+    "distributed": (
+        """
+        program: vae.py
+        method: grid
+        metric: {name: Val/ELBO, goal: maximize}
+        command: [torchrun, --nproc_per_node=1, "${program}", "${args}"]
+        parameters:
+          hidden_size: {values: [16, 32]}
+          nonlinearity: {values: [relu, tanh]}
+          epochs: {value: 1}
+          gpu: {value: 0}
+        """,
+        {"width": {"values": [16, 32]}, "activation": {"values": ["relu", "tanh"]}}
+        | {"epochs": {"value": 1}},
+        ["was hidden_size", "gpu: left out"],
+    ),
 }
 
 
