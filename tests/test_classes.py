@@ -5,6 +5,7 @@ import dataclasses
 import json
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -446,3 +447,40 @@ def test_a_likelihood_hands_each_picture_its_class(run, monkeypatch):
     likelihood(model, "test", feature_cache())
     test = model.data.splits["test"]
     assert seen == test.take(test.spread(20)).labels.tolist()
+
+
+def test_an_archive_of_class_folders_that_is_split_goes_through_everything(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("split.zip", "w") as archive:
+        for i, path in enumerate(sorted(folder.rglob("*.png"))):
+            split = "test" if i % 3 == 0 else "train"
+            archive.write(path, f"art/{split}/{path.parent.name}/{path.name}")
+
+    def genbench(*args):
+        monkeypatch.setattr(sys, "argv", ["genbench", *args])
+        commands.main()
+        return capsys.readouterr().out
+
+    assert "Split: the folder's own, test 20, train 40" in genbench("data", "audit", "split.zip")
+    flags = ["--data=folder", "--data_dir=split.zip", "--image_size=16", "--wandb=disabled"]
+    flags += ["--epochs=2", "--test=True", "--conditional=True"]
+    genbench("train", "vae", *flags, "--width=16", "--batch_size=8")
+    genbench("train", "flow", *flags, "--width=8", "--batch_size=8", "--sample_steps=2")
+    runs = sorted(str(path) for path in (tmp_path / "runs").glob("2*"))
+    for run in runs:
+        genbench("sample", run, "--n=6", "--out=grid.png")
+        with Image.open("grid.png") as grid:
+            assert grid.size == (3 * 18, 2 * 18)  # a row a class
+        genbench("sample", run, "--n=4", "--label=light", "--format=png-folder", f"--out={run}/out")
+        assert len([*Path(run, "out").iterdir()]) == 4
+    printed = genbench("evaluate", *runs, "--metrics=kid,prc", "--split=test", "--wandb=disabled")
+    header = next(line for line in printed.splitlines() if "real pictures" in line)
+    assert "vae" in header
+    assert "flow" in header
+    assert (
+        printed.count("\ndark ") == 2
+    )  # a line of each; too few light ones
+    genbench("report", "--data=folder")
+    assert "Recall of each class" in (tmp_path / "reports" / "summary.md").read_text()
