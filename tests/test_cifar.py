@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +83,20 @@ def test_every_layout_has_the_same_pictures(tmp_path, layout):
     assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
     tested = cifar.read_cifar(tmp_path / "data", "test")
     assert np.array_equal(tested[0].reshape(-1, 3072), batch(5)[0])
+
+
+@pytest.mark.parametrize("layout", ["binary, packed", "python, packed once"])
+def test_an_archive_may_be_named_itself(tmp_path, layout):
+    LAYOUTS[layout](tmp_path / "data")
+    (archive,) = (tmp_path / "data").iterdir()
+    renamed = archive.rename(tmp_path / f"mine{''.join(archive.suffixes)}")
+    images, _ = cifar.read_cifar(renamed, "test")
+    assert np.array_equal(images.reshape(-1, 3072), batch(5)[0])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("nothing")
+    empty = shutil.make_archive(str(tmp_path / "empty"), "zip", tmp_path / "empty")
+    with pytest.raises(UserError, match="has no batches of CIFAR-10"):
+        cifar.read_cifar(Path(empty), "test")
 
 
 def test_planes_are_channels_and_rows_are_rows(tmp_path):

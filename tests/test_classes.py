@@ -479,8 +479,6 @@ def test_an_archive_of_class_folders_that_is_split_goes_through_everything(
     header = next(line for line in printed.splitlines() if "real pictures" in line)
     assert "vae" in header
     assert "flow" in header
-    assert (
-        printed.count("\ndark ") == 2
-    )  # a line of each; too few light ones
+    assert printed.count("\ndark ") == 2  # a line of each; too few light ones
     genbench("report", "--data=folder")
     assert "Recall of each class" in (tmp_path / "reports" / "summary.md").read_text()

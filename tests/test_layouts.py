@@ -1,6 +1,8 @@
 """MNIST as archives have it: all layouts hold the same digits, and what is wrong is named."""
 
 import gzip
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,3 +203,19 @@ def test_gzip_that_ends_early_is_named(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(b"\0\0\x08\3")[:-9])
     assert said(tmp_path).startswith(f"{path}: cannot be read")
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+@pytest.mark.parametrize("layout", [nested, dots, flat])
+def test_the_archive_itself_is_read_in_place(tmp_path, layout, kind):
+    layout(tmp_path / "there" / "inside")
+    archive = shutil.make_archive(str(tmp_path / "archive"), kind, tmp_path / "there")
+    for name in ("train", "test"):
+        images, labels = digits.read_set("MNIST", Path(archive), name)
+        assert np.array_equal(images[:, 0], split(name)[0])
+        assert labels.tolist() == split(name)[1].tolist()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("nothing")
+    other = shutil.make_archive(str(tmp_path / "other"), kind, tmp_path / "other")
+    with pytest.raises(UserError, match="has no IDX, CSV or npz files of FashionMNIST"):
+        digits.read_set("FashionMNIST", Path(other), "train")

@@ -338,8 +338,8 @@ def test_a_generator_of_one_colour_is_noticed_after_its_infancy_and_once(
 
 
 def test_a_saturated_discriminator_is_noticed(tmp_path, monkeypatch, colours, capsys):
-    def certain(state, images):
-        logits = discriminate(state, images)
+    def certain(state, images, y=None):
+        logits = discriminate(state, images, y)
         return logits + (20 if images.std() > 0.5 else -20)  # the noise of the reals, or fakes
 
     discriminate = gan.discriminate

@@ -15,7 +15,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from tqdm import tqdm
@@ -123,6 +123,23 @@ class Archive:
             assert file
             with file:
                 return io.BytesIO(file.read(LARGEST))
+
+
+@contextlib.contextmanager
+def unpacked(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """A folder with the members of an archive that end so, by their own names, for the block."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
+        end.callback(close_archives)
+        archive = open_archive(path)
+        for name in archive.members:
+            parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..", ".")]
+            if not name.lower().endswith(endings) or not parts:
+                continue
+            target = Path(folder, *parts)
+            with writing(folder):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.open(name).read())
+        yield Path(folder)
 
 
 def _seekable(path: Path) -> IO[bytes]:

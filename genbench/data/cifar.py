@@ -14,7 +14,7 @@ import numpy as np
 
 from genbench import UserError
 from genbench.console import first_line
-from genbench.data.archive import close_archives, open_archive
+from genbench.data.archive import close_archives, is_archive, open_archive
 from genbench.data.digits import download, unreachable
 
 CLASSES = (
@@ -62,7 +62,15 @@ def on_disk(root: Path) -> tuple[Path, str, Read] | None:
     """Where the set lies, what ends its files' names, and what reads them; None: it is not there.
 
     Batches in a folder of their own, or straight in the data's; else the archives as they come.
+    `root` may be one itself.
     """
+    if is_archive(root):
+        for folder, (_, suffix) in FORMS.items():
+            if f"{folder}/{PARTS['train'][0]}{suffix}" in open_archive(root).members:
+                return root, suffix, lambda name, of=folder: _member(root, of, name)
+        raise UserError(
+            f"{root}: has no batches of CIFAR-10, such as those in {' or '.join(FORMS)}"
+        )
     for place in (root / place for place in PLACES):
         for folder, (archives, suffix) in FORMS.items():
             for unpacked in (place / folder, place):

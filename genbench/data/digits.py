@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from genbench import UserError
-from genbench.data.layouts import Reader, find_set, places
+from genbench.console import first_line
+from genbench.data.archive import is_archive, unpacked
+from genbench.data.layouts import ENDINGS, Reader, find_set, places
 from genbench.npz import read_npz
 
 MINI = Path(__file__).with_name("mnist_12k.npz")
@@ -35,11 +37,32 @@ def read_mini(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 def read_set(name: str, root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """MNIST or FashionMNIST from `root` in any layout, Debian's package, or the network.
 
+    Args:
+        name: As torchvision has it.
+        root: The folder for data sets, or an archive with the set.
+        split: train or test.
+
     Raises:
         UserError: The files are neither on disk nor downloadable, or damaged.
     """
-    images, labels = _find(name, root)(split)
+    if is_archive(root):
+        images, labels = _in_archive(name, root, split)
+    else:
+        images, labels = _find(name, root)(split)
     return images[:, None], labels.astype(np.int64)
+
+
+def _in_archive(name: str, path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """A split of the set from an archive."""
+    try:
+        with unpacked(path, ENDINGS) as folder:
+            folders = [folder, *sorted(each for each in folder.rglob("*") if each.is_dir())]
+            found = find_set(name, folders)
+            if not found:
+                raise UserError(f"{path}: has no IDX, CSV or npz files of {name}")
+            return found[1](split)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
 def _find(name: str, root: Path) -> Reader:

@@ -26,6 +26,7 @@ NAMES = {  # of archives, by torchvision's name of the set
 IDX = {"train": "train", "test": "t10k"}  # how IDX files call the splits
 MOST_IMAGES, LARGEST_SIDE = 1_000_000, 64  # of a set like MNIST, which has 60,000 of 28 px
 MOST_BYTES = 2**30
+ENDINGS = ("-ubyte", "-ubyte.gz", ".csv", ".npz")  # of the files' names
 GZIP = b"\x1f\x8b"
 
 # "train" or "test" -> images (N, H, W) uint8, labels (N,)

@@ -131,7 +131,9 @@ def likelihoods(part: Part) -> Iterator[Content]:
         return
     rows = [["", *lines]]
     for name, title in CONDITIONS.items():
-        rows.append([title, *(str(known[0].get(name, "—")) for known in lines.values())])
+        cells = [str(known[0].get(name, "—")) for known in lines.values()]
+        if {*cells} != {"—"}:
+            rows.append([title, *cells])
     for name, scalar in LIKELIHOODS.items():
         cells = [
             Sample.of(line[name] for line in known).show(scalar.digits)
