@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genbench import UserError
+from genbench import UserError, __version__
 from genbench.cli import guard
 from genbench.config import EvaluateConfig
 from genbench.console import print_table
@@ -239,6 +239,9 @@ def sync(runs: tuple[str, ...], /, runs_dir: str = "runs", timeout: float = 120.
 
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function here and in start.py."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"genbench {__version__}")
+        return
     for command in (train, search):
         if sys.argv[1:2] == [command.__name__]:  # tyro would take the family's flags for its own
             guard(functools.partial(command, *sys.argv[2:]))

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -250,3 +251,8 @@ def test_help_needs_no_torch(script, command):
     assert done.returncode == 0
     assert "--help" in done.stdout
     assert not re.search(r"\| +(torch|wandb|optuna|matplotlib)$", done.stderr, re.MULTILINE)
+
+
+def test_the_version_is_the_packages(script):
+    done = script("genbench", "--version")
+    assert done.stdout == f"genbench {version('genbench')}\n"
