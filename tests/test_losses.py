@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from genbench import losses
@@ -77,6 +79,24 @@ def test_free_bits_stop_the_gradient_of_a_cheap_dimension():
 
 
 @pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("sigma", [0.002, 0.05, 0.7])
+@pytest.mark.parametrize("mean", [0.0, 0.31, 1.0])
+def test_a_discretized_logistic_is_the_mass_of_each_byte(sigma, mean):
+    x = (torch.arange(256, dtype=torch.float64) / 255).unsqueeze(1)
+    log_sigma = torch.tensor(sigma, dtype=torch.float64).log()
+    nll = losses.discretized_logistic_nll(torch.full_like(x, mean), x, log_sigma)
+    assert (-nll).exp().sum().item() == pytest.approx(1.0)
+    assert (nll >= 0).all()
+    logistic = stats.logistic(mean, sigma * math.sqrt(3) / math.pi)
+    assert logistic.std() == pytest.approx(sigma)
+    edges = (np.arange(1, 255)[:, None] + [-0.5, 0.5]) / 255
+    inner = logistic.cdf(edges[:, 1]) - logistic.cdf(edges[:, 0])
+    seen = inner > 1e-12  # a difference of cumulative shares has no more digits
+    assert (-nll[1:-1]).exp().numpy()[seen] == pytest.approx(inner[seen], rel=1e-3)
+    assert (-nll[0]).exp().item() == pytest.approx(logistic.cdf(0.5 / 255))
+    assert (-nll[-1]).exp().item() == pytest.approx(logistic.sf(254.5 / 255))
+
+
 def test_elbo_of_a_linear_gaussian_model_is_its_closed_form(exact):
     """x = W z + b + sigma e: the ELBO is log p(x) - KL(q || p(z|x)), both known exactly."""
     sigma, n = 0.6, 100_000

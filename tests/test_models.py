@@ -52,7 +52,7 @@ def test_every_decoder_mirrors_its_encoder(arch, shape, depth, width, activation
 
 @pytest.mark.parametrize("kind", [AEConfig, VAEConfig])
 @pytest.mark.parametrize("arch", ["mlp", "conv"])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "discretized-logistic"])
 def test_training_on_one_batch_learns_it(kind, arch, likelihood):
     steps, state = make(kind, arch=arch, likelihood=likelihood, lr=0.01)
     x = images()

@@ -36,11 +36,14 @@ class AEConfig(PictureConfig):
     width: Annotated[int, Range(4)] = 512  # units a hidden layer (conv: 8 x the deepest channels)
     depth: Annotated[int, Range(1, 8)] = 2  # hidden layers (conv: stages, each halving the image)
     activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"] = "silu"
-    # p(x|z): bernoulli takes grey values as probabilities, gaussian has one sigma for all pixels
-    # (auto: bernoulli of digits, gaussian of pictures)
-    likelihood: Annotated[Literal["auto", "bernoulli", "gaussian"], MEANING] = "auto"
-    sigma: Annotated[float, Positive] = 0.1  # gaussian: standard deviation, where it starts
-    learn_sigma: bool = True  # gaussian: learn sigma with the weights, or keep it fixed
+    # p(x|z): bernoulli takes grey values as probabilities; gaussian, a density, and
+    # discretized-logistic, of bytes, have one sigma for all pixels (auto: bernoulli of digits,
+    # gaussian of pictures)
+    likelihood: Annotated[
+        Literal["auto", "bernoulli", "gaussian", "discretized-logistic"], MEANING
+    ] = "auto"
+    sigma: Annotated[float, Positive] = 0.1  # the likelihood's standard deviation, at the start
+    learn_sigma: bool = True  # learn sigma with the weights, or keep it fixed
 
     def __post_init__(self) -> None:
         """Choose the likelihood too, where it is left open."""

@@ -10,11 +10,18 @@ from genbench.families.ae import AEConfig
 from genbench.families.ae.nets import make_decoder, make_encoder
 from genbench.families.labels import Labelled, given
 from genbench.families.state import Shape, State, Steps
-from genbench.losses import Scalars, ae_loss, bernoulli_nll, gaussian_nll, image_errors
+from genbench.losses import (
+    Scalars,
+    ae_loss,
+    bernoulli_nll,
+    discretized_logistic_nll,
+    gaussian_nll,
+    image_errors,
+)
 
 
 class Sigma(nn.Module):
-    """The standard deviation of a Gaussian likelihood, learned or fixed."""
+    """The standard deviation of a likelihood, learned or fixed."""
 
     def __init__(self, sigma: float, learn: bool):
         super().__init__()
@@ -43,7 +50,7 @@ def build_autoencoder(
     if classes:
         modules["encoder"] = Labelled(encoder, classes, (1, height, columns), std=0.0)
         modules["decoder"] = Labelled(decoder, classes, (codes,), std=1.0)
-    if config.likelihood == "gaussian":
+    if config.likelihood != "bernoulli":
         modules["sigma"] = Sigma(config.sigma, config.learn_sigma)
     modules.to(device)
     optimizer = torch.optim.Adam(modules.parameters(), lr=config.lr, fused=device != "mps")
@@ -57,7 +64,8 @@ def reconstruction_nll(state: State[Any], logits: Tensor, x: Tensor) -> Tensor:
     if state.config.likelihood == "bernoulli":
         return bernoulli_nll(logits, x)
     log_sigma = state.modules["sigma"].get_parameter("log_sigma")
-    return gaussian_nll(torch.sigmoid(logits), x, log_sigma)
+    nll = gaussian_nll if state.config.likelihood == "gaussian" else discretized_logistic_nll
+    return nll(torch.sigmoid(logits), x, log_sigma)
 
 
 def update(state: State[Any], loss: Tensor) -> None:
