@@ -50,8 +50,13 @@ def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
     return rows.reshape(len(rows) * height, columns * width, *tiles.shape[3:])
 
 
-def first_tiles(grid: np.ndarray, n: int) -> np.ndarray:
-    """The first n square pictures (n, S, S[, 3]) of a `tile` of 8 columns."""
+def first_tiles(grid: np.ndarray, n: int, a_row: bool = False) -> np.ndarray:
+    """The first n square pictures (n, S, S[, 3]) of a `tile` of 8 columns, or the first of n rows.
+
+    Of fewer rows there are as many.
+    """
     side = grid.shape[1] // 8
     places = [(side * (k // 8), side * (k % 8)) for k in range(n)]
+    if a_row:
+        places = [(side * k, 0) for k in range(min(n, grid.shape[0] // side))]
     return np.stack([grid[y + 1 : y + side - 1, x + 1 : x + side - 1] for y, x in places])

@@ -151,10 +151,15 @@ def tiled(pictures: np.ndarray) -> np.ndarray:
     return tile(pictures.reshape(-1, *pictures.shape[2:]), columns=pictures.shape[1])
 
 
-def eight_by_eight(pictures: np.ndarray) -> np.ndarray:
-    """Up to 64 pictures (N, H, W[, 3]) row by row as one, white where there are fewer."""
-    some = pictures[:64]
-    missing = [(0, 64 - len(some))] + [(0, 0)] * (some.ndim - 1)
+def eight_by_eight(pictures: np.ndarray, rows: int = 8) -> np.ndarray:
+    """Up to 64 pictures (N, H, W[, 3]) row by row as one, white where there are fewer.
+
+    Args:
+        pictures: They, `uint8`.
+        rows: Of 8 pictures, if more or fewer are wanted.
+    """
+    some = pictures[: 8 * rows]
+    missing = [(0, 8 * rows - len(some))] + [(0, 0)] * (some.ndim - 1)
     return tile(np.pad(some, missing, constant_values=255), columns=8)
 
 

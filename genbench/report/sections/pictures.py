@@ -69,7 +69,9 @@ def kept(part: Part) -> Iterator[Content]:
 def _sheet(name: str, group: Group) -> Figure:
     """Pictures (rows, columns, H, W[, 3]) as they are, (N, H, W[, 3]) in rows of 8."""
     pictures = array(group.runs[0], "pictures", name)
-    return sheet([eight_by_eight(pictures) if name == "samples" else tiled(pictures)])
+    if name != "samples":
+        return sheet([tiled(pictures)])
+    return sheet([eight_by_eight(pictures, max(8, -(-len(pictures) // 8)))])
 
 
 def generated(part: Part) -> Iterator[Content]:
@@ -84,8 +86,10 @@ def generated(part: Part) -> Iterator[Content]:
                 name, draw = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
                 caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
                 figures.append(Drawing(name, caption, draw, group.model))
-            draw = partial(strip, {epoch: grids[epoch] for epoch in evenly(known, EPOCHS)})
-            caption = f"{whose}: a row a code z, a column an epoch."
+            shown, by_class = evenly(known, EPOCHS), bool(run.config.get("conditional"))
+            draw = partial(strip, {epoch: grids[epoch] for epoch in shown}, by_class)
+            what = "a class, one code z of each" if by_class else "a code z"
+            caption = f"{whose}: a row {what}, a column an epoch."
             figures.append(Drawing("generated-strip", caption, draw, group.model))
     yield Content("Generated pictures", figures=figures)
 
@@ -124,10 +128,10 @@ def evenly(items: list[int], n: int) -> list[int]:
     return [items[round(place)] for place in places]
 
 
-def strip(grids: dict[int, Path]) -> Figure:
-    """The first samples of each epoch's grid, a column an epoch."""
+def strip(grids: dict[int, Path], by_class: bool) -> Figure:
+    """The first samples of each epoch's grid, or the first of each class; a column an epoch."""
     pictures = map(read_picture, grids.values())
-    columns = [first_tiles(picture, STRIP) for picture in pictures if picture is not None]
+    columns = [first_tiles(picture, STRIP, by_class) for picture in pictures if picture is not None]
     width = columns[0].shape[2] + 2
     titles = [(width * (i + 0.5), f"epoch {epoch}") for i, epoch in enumerate(grids)]
     return sheet([tiled(np.stack(columns, axis=1))], titles)
@@ -261,6 +265,8 @@ def manifolds(part: Part) -> Iterator[Content]:
         "their dimensions, if there are two), 2nd to 98th percentile of the codes."
     )
     groups = _keeping(part, "pictures", "manifold", "manifold_extent")
+    if any(group.config.get("conditional") for group in groups):
+        caption += " Where classes were learned, all are of the first."
     yield Content(
         "Decoded manifolds", figures=each(groups, "{group.model}_manifold", caption, manifold)
     )
