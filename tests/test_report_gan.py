@@ -12,7 +12,8 @@ from genbench import UserError
 from genbench.families.gan import DCGAN as BASELINE
 from genbench.families.gan import GANConfig
 from genbench.files import write_json
-from genbench.images import first_tiles, tile
+from genbench.images import first_tiles
+from genbench.images import tile as tiled
 from genbench.report import write_report
 from genbench.report.drawing import DPI, LINE
 from genbench.report.sections.pictures import evenly
@@ -617,7 +618,7 @@ def test_a_search_on_other_pictures_is_not_this_parts(records):
 
 def test_the_first_of_each_row_is_of_each_class():
     pictures = np.arange(24, dtype=np.uint8)[:, None, None] + np.zeros((1, 4, 4), np.uint8)
-    grid = tile(pictures, 8)
+    grid = tiled(pictures, 8)
     assert [int(p[0, 0]) for p in first_tiles(grid, 8, a_row=True)] == [0, 8, 16]
     assert [int(p[0, 0]) for p in first_tiles(grid, 2, a_row=True)] == [0, 8]
     assert [int(p[0, 0]) for p in first_tiles(grid, 9)] == list(range(9))
