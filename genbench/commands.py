@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from genbench import UserError, __version__
 from genbench.cli import guard
 from genbench.config import EvaluateConfig
-from genbench.console import print_table
+from genbench.console import print_table, say
 from genbench.data_command import data
 from genbench.start import resume, search, storage, sweep, train
 
@@ -98,9 +98,11 @@ def sample(
     from genbench.classes import MOST_ROWS, ROW
     from genbench.files import writing
     from genbench.images import channels_last, to_bytes
+    from genbench.prior import check_draw
     from genbench.resume import find_run
 
     target = Path(out).expanduser()
+    check_draw(n, seed, truncation)
     if format == "grid":
         _kind(target)
     if format == "png-folder" and out == "grid.png":
@@ -121,6 +123,8 @@ def sample(
         if not label and format == "grid" and model.classes:
             columns = max(1, -(-n // min(MOST_ROWS, len(model.classes))))
             y = model.classes.rows(columns)
+            if len(model.classes) > MOST_ROWS:
+                say(f"the first {MOST_ROWS} of {len(model.classes)} classes; --label names another")
         images = model.sample_bytes(n if y is None else len(y), seed, truncation, y)
     pictures = channels_last(images)
     with writing(f"out={out}"):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from genbench import UserError
 from genbench.console import print_table
 
 LEFT_OUT_SHOWN = 20  # files of an import
@@ -34,6 +35,8 @@ def data(
         out: import: A new folder to write to.
     """
     if action == "import":
+        if not path and not data_dir:
+            raise UserError("data import: name what to import")
         _import(Path(path or data_dir).expanduser(), Path(out).expanduser())
         return
     from genbench.config import PictureConfig

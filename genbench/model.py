@@ -15,7 +15,7 @@ from genbench.families import Family, family_of
 from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
-from genbench.prior import Prior, fit_prior, great_circle, straight_lines, truncated
+from genbench.prior import Prior, check_draw, fit_prior, great_circle, straight_lines, truncated
 
 BATCH = 100  # images made at once
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
@@ -123,11 +123,7 @@ class Model:
 
     def _codes(self, n: int, seed: int, truncation: float) -> tuple[Iterator[Tensor], str]:
         """n codes of the prior or of what stands for it, in batches; which function draws them."""
-        if n < 1 or truncation < 0 or not 0 <= seed < 2**32:
-            raise UserError(
-                f"n={n}, seed={seed}, truncation={truncation}: at least 1, 0 and 0, "
-                "and the seed below 2^32"
-            )
+        check_draw(n, seed, truncation)
         if "generate" in self.family.can:
             parts = z_batches(self.state, n, seed, BATCH)
             return (truncated(z, truncation) if truncation else z for z in parts), "generate"
@@ -234,8 +230,9 @@ class Model:
         return draw_z(self.state, n, seed).cpu()
 
     def codes(self, split: str, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Codes (N, D) `float32` of a split's first images, at most so many, and labels (N,)."""
-        part = self.data.splits[split].take(slice(most))
+        """Codes (N, D) `float32` and labels (N,) of a split, of at most so many of it, spread."""
+        part = self.data.splits[split]
+        part = part if most is None else part.take(part.spread(most))
         chunks = [part.take(slice(i, i + BATCH)) for i in range(0, len(part), BATCH)]
         z = torch.cat([self.encode(chunk.images, chunk.labels) for chunk in chunks])
         return z.numpy(), part.labels.cpu().numpy()

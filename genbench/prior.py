@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench import UserError
+
 COMPONENTS = 10  # of the mixture
 
 
@@ -22,6 +24,15 @@ class Prior:
         self.density.random_state = np.random.RandomState(seed)
         z = self.density.sample(n)[0]  # it comes component by component
         return z[np.random.RandomState(seed).permutation(n)].astype(np.float32)
+
+
+def check_draw(n: int, seed: int, truncation: float) -> None:
+    """Raise `UserError` where n samples of a seed and a truncation cannot be."""
+    if n < 1 or truncation < 0 or not 0 <= seed < 2**32:
+        raise UserError(
+            f"n={n}, seed={seed}, truncation={truncation}: at least 1, 0 and 0, "
+            "and the seed below 2^32"
+        )
 
 
 def fit_prior(codes: np.ndarray, kind: str) -> Prior:

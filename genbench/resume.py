@@ -97,7 +97,9 @@ def stopped_in_group(config: Config) -> Path | None:
 def goes_on(record: Record, config: Config) -> bool:
     """Whether a run of this configuration was ended before its time, and nobody goes on with it."""
     names = [*own_fields(config), *LIMITS]
-    same = all(record.config.get(name) == getattr(config, name) for name in names)
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    before = defaults | record.config  # a run of before a field was there had its default
+    same = all(before.get(name) == getattr(config, name) for name in names)
     unfinished = record.status != "finished" and record.model == config.model
     return same and unfinished and not is_running(record.path)
 

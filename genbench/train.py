@@ -236,12 +236,14 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         training = model.codes("train", PROBE_IMAGES)
         for split in splits:
             z, labels = model.codes(split)
-            if model.data.classes:
+            if model.data.classes and training[1].min() < training[1].max():
                 scores |= code_scores(model, training, (z, labels), split)
-        run.latents(z[:LATENT_IMAGES], labels[:LATENT_IMAGES], split, step)
+        part = model.data.splits[split]
+        index = part.spread(LATENT_IMAGES)
+        z, labels = z[index.cpu()], labels[index.cpu()]
+        run.latents(z, labels, split, step)
         if "decode" in can:
-            kept = z[:LATENT_IMAGES], labels[:LATENT_IMAGES]
-            run.arrays("pictures", **portfolio(model, kept, split))
+            run.arrays("pictures", **portfolio(model, (z, labels), part.take(index)))
     return scores
 
 

@@ -44,6 +44,8 @@ from genbench.metrics.extractors import load_extractor
 from genbench.metrics.fidelity import precision_recall
 from genbench.record import read_runs
 from genbench.report import write_report
+from genbench.resume import goes_on
+from genbench.sweep import read_sweep
 from genbench.train import train
 
 CONDITIONAL = {
@@ -176,6 +178,8 @@ def test_what_is_wrong_by_itself_is_said_before_anything_is_read(
     ("words", "reason"),
     [
         (["sample", "RUN", "--out=grid.txt"], "out=grid.txt: no kind of picture ends so"),
+        (["sample", "RUN", "--n=-1", "--label=3"], "n=-1, seed=0, truncation=0.0: at least 1"),
+        (["sample", "RUN", "--n=-8", "--interpolate=True"], "n=-8, seed=0"),
         (["evaluate", "RUN", "--extractor=alexnet"], "extractor='alexnet': unknown"),
         (["evaluate", "RUN", "--metrics=mse"], "metrics='mse': any of"),
     ],
@@ -194,6 +198,77 @@ def test_a_data_set_named_alone_settles_what_follows_from_it():
     assert parse_training(GANConfig, ["--data=mnist-mini"])[0].image_size == 32
     assert parse_training(GANConfig, [])[0].image_size == 64
     assert parse_training(VAEConfig, ["--data=synthetic-art"])[0].likelihood == "gaussian"
+
+
+def test_pictures_in_another_class_are_other_data(folder, tmp_path):
+    fields = {"data": "folder", "data_dir": str(folder), "image_size": 16, "batch_size": 8}
+    config = VAEConfig(
+        **fields,
+        conditional=True,
+        epochs=1,
+        width=8,
+        wandb="disabled",
+        runs_dir=str(tmp_path / "r"),
+    )
+    train(config)
+    (record,) = read_runs(tmp_path / "r")
+    before = load_data(config).content_hash
+    moved = next((folder / "dark").iterdir())
+    moved.rename(folder / "light" / moved.name)
+    assert load_data(config).content_hash != before
+    with pytest.raises(UserError, match="its data have changed"):
+        train(dataclasses.replace(config, epochs=2), resume=record.path)
+
+
+def test_codes_of_every_class_teach_the_probe(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("genbench.train.PROBE_IMAGES", 12)
+    monkeypatch.setattr("genbench.train.LATENT_IMAGES", 4)
+    config = AEConfig(
+        data="folder",
+        data_dir=str(folder),
+        image_size=16,
+        epochs=1,
+        width=8,
+        wandb="disabled",
+        runs_dir=str(tmp_path / "r"),
+    )
+    scores = train(config)  # the pictures lie in the order of the classes
+    assert {"val/knn_accuracy", "val/probe_accuracy"} <= {*scores}
+    (record,) = read_runs(tmp_path / "r")
+    val = load_data(config).splits["val"]
+    kept = val.take(val.spread(4)).labels
+    assert record.arrays("latents")["labels"].tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize("label", [-1, 256])
+def test_labels_that_are_no_classes_are_refused(monkeypatch, label):
+    from genbench.data import LABELLED
+
+    images, labels = LABELLED["mnist-mini"](None, "test")
+    labels = labels.copy()
+    labels[7] = label
+    monkeypatch.setitem(LABELLED, "mnist-mini", lambda root, split: (images, labels))
+    with pytest.raises(UserError, match=f"data=mnist-mini: labels from .* to .*{abs(label)}|9, of"):
+        load_data(VAEConfig())
+
+
+def test_a_sweep_of_a_family_without_classes_does_not_learn_them(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "method: random\nmetric: {name: val/reconstruction}\n"
+        "parameters: {conditional: {value: true}, width: {values: [8, 16]}}\n"
+    )
+    with pytest.raises(UserError, match="conditional: ae learns no classes; leave it out"):
+        read_sweep(path, FAMILIES["ae"])
+
+
+def test_a_run_of_before_there_were_classes_goes_on(tmp_path):
+    config = VAEConfig(epochs=1, width=8, wandb="disabled", runs_dir=str(tmp_path))
+    about = dataclasses.asdict(config)
+    del about["conditional"]
+    record = SimpleNamespace(config=about, status="failed", model="vae", path=tmp_path)
+    assert goes_on(record, config)
+    assert not goes_on(record, dataclasses.replace(config, conditional=True))
 
 
 def test_labels_are_drawn_as_often_as_in_training():
@@ -260,7 +335,7 @@ def test_densities_are_those_of_the_class_and_nothing_is_said_of_an_unknown_one(
 
 def test_the_memory_keeps_the_labels_of_what_it_keeps():
     memory = Memory("cpu", classes=100)
-    assert (len(memory.reals), len(memory.fakes)) == (12_800, 1_600)
+    assert (len(memory.reals), len(memory.fakes)) == (8_192, 1_600)
     memory = Memory("cpu", classes=3)
     width = memory.reals.shape[1]
     for first in range(0, 700, 70):  # round the ring of 512

@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbench import UserError, commands
 from genbench.data import load_data
-from genbench.data.arrays import pictures_in
+from genbench.data.arrays import pictures_in, read_arrays
 from genbench.data.importing import import_pictures
 from genbench.families.gan import GANConfig
 
@@ -81,10 +81,10 @@ def test_a_table_says_the_class_and_the_split_of_each_picture(tmp_path, out):
     names = "\n".join(f"{i:03d}.png" for i in range(12))
     (tmp_path / "set" / "names.csv").write_text(f"file\n{names}")
     counts, _ = import_pictures(tmp_path / "set", out)
-    assert counts == Counter({"picture": 13, "table of classes": 1, "left out": 2})
+    assert counts == Counter({"picture": 12, "table of classes": 1, "left out": 3})
     assert {"train/Klee/001.png", "train/Paul _ Ker/003.png", "test/Klee/010.png"} <= written(out)
-    assert "images/unlisted.png" in written(out)
     said = became(out)
+    assert said["images/unlisted.png"] == "left out: in no table of classes"
     assert said["labels.csv"] == "table of classes: of 12 pictures"
     assert said["sizes.csv"] == "left out: a table that names no pictures"
     assert "without a column of classes" in said["names.csv"]
@@ -113,12 +113,12 @@ def test_arrays_become_pictures_by_split_and_label(tmp_path, out):
     counts, _ = import_pictures(tmp_path / "set.npz", out)
     assert counts == Counter({"array": 1})
     assert written(out) == {
-        *(f"set/train/{i % 2}/{i:06d}.png" for i in range(4)),
-        "set/test/1/000004.png",
-        "set/test/0/000005.png",
+        *(f"set/train/{i % 2}/set-{i:06d}.png" for i in range(4)),
+        "set/test/1/set-000004.png",
+        "set/test/0/set-000005.png",
         "imported.csv",
     }
-    with Image.open(out / "set/test/1/000004.png") as image:
+    with Image.open(out / "set/test/1/set-000004.png") as image:
         assert np.array_equal(np.asarray(image), x[4])
 
 
@@ -129,11 +129,13 @@ def test_arrays_become_pictures_by_split_and_label(tmp_path, out):
         (np.full((2, 8, 8), 0.5), np.full((8, 8), 128)),  # shares of white
         (np.full((2, 8, 8), 200.0, np.float32), np.full((8, 8), 200)),
         (np.full((2, 8, 8, 1), 9, np.uint8), np.full((8, 8), 9)),
+        (np.stack([np.full((8, 8), -1.0), np.ones((8, 8))]), np.zeros((8, 8))),
+        (np.stack([np.ones((8, 8)), np.full((8, 8), 200.0)]), np.ones((8, 8))),  # one scale for all
     ],
 )
 def test_arrays_of_usual_kinds_are_read(tmp_path, array, expected):
     np.save(tmp_path / "some.npy", array)
-    pictures = list(pictures_in(tmp_path / "some.npy"))
+    pictures = list(pictures_in(read_arrays(tmp_path / "some.npy", "some")))
     assert [folders for folders, _ in pictures] == [[], []]
     assert np.array_equal(pictures[0][1], expected)
     assert pictures[0][1].dtype == np.uint8
@@ -144,6 +146,7 @@ def test_arrays_of_usual_kinds_are_read(tmp_path, array, expected):
     [
         (np.zeros((3, 4)), "no array of pictures"),
         (np.zeros((2, 8, 8), np.int64), "pictures of int64"),
+        (np.zeros((64, 64, 3), np.uint8), "is one picture"),
         (np.zeros((2, 8, 8, 7), np.uint8), "pictures of shape"),
         (np.array([{}, {}], dtype=object), "Python objects"),
     ],
@@ -155,6 +158,60 @@ def test_other_arrays_are_left_out_by_name(tmp_path, out, array, reason):
     (tmp_path / "good.png").write_bytes(png(0))
     import_pictures(tmp_path, tmp_path.parent / f"{tmp_path.name}-out")
     assert reason in became(tmp_path.parent / f"{tmp_path.name}-out")["some.npy"]
+
+
+def test_arrays_in_files_beside_each_other_belong_together(tmp_path, out):
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    (tmp_path / "set").mkdir()
+    for name, array in (
+        *(("X_train", x[:4]), ("y_train", np.array([0, 1, 0, 1]))),
+        *(("X_test", x[4:]), ("y_test", np.array([1, 0]))),
+    ):
+        np.save(tmp_path / "set" / f"{name}.npy", array)
+    (tmp_path / "set" / "empty.npy").write_bytes(b"")
+    os.mkfifo(tmp_path / "set" / "pipe.png")
+    counts, _ = import_pictures(tmp_path / "set", out)
+    assert counts == Counter({"array": 2, "labels of arrays": 2, "left out": 1})
+    assert written(out) == {
+        *(f"train/{i % 2}/X_train-{i:06d}.png" for i in range(4)),
+        *("test/1/X_test-000000.png", "test/0/X_test-000001.png", "imported.csv"),
+    }
+
+
+def test_a_file_whose_pictures_cannot_all_be_read_gives_none(tmp_path, out):
+    np.savez(tmp_path / "set.npz", good=np.zeros((2, 8, 8), np.uint8), bad=np.zeros((2, 8, 8), int))
+    with pytest.raises(UserError, match="no pictures among"):
+        import_pictures(tmp_path / "set.npz", out)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ",filename,label\n"
+        + "".join(f"{i},{11 - i}.png,{'old' if i > 5 else 'new'}\n" for i in range(12)),
+        "".join(f"{i}.png,{'old' if i < 6 else 'new'}\n" for i in range(12)),  # no titles
+        "label,id\n" + "".join(f"{'old' if i < 6 else 'new'},{i}\n" for i in range(12)) + "total\n",
+    ],
+    ids=["an index", "no titles", "a short row"],
+)
+def test_the_column_of_names_is_found(tmp_path, out, table):
+    (tmp_path / "set").mkdir()
+    for i in range(12):
+        (tmp_path / "set" / f"{i}.png").write_bytes(png(i))
+    (tmp_path / "set" / "table.csv").write_text(table)
+    import_pictures(tmp_path / "set", out)
+    expected = {f"{'old' if i < 6 else 'new'}/{i}.png" for i in range(12)}
+    assert written(out) == {*expected, "imported.csv"}
+
+
+def test_a_name_of_any_length_is_written(tmp_path, out):
+    (tmp_path / "set").mkdir()
+    for i in range(4):
+        (tmp_path / "set" / f"{i}.png").write_bytes(png(i))
+    rows = "".join(f"{i}.png,{'long' * 100}{i % 2}\n" for i in range(4))
+    (tmp_path / "set" / "table.csv").write_text(f"file,label\n{rows}")
+    import_pictures(tmp_path / "set", out)
+    assert len(written(out)) == 5
 
 
 def test_a_path_out_of_the_folder_stays_within(tmp_path, out):

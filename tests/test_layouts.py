@@ -219,3 +219,20 @@ def test_the_archive_itself_is_read_in_place(tmp_path, layout, kind):
     other = shutil.make_archive(str(tmp_path / "other"), kind, tmp_path / "other")
     with pytest.raises(UserError, match="has no IDX, CSV or npz files of FashionMNIST"):
         digits.read_set("FashionMNIST", Path(other), "train")
+
+
+def test_what_is_torn_in_an_archive_is_named_by_the_archive(tmp_path):
+    nested(tmp_path / "there")
+    path = next((tmp_path / "there").rglob("train-images-idx3-ubyte/*"))
+    path.write_bytes(path.read_bytes()[:-3])
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "there")
+    with pytest.raises(UserError, match=r"archive\.zip/.*train-images-idx3-ubyte: cannot be read"):
+        digits.read_set("MNIST", Path(archive), "train")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    nested(tmp_path / "there")
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "there")
+    monkeypatch.setattr("genbench.data.archive.MOST_UNPACKED", 100)
+    with pytest.raises(UserError, match="unpacks to more than 100 bytes"):
+        digits.read_set("MNIST", Path(archive), "train")

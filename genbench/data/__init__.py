@@ -40,6 +40,7 @@ PICTURES: dict[str, Callable[[PictureConfig, Path], art.Album]] = {
     "folder": art.read_own_folder,
 }
 VAL_FRACTION = 0.1
+MOST_CLASSES = 256
 STREAM_BYTES = 4 * 2**30  # images that need more stay in the file and are read as they are needed
 
 
@@ -149,7 +150,8 @@ def _check_classes(config: Config, data: Data) -> None:
 def _load_labelled(config: Config, device: str) -> Data:
     root, read = data_root(config.data_dir), LABELLED[config.data]
     images, labels = read(root, "train")
-    classes = NAMES.get(config.data) or tuple(map(str, range(labels.max() + 1)))
+    _check_labels(config, labels)
+    classes = NAMES.get(config.data) or tuple(map(str, range(max(10, labels.max() + 1))))
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     side = config.image_size if isinstance(config, PictureConfig) else 0
     pool = _to_split(images, labels, device, side)
@@ -157,8 +159,20 @@ def _load_labelled(config: Config, device: str) -> Data:
     n_val = max(1, round(VAL_FRACTION * len(pool)))
     splits = {"train": pool.take(order[n_val:]), "val": pool.take(order[:n_val])}
     if config.test:
-        splits["test"] = _to_split(*read(root, "test"), device, side)
+        images, labels = read(root, "test")
+        _check_labels(config, labels, len(classes))
+        splits["test"] = _to_split(images, labels, device, side)
     return Data(splits, content_hash, classes)
+
+
+def _check_labels(config: Config, labels: np.ndarray, count: int = 0) -> None:
+    """Refuse labels that are no numbers of so many classes; 0: of those there can be."""
+    most = count or len(NAMES.get(config.data, ())) or MOST_CLASSES
+    if labels.min() < 0 or labels.max() >= most:
+        raise UserError(
+            f"data={config.data}: labels from {labels.min()} to {labels.max()}, of {most} classes "
+            "at most; put a whole copy in its place"
+        )
 
 
 def _to_split(images: np.ndarray, labels: np.ndarray, device: str, side: int) -> Split:
@@ -187,8 +201,10 @@ def _load_pictures(config: PictureConfig, device: str) -> Data:
         index = torch.from_numpy(rows)
         about = (part[index].to(device) for part in (numbers, sources))
         splits[name] = Split(pool, index.to(pool.device), *about)
-    known = len(splits["train"].labels.unique()) > 1
-    return Data(splits, album.content_hash, tuple(map(str, classes)) if known else ())
+    if len(splits["train"].labels.unique()) < 2:
+        return Data(splits, album.content_hash)
+    named = repr([album.content_hash, classes.tolist(), labels.tolist()])
+    return Data(splits, hashlib.sha256(named.encode()).hexdigest(), tuple(map(str, classes)))
 
 
 def _mapped(images: np.ndarray) -> Tensor:

@@ -32,6 +32,7 @@ UNZIP: dict[bytes, Any] = {  # by a file's first bytes
     b"\xfd7": lzma.open,
 }
 LARGEST = 2**28  # bytes of one picture file
+MOST_UNPACKED = 2**30  # of members that must be files
 LARGEST_TAR = 2**38  # and of all that a tar unzips to
 MOST = 10_000_000  # members
 BLOCK = 2**22  # bytes that are unzipped at once
@@ -130,11 +131,14 @@ def unpacked(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     """A folder with the members of an archive that end so, by their own names, for the block."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
         end.callback(close_archives)
-        archive = open_archive(path)
+        archive, left = open_archive(path), MOST_UNPACKED
         for name in archive.members:
             parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..", ".")]
             if not name.lower().endswith(endings) or not parts:
                 continue
+            left -= archive.size(name)
+            if left < 0:
+                raise UserError(f"{path}: unpacks to more than {MOST_UNPACKED:,} bytes")
             target = Path(folder, *parts)
             with writing(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)

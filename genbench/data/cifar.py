@@ -6,6 +6,7 @@ are made of are read by stand-ins that hold bytes.
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ CLASSES = (
     *("dog", "frog", "horse", "ship", "truck"),
 )
 SIDE, PIXELS = 32, 3 * 32 * 32
+MOST_REMEMBERED = 1_000_000  # of the things in a pickle
 LARGEST = 2**26  # bytes of a batch, which has 10,000 pictures in half of that
 PARTS = {  # how its files are called, without `.bin`
     "train": [f"data_batch_{i}" for i in range(1, 6)],
@@ -129,12 +131,17 @@ def _of_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _of_pickle(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """A dictionary of `data` (N, 3072) `uint8` and a list of `labels`."""
+    for code, argument, _ in pickletools.genops(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > MOST_REMEMBERED:
+            raise ValueError("it remembers more than a batch has")
     batch = _Reader(io.BytesIO(content), encoding="bytes").load()
     if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
         raise ValueError("no dictionary of data and labels")
     data, labels = batch[b"data"], batch[b"labels"]
     if not isinstance(data, _Array) or not isinstance(labels, list):
         raise ValueError("its data are no array, or its labels no list")
+    if any(type(label) is not int for label in labels):
+        raise ValueError("its labels are no whole numbers")
     return _checked(data.pixels(), np.array(labels))
 
 

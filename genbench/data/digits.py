@@ -60,7 +60,10 @@ def _in_archive(name: str, path: Path, split: str) -> tuple[np.ndarray, np.ndarr
             found = find_set(name, folders)
             if not found:
                 raise UserError(f"{path}: has no IDX, CSV or npz files of {name}")
-            return found[1](split)
+            try:
+                return found[1](split)
+            except UserError as error:
+                raise UserError(str(error).replace(str(folder), str(path))) from error
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
 

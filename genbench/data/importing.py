@@ -6,6 +6,7 @@ is OUT/[split/][class/]NAME, picture files byte for byte, arrays as PNG; and imp
 each file that was there has a line that says what became of it.
 """
 
+import contextlib
 import csv
 import io
 import os
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,16 +27,15 @@ from genbench import UserError, signals
 from genbench.console import first_line
 from genbench.data.archive import LARGEST, close_archives, is_archive, open_archive
 from genbench.data.archive import SUFFIXES as ARCHIVES
-from genbench.data.arrays import pictures_in
+from genbench.data.arrays import pictures_in, read_arrays
 from genbench.data.look import SUFFIXES, Cut, look_at, opened, printable
-from genbench.data.splits import NAMES
-from genbench.files import whole, writing
+from genbench.data.tables import folders_in
+from genbench.files import DiskError, whole, writing
 
 TABLES, ARRAYS = (".csv", ".tsv"), (".npy", ".npz")
 DEEPEST = 3  # archives within archives
-MATCHED = 0.5  # of a table's rows must name pictures
-CLASS_COLUMNS = ("label", "class", "category", "style", "genre", "artist", "target")
-SPLIT_COLUMNS = ("split", "set", "subset", "fold")
+LONGEST = 100  # characters of a folder's or a file's name
+MOST_COPIED = 2**36  # bytes of archives and arrays in archives
 LOOKED_AT = Cut(32)
 
 
@@ -62,6 +63,8 @@ class Import:
     counts: Counter[str] = field(default_factory=Counter)  # of files, by what became of them
     written: dict[str, str] = field(default_factory=dict)  # hash of a picture -> where it is
     known: dict[str, list[str]] = field(default_factory=dict)  # file's name -> its folders
+    labels: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # of folders' .npy files
+    copied: int = 0  # bytes
 
     def note(self, item: Item, became: str, more: str = "") -> None:
         """One file more, and what became of it."""
@@ -70,7 +73,7 @@ class Import:
 
     def target(self, parts: list[str]) -> Path:
         """A new file below `out`, whatever the parts of its path are made of."""
-        safe = [re.sub(r"[^\w. -]", "_", part).lstrip(".") or "_" for part in parts]
+        safe = [re.sub(r"[^\w. -]", "_", part[-LONGEST:]).lstrip(".") or "_" for part in parts]
         path = self.out.joinpath(*safe)
         path.parent.mkdir(parents=True, exist_ok=True)
         stem, number = path.stem, 2
@@ -85,6 +88,9 @@ class Import:
         copy = self.scratch / f"{len(list(self.scratch.iterdir()))}{_ending(item.name)}"
         with copy.open("wb") as file, opened(item.place, item.member) as member:
             shutil.copyfileobj(member, file)
+            self.copied += file.tell()
+        if self.copied > MOST_COPIED:
+            raise UserError(f"{item.place}: holds archives of more than {MOST_COPIED:,} bytes")
         return copy
 
 
@@ -114,6 +120,7 @@ def import_pictures(path: Path, out: Path) -> tuple[Counter[str], list[tuple[str
         work = Import(out, Path(scratch))
         files = list(_files(path, "", 0, work))
         _read_tables(files, work)
+        _read_labels(files, work)
         with writing(out):
             for item in tqdm(files, "importing", unit="file", leave=False, disable=None):
                 signals.check()
@@ -145,6 +152,7 @@ def _files(path: Path, prefix: str, depth: int, work: Import) -> Iterator[Item]:
             os.path.relpath(os.path.join(parent, name), path)
             for parent, _, some in os.walk(path)
             for name in some
+            if os.path.isfile(os.path.join(parent, name))  # and no pipe, which would be waited for
         )
     elif is_archive(path):
         names = sorted(open_archive(path).members)
@@ -176,45 +184,12 @@ def _read_tables(files: list[Item], work: Import) -> None:
                 text = file.read(LARGEST).decode("utf-8-sig")
             delimiter = "\t" if item.suffix == ".tsv" else ","
             rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-            found = _folders(rows, pictures)
+            found = folders_in(rows, pictures)
         except (ValueError, csv.Error, OSError) as error:
             work.note(item, "left out", first_line(error))
             continue
         work.known |= found
         work.note(item, "table of classes", f"of {len(found)} pictures")
-
-
-def _folders(rows: list[list[str]], pictures: set[str]) -> dict[str, list[str]]:
-    """By a picture's name in a table its split and its class.
-
-    Raises:
-        ValueError: It names no pictures, or nothing of them.
-    """
-    titles, *rows = [row for row in rows if row] or [[]]
-    columns = [column for column in zip(*rows, strict=False) if rows]
-    shares = [sum(value in pictures for value in column) / len(rows) for column in columns]
-    if not shares or max(shares) < MATCHED:
-        raise ValueError("a table that names no pictures")
-    names = columns[shares.index(max(shares))]
-    words = [title.strip().lower() for title in titles]
-
-    def called(*usual: str) -> tuple[str, ...] | None:
-        return next((c for w, c in zip(words, columns, strict=False) if w in usual), None)
-
-    splits, classes = called(*SPLIT_COLUMNS), called(*CLASS_COLUMNS)
-    if classes is None:  # the first that sorts the pictures
-        others = (c for c in columns if c is not names and c is not splits)
-        classes = next((c for c in others if 1 < len(set(c)) <= len(c) / 2), None)
-    if classes is None and splits is None:
-        raise ValueError(f"a table without a column of classes ({', '.join(CLASS_COLUMNS)})")
-    return {
-        name: [
-            *([NAMES[splits[i].lower()]] if splits and splits[i].lower() in NAMES else []),
-            *([classes[i]] if classes and classes[i].strip() else []),
-        ]
-        for i, name in enumerate(names)
-        if name in pictures
-    }
 
 
 def _keys(name: str) -> list[str]:
@@ -233,6 +208,8 @@ def _take(item: Item, work: Import) -> None:
     elif item.suffix in ARRAYS:
         try:
             _take_arrays(item, parts, work)
+        except DiskError:
+            raise
         except (ValueError, OSError) as error:
             work.note(item, "left out", first_line(error))
     elif item.suffix not in TABLES:
@@ -248,6 +225,9 @@ def _take_picture(item: Item, parts: list[str], work: Import) -> None:
         work.note(item, "left out", f"the same as {twin}")
         return
     folders = next((work.known[key] for key in _keys(item.name) if key in work.known), None)
+    if work.known and folders is None:
+        work.note(item, "left out", "in no table of classes")
+        return
     target = work.target(parts if folders is None else [*folders, parts[-1]])
     with opened(item.place, item.member) as file, whole(target) as copy:
         shutil.copyfileobj(file, copy)
@@ -255,13 +235,29 @@ def _take_picture(item: Item, parts: list[str], work: Import) -> None:
     work.note(item, "picture", work.written[look.marks[0]])
 
 
+def _read_labels(files: list[Item], work: Import) -> None:
+    """The rows of labels in .npy files, which stand beside those of the pictures, by folder."""
+    for item in files:
+        if item.suffix == ".npy":
+            with contextlib.suppress(ValueError, OSError):
+                arrays = read_arrays(work.as_file(item), PurePosixPath(item.name).stem)
+                rows = {name: array for name, array in arrays.items() if array.ndim < 3}
+                work.labels.setdefault(str(PurePosixPath(item.name).parent), {}).update(rows)
+
+
 def _take_arrays(item: Item, parts: list[str], work: Import) -> None:
     """Write the pictures of a file of arrays, by split and label if it tells them."""
-    count = 0
-    for folders, picture in pictures_in(work.as_file(item)):
+    stem, folder = PurePosixPath(item.name).stem, str(PurePosixPath(item.name).parent)
+    arrays = read_arrays(work.as_file(item), stem)
+    if item.suffix == ".npy":
+        if arrays[stem].ndim < 3 and arrays[stem].dtype.kind in "iuU":
+            work.note(item, "labels of arrays")
+            return
+        arrays = work.labels.get(folder, {}) | arrays
+    count, apart = 0, [] if item.suffix == ".npy" else [stem]
+    for folders, picture in pictures_in(arrays):
         signals.check()
-        name = f"{count:06d}.png"
-        target = work.target([*parts[:-1], Path(parts[-1]).stem, *folders, name])
+        target = work.target([*parts[:-1], *apart, *folders, f"{stem}-{count:06d}.png"])
         with whole(target) as file:
             Image.fromarray(picture).save(file, "PNG")
         work.written[f"{item.name} {count}"] = str(target.relative_to(work.out))

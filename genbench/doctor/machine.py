@@ -91,7 +91,7 @@ def _data_sets() -> Iterator[Row]:
     has_propaganda = any(art.PROPAGANDA.glob("*.JPG"))
     places |= {
         "mnist-mini": digits.MINI if digits.MINI.is_file() else None,
-        "cifar10": (cifar.on_disk(root) or (None,))[0],
+        "cifar10": None if root.is_file() else (cifar.on_disk(root) or (None,))[0],
         "propaganda-debian": art.PROPAGANDA if has_propaganda else None,
         "abstract-art": _kaggle_folder(art.KAGGLE),
     }

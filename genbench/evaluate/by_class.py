@@ -49,5 +49,5 @@ def by_class(
         floor = measure(real_rivals, reals, SCORES, cache)
         found.append({"label": name, "n": n, "values": values, "floor": floor})
     if few:
-        say(f"no scores of class {', '.join(few)}: fewer than {FEWEST} pictures held out")
+        say(f"no scores of class {', '.join(few)}: fewer than {FEWEST} pictures a side")
     return found

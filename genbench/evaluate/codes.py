@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from genbench.data import Split
 from genbench.images import channels_last, to_uint8
 from genbench.metrics import latent
 from genbench.model import Model
@@ -10,6 +11,7 @@ from genbench.model import Model
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
 SIDE = 15  # images along a side of the manifold
+SHOWN, LINES = 16, 6  # images beside their reconstructions, interpolations between them
 STEPS = 9  # images of an interpolation, ends included
 
 Codes = tuple[np.ndarray, np.ndarray]  # z (N, D) `float32` and labels (N,)
@@ -29,10 +31,10 @@ def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> d
     return scores
 
 
-def portfolio(model: Model, codes: Codes, split: str) -> dict[str, np.ndarray]:
+def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`, from held-out images and their codes.
 
-    originals, reconstructions: (16, H, W[, 3]), the split's first images.
+    originals, reconstructions: (16, H, W[, 3]), evenly spread.
     interpolations: (R, STEPS, H, W[, 3]), straight lines between the codes of consecutive images.
     manifold: (SIDE, SIDE, H, W[, 3]), decoded over the plane of the codes' first two principal
     axes (the two dimensions themselves if there are no more), rows from high to low second
@@ -41,17 +43,19 @@ def portfolio(model: Model, codes: Codes, split: str) -> dict[str, np.ndarray]:
 
     Of a model of classes a line keeps that of its first image, and the manifold is of the first.
     """
-    z, y = codes[0], torch.from_numpy(codes[1])
-    ends = torch.from_numpy(z[:12])
-    lines = model.interpolate(ends[0::2][: len(ends) // 2], ends[1::2], STEPS, y[:12:2])
-    plane, extent = _plane(z)
+    shown = held_out.spread(SHOWN)
+    z, y = (torch.from_numpy(array)[shown.cpu()] for array in codes)
+    ends = z[: 2 * LINES]
+    starts = ends[0::2][: len(ends) // 2]
+    lines = model.interpolate(starts, ends[1::2], STEPS, y[0::2][: len(starts)])
+    plane, extent = _plane(codes[0])
     points = plane.reshape(-1, plane.shape[-1])
     first = torch.zeros(len(points), dtype=torch.int64)
     manifold = model.decode(points, first).unflatten(0, plane.shape[:2])
     rows = model.classes.rows()
     pictures = {
-        "originals": channels_last(model.data.splits[split].take(slice(16)).images.cpu().numpy()),
-        "reconstructions": to_uint8(model.decode(z[:16], y[:16])),
+        "originals": channels_last(held_out.take(shown).images.cpu().numpy()),
+        "reconstructions": to_uint8(model.decode(z, y)),
         "interpolations": _as_rows(lines),
         "manifold": _as_rows(manifold),
         "manifold_extent": np.array(extent),

@@ -36,9 +36,11 @@ def likelihood(model: Model, split: str, cache: Cache) -> dict[str, Any]:
     whole = model.data.splits[split]
     part, config = whole.take(whole.spread(PICTURES)), model.config
     weights, pixels = hash_weights(model.state.modules), part.images.cpu().numpy()
+    labels = part.labels.cpu().numpy()
+    code = source_hash(__file__, *_family_sources(model))
     by_picture = cache.get(
         "likelihood",
-        [weights, repr(config), pixels, DRAWS, source_hash(__file__, *_family_sources(model))],
+        [weights, repr(config), pixels, labels, DRAWS, code],
         lambda: _by_picture(model, part),
     )
     nll, elbo = by_picture["nll"], by_picture["elbo"]
@@ -70,7 +72,7 @@ def _family_sources(model: Model) -> list[str]:
     """The files that a likelihood depends on."""
     folder = Path(str(families.__file__)).parent
     own = source_of(model.steps.log_weights)
-    return [str(losses.__file__), *filter(None, [own]), *map(str, sorted(folder.glob("*/*.py")))]
+    return [str(losses.__file__), *filter(None, [own]), *map(str, sorted(folder.rglob("*.py")))]
 
 
 @torch.inference_mode()

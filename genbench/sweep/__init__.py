@@ -134,6 +134,9 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     held = fixed | flags | given
     for name in set(given) & set(space):
         sheet.problem(("parameters", name), f"{name}: is searched; leave out --{name}, or fix it")
+    if held.get("conditional") and not family.conditional:
+        where = ("parameters", "conditional")
+        sheet.problem(where, f"conditional: {family.name} learns no classes; leave it out")
     if space and not sheet.has("parameters", "command"):
         refuse_contradictions(sheet, family.config, space, held)
     with sheet.noting("early_terminate"):

@@ -14,6 +14,7 @@ from genbench.families.gan.features import load_eyes
 
 REALS, FAKES = 512, 128  # remembered of each, at least
 REALS_OF_A_CLASS, FAKES_OF_A_CLASS = 128, 16  # on average, at least
+MOST_REALS, MOST_FAKES = 8_192, 2_048  # however many classes there are
 TEMPERATURES = (0.05, 0.2)  # of the fields, in units of the reals' mean distance
 JUDGING = 0.2  # temperature of the density estimates
 FLAT = 0.01  # of the mean deviation, the least that a number is divided by
@@ -31,7 +32,8 @@ class Memory(nn.Module):
 
     def __init__(self, device: str, classes: int = 0):
         super().__init__()
-        n, m = max(REALS, REALS_OF_A_CLASS * classes), max(FAKES, FAKES_OF_A_CLASS * classes)
+        n = max(REALS, min(REALS_OF_A_CLASS * classes, MOST_REALS))
+        m = max(FAKES, min(FAKES_OF_A_CLASS * classes, MOST_FAKES))
         vectors = load_eyes(device)(torch.zeros(1, 3, 16, 16, device=device))
         self.sizes = [vector.shape[1] for vector in vectors]
         self.register_buffer("reals", torch.zeros(n, sum(self.sizes)))

@@ -29,7 +29,6 @@ from genbench.losses import (
 
 ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
 LOOK_EVERY = 4  # steps between two looks at reals once the memory is full of them
-OF_A_CLASS = 8  # samples of one class in a step, with loss=drift
 EVAL_PIXELS = 2**21  # drawn at once without a gradient: 512 pictures of 64 px
 
 
@@ -77,20 +76,14 @@ def build(
 def train_step(state: State[GANConfig], x: Tensor, y: Tensor | None = None) -> Scalars:
     """One update of the discriminator and, every `d_steps` steps, of generator and average.
 
-    The fakes are of the classes y (B,) of x, where there are classes; with loss=drift of a few of
-    them, since samples of one class alone repel each other.
+    The fakes are of the classes y (B,) of x, where there are classes.
     """
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
     z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
-    drifts, of_fakes = state.config.loss == "drift", y
-    if drifts and y is not None:
-        of_fakes = y[::OF_A_CLASS].repeat_interleave(OF_A_CLASS)[: len(y)]
     with precision(state.config, x.device):
-        fakes = state.modules["generator"](z, *given(of_fakes))
-    if drifts:
-        scalars = drifting_step(state, reals, fakes, y, of_fakes)
-    else:
-        scalars = adversarial_step(state, reals, fakes, y)
+        fakes = state.modules["generator"](z, *given(y))
+    update = drifting_step if state.config.loss == "drift" else adversarial_step
+    scalars = update(state, reals, fakes, y)
     state.step += 1
     updates, rest = divmod(state.step, state.config.d_steps)
     if "ema" in state.modules and not rest:
@@ -99,11 +92,7 @@ def train_step(state: State[GANConfig], x: Tensor, y: Tensor | None = None) -> S
 
 
 def drifting_step(
-    state: State[GANConfig],
-    reals: Tensor,
-    fakes: Tensor,
-    y: Tensor | None = None,
-    of_fakes: Tensor | None = None,
+    state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
 ) -> Scalars:
     """One update of the generator through `fakes`, which hold its graph; all are remembered.
 
@@ -113,14 +102,14 @@ def drifting_step(
     memory = the_memory(state)
     looks = not memory.is_full or state.step % LOOK_EVERY == 0
     with precision(state.config, fakes.device):
-        seen_fakes = look(augmented(state, fakes.float()))
+        of_fakes = look(augmented(state, fakes.float()))
         if looks:
-            seen_reals = look(augmented(state, reals))
-            memory.remember(seen_reals, False, y)
-    scalars = {"grad_norm_g": descend(state, "generator", memory.loss(seen_fakes, of_fakes))}
-    memory.remember(seen_fakes, True, of_fakes)
+            of_reals = look(augmented(state, reals))
+            memory.remember(of_reals, False, y)
+    scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes, y))}
+    memory.remember(of_fakes, True, y)
     if looks:
-        d_real, d_fake = memory.judge(seen_reals, y), memory.judge(seen_fakes.detach(), of_fakes)
+        d_real, d_fake = memory.judge(of_reals, y), memory.judge(of_fakes.detach(), y)
         scalars |= verdict(state.config, d_real, d_fake)
     return scalars
 
