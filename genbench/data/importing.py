@@ -170,7 +170,7 @@ def _files(path: Path, prefix: str, depth: int, work: Import) -> Iterator[Item]:
         try:
             yield from list(_files(work.as_file(item), inside, depth + 1, work))
         except (UserError, ValueError, OSError) as error:
-            work.note(item, "left out", first_line(error))
+            work.note(item, "left out", f"{first_line(error)}; unpack it first")
 
 
 def _read_tables(files: list[Item], work: Import) -> None:
