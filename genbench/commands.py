@@ -17,6 +17,9 @@ from genbench.start import resume, search, storage, sweep, train
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+
+    from genbench.classes import Classes
 
 
 def report(
@@ -95,7 +98,7 @@ def sample(
         runs_dir: Folder with the run folders.
     """
     from genbench import load
-    from genbench.classes import MOST_ROWS, ROW
+    from genbench.classes import ROW
     from genbench.files import writing
     from genbench.images import channels_last, to_bytes
     from genbench.prior import check_draw
@@ -113,23 +116,35 @@ def sample(
         )
     folder = find_run(run, runs_dir)
     model = load(folder, "cpu")  # the same pictures on every machine
-    columns = ROW
+    as_grid, lines = format == "grid", -(-n // ROW)
     if interpolate:
-        y = model.classes.labels(label, -(-n // ROW)) if label else None
-        lines = model.interpolate_samples(-(-n // ROW), seed, ROW, truncation, y)
-        images = to_bytes(lines.flatten(0, 1))
+        y, columns = model.classes.labels(label, lines) if label else None, ROW
+        ways = model.interpolate_samples(lines, seed, ROW, truncation, y)
+        images = to_bytes(ways.flatten(0, 1))
     else:
-        y = model.classes.labels(label, n) if label else None
-        if not label and format == "grid" and model.classes:
-            columns = max(1, -(-n // min(MOST_ROWS, len(model.classes))))
-            y = model.classes.rows(columns)
-            if len(model.classes) > MOST_ROWS:
-                say(f"the first {MOST_ROWS} of {len(model.classes)} classes; --label names another")
+        y, columns = _labels(model.classes, n, label, as_grid)
         images = model.sample_bytes(n if y is None else len(y), seed, truncation, y)
     pictures = channels_last(images)
     with writing(f"out={out}"):
-        _save(pictures, target, columns if format == "grid" else 0)
+        _save(pictures, target, columns if as_grid else 0)
     print(f"{len(pictures)} pictures of {folder.name}: {target}")
+
+
+def _labels(classes: "Classes", n: int, label: str, as_grid: bool) -> tuple["Tensor | None", int]:
+    """The labels (N,) of n pictures, None: as in training; and a grid's columns.
+
+    A grid of all classes has a row for each, and n pictures at least.
+    """
+    from genbench.classes import MOST_ROWS, ROW
+
+    if label:
+        return classes.labels(label, n), ROW
+    if not (as_grid and classes):
+        return None, ROW
+    if len(classes) > MOST_ROWS:
+        say(f"the first {MOST_ROWS} of {len(classes)} classes; --label names another")
+    columns = -(-n // min(MOST_ROWS, len(classes)))
+    return classes.rows(columns), columns
 
 
 def _save(pictures: "np.ndarray", target: Path, columns: int) -> None:

@@ -39,8 +39,7 @@ def load(run: str | Path, device: Device = "auto") -> Model:
         shape = channels, height, width
         per_epoch = steps_per_epoch(about["images"]["train"], config)
         classes = about["classes"] if config.conditional else {}
-        count = (len(classes),) if classes else ()
-        state = family.steps.build(config, shape, per_epoch, place, *count)
+        state = family.build(config, shape, per_epoch, place, len(classes))
         saved = best_weights(folder / "checkpoints", place)
         state.modules.load_state_dict(saved["modules"])  # noise and optimisers stay the device's
         state.step = saved["step"]

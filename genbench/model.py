@@ -12,7 +12,6 @@ from genbench.classes import Classes
 from genbench.config import Config
 from genbench.data import Data, count_classes, load_data, steps_per_epoch
 from genbench.families import Family, family_of
-from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.prior import Prior, check_draw, fit_prior, great_circle, straight_lines, truncated
@@ -55,8 +54,7 @@ class Model:
         family = family_of(config)
         per_epoch = steps_per_epoch(len(data.splits["train"]), config)
         classes = count_classes(data) if config.conditional else {}
-        count = (len(classes),) if classes else ()
-        state = family.steps.build(config, data.shape, per_epoch, device, *count)
+        state = family.build(config, data.shape, per_epoch, device, len(classes))
         return cls(family, state, data.shape, data, classes)
 
     @property
@@ -160,9 +158,8 @@ class Model:
             ValueError: The images have another shape than those it was trained on.
         """
         encode = self._able("encode")
-        labels = self._labels(y, len(x))
-        parts = zip(self._batches(x), labels, strict=True)
-        return torch.cat([encode(self.state, part, *of_part) for part, of_part in parts]).cpu()
+        parts = self._with_labels(self._batches(x), y)
+        return torch.cat([encode(self.state, *part) for part in parts]).cpu()
 
     def decode(self, z: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:
         """Images of codes z (N, D).
@@ -247,7 +244,7 @@ class Model:
             return ()
         if y is None:
             raise ValueError("a model of classes needs the labels y")
-        return given(y.to(self.device))
+        return (y.to(self.device),)
 
     def eval_scalars(self, x: Tensor, y: Tensor, seed: int) -> dict[str, float]:
         """The evaluation scalars of one batch."""
@@ -269,18 +266,21 @@ class Model:
 
     def _images(self, codes: Iterator[Tensor], by: str, y: Tensor | None) -> Iterator[Tensor]:
         """Images of batches of codes by the family's `decode` or `generate`."""
-        draw, done = self._able(by), 0
-        for part in codes:
-            labels = None if y is None else y[done : done + len(part)]
+        draw = self._able(by)
+        for part in self._with_labels(codes, y):
             with torch.no_grad():
-                images = draw(self.state, part.to(self.device), *self.given(labels))
-            done += len(part)
+                images = draw(self.state, *part)
             yield images.cpu()
 
-    def _labels(self, y: Tensor | None, n: int) -> Iterator[tuple[Tensor, ...]]:
-        """What comes last among the arguments, batch by batch of n images."""
-        for first in range(0, n, BATCH):
-            yield self.given(None if y is None else y[first : first + BATCH])
+    def _with_labels(
+        self, parts: Iterator[Tensor], y: Tensor | None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Batches on the device, each with its labels where the family's functions want them."""
+        done = 0
+        for part in parts:
+            labels = None if y is None else y[done : done + len(part)]
+            done += len(part)
+            yield part.to(self.device), *self.given(labels)
 
     def _batches(self, x: Tensor | np.ndarray) -> Iterator[Tensor]:
         x = torch.as_tensor(x)

@@ -214,6 +214,28 @@ def test_a_name_of_any_length_is_written(tmp_path, out):
     assert len(written(out)) == 5
 
 
+def test_a_member_whose_bytes_are_damaged_is_left_out_by_name(tmp_path, out):
+    table, array = b"file,label\n1.png,old\n" * 40, io.BytesIO()
+    np.save(array, np.zeros((4, 8, 8), np.uint8))
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.png", png(2))
+    packed = tmp_path / "art.zip"
+    members = {"table.csv": table, "some.npy": array.getvalue(), "inner.zip": inner.getvalue()}
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("1.png", png(1))
+        for name, content in members.items():
+            archive.writestr(name, content)
+    damaged = packed.read_bytes()
+    for content in members.values():
+        damaged = damaged.replace(content, content[:-8] + b"damaged!")
+    packed.write_bytes(damaged)
+    import_pictures(packed, out)
+    said = became(out)
+    assert all("CRC" in said[name] for name in members)
+    assert written(out) == {"1.png", "imported.csv"}
+
+
 def test_a_path_out_of_the_folder_stays_within(tmp_path, out):
     with zipfile.ZipFile(tmp_path / "art.zip", "w") as archive:
         archive.writestr("../../escaped.png", png(1))

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +237,15 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("genbench.data.archive.MOST_UNPACKED", 100)
     with pytest.raises(UserError, match="unpacks to more than 100 bytes"):
         digits.read_set("MNIST", Path(archive), "train")
+
+
+def test_a_damaged_member_of_an_archive_is_one_line(tmp_path):
+    nested(tmp_path / "there")
+    path = next((tmp_path / "there").rglob("train-images-idx3-ubyte/*"))
+    content = path.read_bytes()
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(path, "raw/train-images-idx3-ubyte")
+    packed = (tmp_path / "archive.zip").read_bytes()
+    (tmp_path / "archive.zip").write_bytes(packed.replace(content, content[:-4] + b"torn"))
+    with pytest.raises(UserError, match=r"archive\.zip: cannot be read \(.*CRC"):
+        digits.read_set("MNIST", tmp_path / "archive.zip", "train")

@@ -109,21 +109,30 @@ class Archive:
         """A member's bytes.
 
         Raises:
-            ValueError: They are more than a picture has.
+            OSError: The archive cannot be read.
+            ValueError: They are damaged, or more than a picture has.
         """
         member = self.members[name]
         if self.size(name) > LARGEST:
             raise ValueError(f"{self.size(name):,} bytes, {LARGEST:,} at most")
         with self.lock:
-            file: IO[bytes] | None = None
-            if isinstance(member, zipfile.ZipInfo):
-                assert self.zip
-                file = self.zip.open(member)
-            elif self.tar:
-                file = self.tar.extractfile(member)
-            assert file
-            with file:
-                return io.BytesIO(file.read(LARGEST))
+            try:
+                return io.BytesIO(self._read(member))
+            except (OSError, ValueError):
+                raise
+            except Exception as error:  # both modules raise almost anything on damaged files
+                raise ValueError(first_line(error)) from error
+
+    def _read(self, member: zipfile.ZipInfo | tarfile.TarInfo) -> bytes:
+        file: IO[bytes] | None = None
+        if isinstance(member, zipfile.ZipInfo):
+            assert self.zip
+            file = self.zip.open(member)
+        elif self.tar:
+            file = self.tar.extractfile(member)
+        assert file
+        with file:
+            return file.read(LARGEST)
 
 
 @contextlib.contextmanager

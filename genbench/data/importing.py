@@ -64,6 +64,7 @@ class Import:
     written: dict[str, str] = field(default_factory=dict)  # hash of a picture -> where it is
     known: dict[str, list[str]] = field(default_factory=dict)  # file's name -> its folders
     labels: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # of folders' .npy files
+    copies: dict[Item, Path] = field(default_factory=dict)  # of members that must be files
     copied: int = 0  # bytes
 
     def note(self, item: Item, became: str, more: str = "") -> None:
@@ -85,12 +86,15 @@ class Import:
         """The file itself, or a copy of an archive's member."""
         if not is_archive(item.place):
             return item.place / item.member
-        copy = self.scratch / f"{len(list(self.scratch.iterdir()))}{_ending(item.name)}"
+        if item in self.copies:
+            return self.copies[item]
+        copy = self.scratch / f"{len(self.copies)}{_ending(item.name)}"
         with copy.open("wb") as file, opened(item.place, item.member) as member:
             shutil.copyfileobj(member, file)
             self.copied += file.tell()
         if self.copied > MOST_COPIED:
             raise UserError(f"{item.place}: holds archives of more than {MOST_COPIED:,} bytes")
+        self.copies[item] = copy
         return copy
 
 

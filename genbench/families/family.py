@@ -9,7 +9,7 @@ from genbench.config import Config
 from genbench.scalars import Scalar
 
 if TYPE_CHECKING:
-    from genbench.families.state import Steps
+    from genbench.families.state import Shape, State, Steps
 
 CAPABILITIES = ("encode", "decode", "generate", "log_weights")
 OF_A_DISCRIMINATOR = {"loss_d", "loss_g", "d_real", "d_fake", "accuracy"}
@@ -58,6 +58,13 @@ class Family:
         if missing := [name for name in sorted(self.can) if getattr(steps, name) is None]:
             raise TypeError(f"family {self.name}: {self.implementation} has no {missing[0]}")
         return steps
+
+    def build(
+        self, config: Config, shape: "Shape", steps_per_epoch: int, device: str, classes: int
+    ) -> "State":
+        """A new state; the number of classes is said where they are to be learned."""
+        count = (classes,) if config.conditional else ()
+        return self.steps.build(config, shape, steps_per_epoch, device, *count)
 
     @property
     def adversarial(self) -> bool:

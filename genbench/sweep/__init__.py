@@ -109,6 +109,15 @@ def problems_of(sheet: Sheet) -> list[str]:
     return sheet.said()
 
 
+def _check_held(sheet: Sheet, family: Family, held: dict[str, Any], twice: set[str]) -> None:
+    """Note what is searched and given by a flag too, and classes that a family cannot learn."""
+    for name in twice:
+        sheet.problem(("parameters", name), f"{name}: is searched; leave out --{name}, or fix it")
+    if held.get("conditional") and not family.conditional:
+        where = ("parameters", "conditional")
+        sheet.problem(where, f"conditional: {family.name} learns no classes; leave it out")
+
+
 def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep | None:
     """The sweep; None if the sheet has problems."""
     content = sheet.content
@@ -132,11 +141,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
     if grid and not sheet.has("parameters"):
         _check_size(sheet, space)
     held = fixed | flags | given
-    for name in set(given) & set(space):
-        sheet.problem(("parameters", name), f"{name}: is searched; leave out --{name}, or fix it")
-    if held.get("conditional") and not family.conditional:
-        where = ("parameters", "conditional")
-        sheet.problem(where, f"conditional: {family.name} learns no classes; leave it out")
+    _check_held(sheet, family, held, set(given) & set(space))
     if space and not sheet.has("parameters", "command"):
         refuse_contradictions(sheet, family.config, space, held)
     with sheet.noting("early_terminate"):
