@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
-from genbench.console import lenient_output, print_table, say
+from genbench.console import counted, lenient_output, print_table, say
+from genbench.files import shown
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -137,12 +138,46 @@ def run_training(config: Config, resume: Path | None = None) -> None:
     from genbench.handlers import Diverged
     from genbench.train import train
 
+    folders: list[Path] = []
+
+    def begun(folder: Path) -> None:
+        folders.append(folder)
+        print(f"Run: {shown(folder)}", flush=True)
+
     try:
-        scores = train(config, resume=resume)
+        scores = train(config, resume=resume, begun=begun)
     except Diverged as error:
         sys.exit(f"failed: {error}")
-    for name, value in scores.items():
-        print(f"{name:24} {value:.4f}")
+    print_run(folders[0], scores)
+
+
+def print_run(folder: Path, scores: dict[str, float]) -> None:
+    """The scores of a finished run, those that matter first, and what to do with it next."""
+    from genbench.families import FAMILIES
+    from genbench.metrics import ScoreName
+    from genbench.record import read_run
+    from genbench.record.links import link
+    from genbench.runs import by_importance, scalar_of
+
+    record = read_run(folder)
+    if not record:
+        return
+    model = record.model
+    parsed = {name: ScoreName.parse(name) for name in scores}
+    told = [name for name in scores if not parsed[name].floor]
+    rows = []
+    for name in sorted(told, key=by_importance(model, record.about.get("objective", ""))):
+        scalar, floor = scalar_of(model, name), scores.get(str(parsed[name].as_floor))
+        beside = [] if floor is None else [scalar.show(floor)]
+        rows.append([name + scalar.arrow, scalar.show(scores[name]), *beside])
+    real = ["other real pictures"] if any(len(row) > 2 for row in rows) else []
+    title = f"Epoch {record.summary.get('best_epoch')}, the best:"
+    print_table([title, "score", *real], rows)
+    link(folder)
+    if "generate" in FAMILIES[model].can:
+        print(f"Draw:  genbench sample {shown(folder)}")
+    print(f"Score: genbench evaluate {shown(folder)}    Summary: genbench report")
+    print(f"Look:  wandb leet {shown(folder)}/wandb    All runs: genbench runs")
 
 
 def search_family(
@@ -164,7 +199,8 @@ def search_family(
 
     search = Search(sweep, options)
     if elsewhere := run_search(search):
-        print(f"{elsewhere} trials run elsewhere to the last; their search trains the best")
+        trials = counted(elsewhere, "trial")
+        print(f"{trials} still being run elsewhere; the search there trains the best")
         return
     with saying_how_to_go_on():
         if search.again:
@@ -176,7 +212,7 @@ def search_family(
     print_scores(scores)
     if rivals:
         print_scores(rivals, "Of the defaults")
-    print(f"genbench report --runs_dir={options.runs_dir} writes the summary")
+    print(f"Summary: genbench report --runs_dir={options.runs_dir}")
 
 
 def run_search(search: "Search") -> int:
@@ -220,6 +256,9 @@ def print_best(search: "Search") -> None:
     print_table(
         ["hyper-parameter", "value"], rows, f"Best of {search.name}: trial {best.number}, {values}"
     )
+    if search.options.pareto:
+        front = counted(len(search.study.best_trials), "trial")
+        print(f"of {front} beaten in both by none, the nearest to the best of each (as 0 to 1)")
     print(flush=True)
 
 

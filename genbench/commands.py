@@ -1,7 +1,6 @@
 """`genbench` itself, a function a command: its parameters are the flags. Imports are lazy."""
 
 import functools
-import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from genbench import UserError, __version__
 from genbench.cli import guard
 from genbench.config import EvaluateConfig
-from genbench.console import print_table, say
+from genbench.console import say
 from genbench.data_command import data
+from genbench.runs_command import runs
 from genbench.start import resume, search, storage, sweep, train
 
 if TYPE_CHECKING:
@@ -34,39 +34,22 @@ def report(
             judged by samples, the one with the most finished runs; others are named as left out).
         originals: Also draw figures with real pictures in them (not if others may not see those).
     """
-    from genbench.record import read_runs
+    from genbench.record.links import link_all
     from genbench.report import write_report
+    from genbench.runs import best_run
 
     print(f"Drawing the figures of {runs_dir}", flush=True)
     page = write_report(runs_dir, out, data, originals)
     print(f"Summary:  {page.resolve()} (and summary.md beside it)")
-    newest = read_runs(runs_dir)[-1].path
     # the commands as they work here, whether or not the virtual environment is activated
     wandb, genbench = (
         name if shutil.which(name) else Path(sys.executable).with_name(name)
         for name in ("wandb", "genbench")
     )
-    print(f"Look:     {wandb} leet {newest}/wandb")
+    print(f"Look:     {wandb} leet {best_run(runs_dir).path}/wandb")
+    if together := link_all(runs_dir):
+        print(f"All runs: {wandb} leet {together}")
     print(f"Upload:   {genbench} sync {runs_dir}/2*")
-
-
-def runs(runs_dir: str = "runs") -> None:
-    """Print a table of the runs.
-
-    Args:
-        runs_dir: Folder with the run folders.
-    """
-    from genbench.record import read_runs
-
-    rows = []
-    for record in read_runs(runs_dir):
-        name = record.about.get("objective", "")
-        score = f"{name} {record.scores[name]:.3f}" if name in record.scores else ""
-        seconds = f"{record.summary['seconds']:.1f}" if "seconds" in record.summary else ""
-        logged = record.metrics()
-        epochs = math.ceil(logged[-1]["epoch"]) if logged else 0  # done, not asked for
-        rows.append([record.path.name, record.status, str(epochs), seconds, score])
-    print_table(["run", "status", "epochs", "seconds", "score"], rows)
 
 
 def sample(
@@ -272,7 +255,8 @@ def main() -> None:
     commands: tuple[Callable[..., None], ...] = starting + others
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}
-    named["doctor"] = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(doctor)
+    as_flags = tyro.conf.configure(tyro.conf.FlagCreatePairsOff)
+    named |= {"doctor": as_flags(doctor), "runs": as_flags(runs)}
     if sys.argv[1:] and sys.argv[1] in named:  # what is wrong is said of this one alone
         named = {sys.argv[1]: named[sys.argv[1]]}
     guard(

@@ -160,6 +160,10 @@ class Config(Checked):
     eval_images: Annotated[int, Range(LEAST)] = 500  # pictures a side of these scores
     test: Annotated[bool, SEARCHS_OWN] = False  # score the test split, once, at the end
     save: Annotated[bool, RUNTIME] = True  # keep checkpoints, pictures and latents too
+    # of these checkpoints, those that a finished run keeps; with all it can be trained further
+    keep_checkpoints: Annotated[Literal["all", "best", "none"], RUNTIME] = "all"
+    # epochs between two grids of pictures (0: each of the first 50, then ever fewer)
+    pictures_every: Annotated[int, Range(0), LOGGING] = 0
     device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
     # auto: online if a key is configured, else offline
     wandb: Annotated[WandbMode, RUNTIME] = "auto"

@@ -66,6 +66,11 @@ def lenient_output() -> Iterator[Stream]:
             err.flush()
 
 
+def counted(n: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def first_line(error: Exception) -> str:
     """What an error says, on one line; its kind if it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -125,6 +125,11 @@ def append_line(file: BinaryIO, text: str) -> None:
             raise
 
 
+def shown(folder: Path) -> str:
+    """A path as it is named from here, if that is shorter."""
+    return min(str(folder), os.path.relpath(folder), key=len)
+
+
 def locked(file: IO | int, wait: bool = False) -> bool:
     """Lock an open file until it is closed, by a kill too; False: another process holds the lock.
 

@@ -132,8 +132,8 @@ def sweep(
     )
     search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
     run_search(search)
-    print(f"genbench report --runs_dir={runs_dir} writes the summary")
-    print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
+    print(f"Summary: genbench report --runs_dir={runs_dir}")
+    print(f"Upload:  genbench sync {runs_dir}/2*    as group {search.name}")
 
 
 def _check(path: Path) -> None:

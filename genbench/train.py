@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ def train(
     trial: "optuna.Trial | None" = None,
     prune_on: str = "",
     title: str = "",
+    begun: Callable[[Path], None] = lambda folder: None,
 ) -> dict[str, float]:
     """Train the model that `config` describes; its run folder holds everything that it did.
 
@@ -50,6 +51,7 @@ def train(
         trial: An Optuna trial that is told where the record is.
         prune_on: The validation scalar by which the trial may prune the run; empty: never.
         title: What the progress bar says.
+        begun: Called with the run's folder before the first step.
 
     Returns:
         The scalars of the best epoch: `val/...`, with `test=True` also `test/...`.
@@ -72,10 +74,8 @@ def train(
     with open_run(config, name, resume) as run:
         trainer, evaluator = make_trainer(model), make_evaluator(model)
         checkpoints = attach_handlers(trainer, evaluator, model, run, objective)
-        if resume:
-            resume_run(run, model, checkpoints)
-        else:
-            run.begin(dataclasses.asdict(config), **facts(model))
+        begin_run(run, model, checkpoints, resume)
+        begun(run.dir)
         if trial:
             attach_trial(trainer, evaluator, model, run, trial, prune_on)
         h.attach_checkpoints(trainer, evaluator, checkpoints, config.checkpoint_minutes)
@@ -83,7 +83,9 @@ def train(
         with passing(checkpoints.folder, config.save), bar:
             with h.signals_between_steps(trainer, checkpoints.write), stability_kept(model, run):
                 take_steps(trainer, batches, model.state.step, config.epochs)
-            return finish(model, run, best_weights(checkpoints.folder, config.device))
+            scores = finish(model, run, best_weights(checkpoints.folder, config.device))
+            h.tidy(checkpoints.folder, config.keep_checkpoints)
+            return scores
 
 
 def check(config: Config) -> None:
@@ -132,6 +134,14 @@ def open_run(config: Config, name: str, resume: Path | None) -> Run:
     if resume:
         return Run.reopen(resume, config.wandb, config.group)
     return Run(config.runs_dir, name, config.wandb, config.group)
+
+
+def begin_run(run: Run, model: Model, checkpoints: h.Checkpoints, resume: Path | None) -> None:
+    """Write what the run is, or go on with it."""
+    if resume:
+        resume_run(run, model, checkpoints)
+    else:
+        run.begin(dataclasses.asdict(model.config), **facts(model))
 
 
 def resume_run(run: Run, model: Model, checkpoints: h.Checkpoints) -> None:

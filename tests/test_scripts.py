@@ -15,6 +15,12 @@ from PIL import Image
 
 from genbench.record import read_runs, read_studies
 
+
+def scores_in(printed):
+    """The scores that a training prints, by name."""
+    return dict(re.findall(r"^(\w+/\w+)[ ↑↓]* (\S+)", printed, re.M))
+
+
 TOY = ("--width=16", "--latent_dim=2", "--epochs=1")
 
 
@@ -23,8 +29,11 @@ def test_training_prints_its_scores_and_leaves_a_record_that_both_tools_read(scr
     assert done.returncode == 0, done.stderr
     (run,) = read_runs(tmp_path / "runs")
     assert run.status == "finished"
-    printed = dict(line.split() for line in done.stdout.splitlines() if re.match(r"\w+/\w+ ", line))
-    assert float(printed["test/elbo"]) == pytest.approx(run.scores["test/elbo"], abs=1e-3)
+    printed = scores_in(done.stdout)
+    assert float(printed["test/elbo"]) == pytest.approx(run.scores["test/elbo"], abs=5.1e-3)
+    assert next(iter(printed)) == "val/elbo"  # what chose the epoch comes first
+    assert done.stdout.startswith(f"Run: runs/{run.path.name}\n")
+    assert f"genbench sample runs/{run.path.name}\n" in done.stdout
     summary = json.loads(
         script("wandb", "leet", "inspect", "--summary", "--json", str(run.path / "wandb")).stdout
     )
@@ -85,7 +94,7 @@ def test_a_gan_is_trained_drawn_from_and_reported(script, tmp_path):
     assert done.returncode == 0, done.stderr
     (run,) = read_runs(tmp_path / "runs")
     assert run.status == "finished"
-    printed = dict(line.split() for line in done.stdout.splitlines() if re.match(r"\w+/\w+ ", line))
+    printed = scores_in(done.stdout)
     assert float(printed["test/kid_lite0_n50"]) == pytest.approx(
         run.scores["test/kid_lite0_n50"], abs=1e-3
     )

@@ -1,6 +1,6 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
-from genbench.handlers.checkpoint import Best, Checkpoints, Part, attach_checkpoints
+from genbench.handlers.checkpoint import Best, Checkpoints, Part, attach_checkpoints, tidy
 from genbench.handlers.health import attach_giving_up, attach_health
 from genbench.handlers.pictures import attach_pictures
 from genbench.handlers.scores import attach_scores
@@ -34,4 +34,5 @@ __all__ = [
     "attach_validation",
     "progress_bar",
     "signals_between_steps",
+    "tidy",
 ]

@@ -6,6 +6,7 @@ numbers.
 """
 
 import random
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,3 +156,11 @@ def attach_checkpoints(
         best.look(evaluator.state.metrics)
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED, write)
+
+
+def tidy(folder: Path, keep: str) -> None:
+    """Of a finished run's checkpoints keep all, the best (or the only one), or none."""
+    if keep == "none":
+        shutil.rmtree(folder, ignore_errors=True)
+    elif keep == "best" and (folder / "best.pt").is_file():
+        (folder / "last.pt").unlink(missing_ok=True)

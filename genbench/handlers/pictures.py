@@ -4,15 +4,26 @@ import torch
 from ignite.engine import Engine, Events
 
 from genbench.data import Batches
+from genbench.handlers.training import over
 from genbench.images import to_grid
 from genbench.model import Model
 from genbench.record import Run
 
 RECONSTRUCTED, DRAWN = 32, 64  # images in the two grids
+ALL = 50  # epochs after each of which there are pictures, and half as many in each doubling
+
+
+def is_drawn(epoch: int, every: int) -> bool:
+    """Whether there are pictures after an epoch: every so many; 0: ever more rarely.
+
+    Then after each of the first 50, every second to 100, every fourth to 200, and so on: 25 in
+    each doubling, so that a long training fills no disk.
+    """
+    return epoch % (every or 2 ** ((epoch - 1) // ALL).bit_length()) == 0
 
 
 def attach_pictures(trainer: Engine, model: Model, run: Run) -> None:
-    """After every epoch: the first validation images, each with its x_hat, and samples.
+    """After epochs (`is_drawn`) and the last: the first validation images and x_hat, and samples.
 
     Each where the family has it. The samples are of one fixed z: the epochs can be compared. Of a
     model of classes a row is of one class.
@@ -24,6 +35,8 @@ def attach_pictures(trainer: Engine, model: Model, run: Run) -> None:
     @trainer.on(Events.EPOCH_COMPLETED)
     def draw() -> None:
         epoch, step, can = trainer.state.epoch, model.state.step, model.family.can
+        if not (is_drawn(epoch, model.config.pictures_every) or over(trainer)):
+            return
         if {"encode", "decode"} <= can:
             pairs = torch.stack([x, model.reconstruct(x, of_x)], dim=1).flatten(
                 0, 1

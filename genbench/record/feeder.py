@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from genbench.console import first_line, say
-from genbench.record.feeding import BOUND, shown
+from genbench.files import shown
+from genbench.record.feeding import BOUND
 from genbench.record.lock import locked
 from genbench.record.source import Tail, of_evaluation, of_run, settings_of, summary_of
 from genbench.record.upload import Behind, Upload, has_key, quiet, restart

@@ -17,7 +17,7 @@ from typing import Any
 
 from genbench import environment
 from genbench.console import first_line, say, say_once
-from genbench.files import to_json
+from genbench.files import shown, to_json
 
 BOUND = 20.0  # seconds that W&B may cost a process, whatever its server does
 TRIES = 3  # so many feeders that die are replaced
@@ -70,11 +70,6 @@ class Feeder:
         if code < 0:  # else it has said so itself
             runs = " ".join(shown(Path(folder)) for folder in self.folders)
             say(f"W&B: its process was killed; `genbench sync {runs}` uploads what is left")
-
-
-def shown(folder: Path) -> str:
-    """A folder as it is named from here, if that is shorter."""
-    return min(str(folder), os.path.relpath(folder), key=len)
 
 
 _feeders: list[Feeder] = []  # the last one takes jobs; others are of another environment

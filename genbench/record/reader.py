@@ -133,6 +133,11 @@ class Record:
         rows = [r for r in self.metrics() if r["split"] == split and name in r]
         return [r["epoch"] for r in rows], [r[name] for r in rows]
 
+    @property
+    def epochs_done(self) -> float:
+        """How far it came, in epochs, by the end of metrics.jsonl alone."""
+        return reading.read_last_epoch(self.path / "metrics.jsonl")
+
     def last_epoch(self, split: str, name: str) -> float | None:
         """A scalar's mean over the last epoch, its rows weighted by the steps they stand for."""
         rows = [r for r in self.metrics() if r["split"] == split and name in r]

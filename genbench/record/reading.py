@@ -20,6 +20,7 @@ from genbench.record.fit import below, brief, fit, is_name, number, position, te
 from genbench.record.shapes import Evaluation
 
 DEEPEST = 20  # objects and lists inside each other
+LAST_BYTES = 65_536  # of a log, in which its last row is looked for
 SAID = 5  # damaged lines of one file that are named
 UNPACKED = 2**28  # bytes of a run's arrays
 LARGEST_FILE = 2**31  # bytes
@@ -141,6 +142,20 @@ def read_lines(path: Path, parse_line: Callable[[bytes], T]) -> tuple[list[T], l
     if damaged > SAID:
         problems.append(f"{path}: {damaged - SAID} more damaged lines")
     return values, problems
+
+
+def read_last_epoch(path: Path) -> float:
+    """The epoch of the last row of a metrics.jsonl that can be read; 0 if there is none."""
+    try:
+        if not _is_there(path):
+            return 0.0
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            lines = file.read().split(b"\n")
+    except (OSError, ValueError):
+        return 0.0
+    rows = filter(None, map(row_or_none, reversed(lines)))
+    return float(next(rows, {"epoch": 0.0})["epoch"])
 
 
 def read_object(path: Path, kind: type[T]) -> tuple[T | None, list[str]]:

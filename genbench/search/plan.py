@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from genbench.console import say
+from genbench.console import counted, say
 from genbench.search.study import REPEATS, WORKER, first_try, kept
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def trials_to_add(search: "Search") -> int:
     """As many as asked for, within the file's run_cap."""
     asked, cap, done = search.options.trials, search.sweep.run_cap, count(search.study, ENDED)
     if done:
-        say(f"{search.name}: {done} trials so far, adding {asked}")
+        say(f"{search.name}: {counted(done, 'trial')} so far, adding {asked}")
     todo = asked if cap is None else min(asked, max(0, cap - done))
     if todo < asked:
-        say(f"{search.name}: run_cap {cap} leaves {todo} trials to run")
+        say(f"{search.name}: run_cap {cap} leaves {counted(todo, 'trial')} to run")
     return todo
 
 
@@ -101,7 +101,7 @@ def goes_on(search: "Search", done: int) -> bool:
     timeout, cap = search.options.timeout, search.sweep.run_cap
     why = ""
     if time.monotonic() - search.begun > timeout:
-        why = f"{timeout:g} s are over after {done} trials; run again for more"
+        why = f"{timeout:g} s are over after {counted(done, 'trial')}; run again for more"
     elif cap is not None and count(search.study, BEGUN) >= cap:  # of all machines
         why = f"run_cap {cap} is reached"
     elif search.sweep.method == "grid" and not waiting(search.study):

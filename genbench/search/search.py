@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from genbench import UserError, signals
 from genbench.config import Config, SearchConfig
-from genbench.console import say
+from genbench.console import counted, say
 from genbench.files import writable, write_json
 from genbench.record.provenance import git
 from genbench.search import plan, proposals
@@ -165,7 +165,8 @@ class Search:
         numbers = running()
         if not numbers:
             return 0
-        say(f"{self.name}: {len(numbers)} trials run elsewhere; looking whether they live")
+        others = counted(len(numbers), "trial")
+        say(f"{self.name}: {others} begun elsewhere; looking whether that process lives")
         deadline = time.monotonic() + studies.GRACE + studies.HEARTBEAT
         while numbers & running() and time.monotonic() < deadline:
             signals.sleep(1)
