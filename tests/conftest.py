@@ -3,17 +3,20 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from disks import mounted
 
 from genbench.record import wait_for_wandb
 
 ROOT = Path(__file__).parents[1]
+FONTS = str(Path(tempfile.gettempdir()) / "genbench-tests-matplotlib")
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +29,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("genbench.record.run._ids", set())
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("MPLCONFIGDIR", FONTS)  # else every process looks for all fonts anew
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -39,12 +43,11 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 
     def run(*args: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess:
         name, *rest = args
-        if name.endswith(".py"):
-            command = [sys.executable, str(ROOT / "experiments" / name), *rest]
-        else:
-            command = [name, *rest]
+        if name == "genbench" or name.endswith(".py"):
+            path = ROOT / "experiments" / name if name != "genbench" else None
+            return forked.run(path, rest, tmp_path, os.environ | env, timeout)
         return subprocess.run(
-            command,
+            [name, *rest],
             cwd=tmp_path,
             env=os.environ | env,
             stdin=subprocess.DEVNULL,

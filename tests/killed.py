@@ -5,24 +5,21 @@
 
 import dataclasses
 import hashlib
-import multiprocessing
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+from forked import SERVER
+
 from genbench.config import Config
 
 Place = tuple[str, int] | None  # ("step", 7); ("writing", 3): half of the third checkpoint
 
-# torch is imported once, by the server that each training is forked from
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["genbench.train"])
-
 
 def train_until(config: Config, place: Place = None, resume: Path | None = None) -> int:
     """Train until the place is reached, else to the end; the process's exit code."""
-    process = _server.Process(target=_train, args=(config, place, resume, dict(os.environ)))
+    process = SERVER.Process(target=_train, args=(config, place, resume, dict(os.environ)))
     process.start()
     process.join()
     assert process.exitcode is not None
