@@ -173,6 +173,7 @@ def search_family(
         scores = search.train_best()
         rivals = search.train_defaults() if search.again else []
         search.write()
+        search.show()
     print_scores(scores)
     if rivals:
         print_scores(rivals, "Of the defaults")

@@ -132,6 +132,7 @@ def sweep(
     )
     search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
     run_search(search)
+    search.show()
     print(f"genbench report --runs_dir={runs_dir} writes the summary")
     print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.engine import Engine
 
-from genbench import UserError, environment
+from genbench import UserError, dashboard, environment
 from genbench import handlers as h
 from genbench.config import Config
 from genbench.console import say
@@ -19,7 +19,7 @@ from genbench.data import Batches, count_sources, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
 from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
-from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_reference
+from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_floors
 from genbench.evaluate.gallery import gallery
 from genbench.families import family_of
 from genbench.metrics.extractors import load_extractor
@@ -66,16 +66,15 @@ def train(
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
-    if "generate" in model.family.can:
-        val_reference(model)  # kept on disk: the run's seconds are without it
+    floors = val_floors(model)  # kept on disk: the run's seconds are without it
     name = f"{config.model}-{config.data}-s{config.seed}"
     with open_run(config, name, resume) as run:
         trainer, evaluator = make_trainer(model), make_evaluator(model)
         checkpoints = attach_handlers(trainer, evaluator, model, run, objective)
         if resume:
-            resume_run(run, model, checkpoints)
+            resume_run(run, model, checkpoints, floors)
         else:
-            run.begin(dataclasses.asdict(config), **facts(model))
+            run.begin(dataclasses.asdict(config), **facts(model, floors))
         if trial:
             attach_trial(trainer, evaluator, model, run, trial, prune_on)
         h.attach_checkpoints(trainer, evaluator, checkpoints, config.checkpoint_minutes)
@@ -130,13 +129,15 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
 def open_run(config: Config, name: str, resume: Path | None) -> Run:
     """The record of a new run, or of the one that goes on."""
     if resume:
-        return Run.reopen(resume, config.wandb, config.group)
-    return Run(config.runs_dir, name, config.wandb, config.group)
+        return Run.reopen(resume, config.wandb)
+    return Run(config.runs_dir, name, config.wandb, dashboard.place(config))
 
 
-def resume_run(run: Run, model: Model, checkpoints: h.Checkpoints) -> None:
+def resume_run(
+    run: Run, model: Model, checkpoints: h.Checkpoints, floors: dict[str, float]
+) -> None:
     """Put everything where the run's last checkpoint left it; without one, where it began."""
-    about = facts(model)
+    about = facts(model, floors)
     if (before := run.about()["data_hash"]) != about["data_hash"]:
         raise UserError(
             f"{run.dir}: its data have changed (hash {before[:8]}, now {about['data_hash'][:8]}); "
@@ -167,6 +168,7 @@ def attach_handlers(
     config = model.config
     means = h.attach_training_log(trainer, run, model.state, config.log_every)
     clock = h.attach_time_limit(trainer, config.minutes)
+    h.attach_costs(trainer, run, model.state)
     h.attach_lr_decay(trainer, model.state, clock)
     if model.family.adversarial:
         h.attach_health(trainer, evaluator, model, run)
@@ -247,7 +249,7 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
     return scores
 
 
-def facts(model: Model) -> dict[str, Any]:
+def facts(model: Model, floors: dict[str, float]) -> dict[str, Any]:
     """What config.json says beside the configuration."""
     config, data, device = model.config, model.data, model.device
     objective, direction = config.objective(len(data.splits["val"]))
@@ -268,6 +270,9 @@ def facts(model: Model) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "extractor": extractor and extractor.name,
         "extractor_weights": extractor and extractor.weights,
+        "dashboard": dashboard.of_training(
+            config, min(config.eval_images, len(data.splits["val"])), floors
+        ),
     }
 
 

@@ -134,7 +134,7 @@ def test_latents_are_kept_with_their_labels_and_as_a_wandb_table(tmp_path):
 
 
 def test_metrics_and_wandb_hold_the_same_numbers(tmp_path):
-    with Run(str(tmp_path), "toy", wandb="offline", group="g") as run:
+    with Run(str(tmp_path), "toy", wandb="offline", place={"group": "g"}) as run:
         run.begin({"beta": 2.0}, model="vae")
         for step in range(1, 6):
             run.log("train", {"loss": 10.0 / step, "kl": float(step)}, step, step / 5)

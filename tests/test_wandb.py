@@ -154,7 +154,7 @@ def test_a_run_is_what_the_environment_calls_it_there_and_when_it_is_uploaded_la
 def test_every_variable_that_wandb_documents_has_its_place(monkeypatch, variable):
     """It is ours, in a run's record; or W&B itself reads it, in the process that feeds it."""
     monkeypatch.setenv(variable, "given")
-    recorded = "given" in environment.wandb_place("").values()
+    recorded = "given" in environment.wandb_place({}).values()
     ours = variable in environment.OF_ONE_RUN
     assert recorded or ours or environment.for_wandb().get(variable) == "given"
     assert f"`{variable}`" in (ROOT / "README.md").read_text()

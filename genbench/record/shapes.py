@@ -18,6 +18,23 @@ class Settings(TypedDict, total=False):
     test: bool
 
 
+class Dashboard(TypedDict, total=False):
+    """What W&B is told of a run beside its record.
+
+    name: Unless the user has another.
+    tags: Beside the user's.
+    fields: Of the configuration, those that identify the run.
+    better: minimize or maximize, by the validation scalars of which one is better.
+    floors: Of scores while training, what real pictures get against others.
+    """
+
+    name: str
+    tags: list[str]
+    fields: list[str]
+    better: dict[str, str]
+    floors: dict[str, float]
+
+
 class About(TypedDict, total=False):
     """config.json."""
 
@@ -40,6 +57,7 @@ class About(TypedDict, total=False):
     sweep: str
     wandb_run: str
     wandb: dict[str, str | None]
+    dashboard: Dashboard
     created: str
     command: list[str]
     commit: str | None
@@ -159,6 +177,8 @@ class Trial(TypedDict, total=False):
     intermediate: Required[dict[str, float]]
     retry_of: int | None
     defaults: bool
+    run: str
+    seconds: float
 
 
 class Rung(TypedDict):
@@ -206,5 +226,6 @@ class Study(TypedDict):
     best: int | None
     final_key: NotRequired[str | None]
     defaults_key: NotRequired[str | None]
+    wandb: NotRequired[dict[str, str]]
     again: NotRequired[dict[str, float]]
     trials: list[Trial]
