@@ -25,11 +25,14 @@ def run_name(config: Config) -> str:
     size = getattr(config, "image_size", 0)
     shown = size and (config.data in ART or size != getattr(usual, "image_size", 0))
     name = f"{config.model}-{config.data}" + (f"-{size}px" if shown else "")
-    words = [
-        _word(field, getattr(config, field))
+    differing = [
+        field
         for field, role in roles(type(config)).items()
         if role.key and field not in UNNAMED and getattr(config, field) != getattr(usual, field)
     ]
+    shared = roles(Config)  # of all families: less telling than a family's own
+    differing.sort(key=lambda field: (not isinstance(getattr(config, field), str), field in shared))
+    words = [_word(field, getattr(config, field)) for field in differing]
     seed = f" s{config.seed}"
     for taken in range(len(words), -1, -1):
         more = f" +{len(words) - taken}" if taken < len(words) else ""
@@ -118,6 +121,10 @@ class Section:
     panels: tuple[Panel, ...]
 
 
+ORDER = (
+    *("Losses", "Real and fake", "Distance to real pictures", "Pictures", "Latent space"),
+    *("More scalars", "What it costs"),
+)
 FIRST = ("loss", "elbo", "kl", "reconstruction")
 PAIRS = {  # of a discriminator, in one chart
     "Probability that D gives, real and generated": ("d_real", "d_fake"),
@@ -135,22 +142,21 @@ def sections(family: Family, numbers: Sequence[int], space: Sequence[str] = ()) 
         space: The hyper-parameters that its search varies; empty: it has no search.
     """
     found = [
-        Section(f"{family.title}: losses", tuple(_losses(family))),
-        Section(f"{family.title}: real and fake", tuple(_real_and_fake(family))),
-        Section(f"{family.title}: distance to real pictures", tuple(_distances(family, numbers))),
-        Section(f"{family.title}: pictures", tuple(_pictures(family))),
-        Section(f"{family.title}: latent space", tuple(_latents(family))),
-        Section(f"{family.title}: more", tuple(_others(family))),
-        Section(f"{family.title}: search", tuple(_search(family, numbers, space))),
+        Section("Losses", tuple(_losses(family))),
+        Section("Real and fake", tuple(_real_and_fake(family))),
+        Section("Distance to real pictures", tuple(_distances(family, numbers))),
+        Section("Pictures", tuple(_pictures(family))),
+        Section("Latent space", tuple(_latents(family))),
+        Section("More scalars", tuple(_others(family))),
+        Section("What it costs", tuple(_costs())),
+        Section(f"Search of {family.title}", tuple(_search(family, numbers, space))),
     ]
     return [section for section in found if section.panels]
 
 
-def training_section() -> Section:
-    """What a training costs, of any family."""
-    names = ("lr", "images_per_second", "peak_memory")
-    panels = (Panel("lines", MEASURED[n].title, (f"train/{n}",), MEASURED[n].unit) for n in names)
-    return Section("Training", tuple(panels))
+def _costs() -> Iterable[Panel]:
+    for name in ("lr", "images_per_second", "peak_memory"):
+        yield Panel("lines", MEASURED[name].title, (f"train/{name}",), MEASURED[name].unit)
 
 
 def _both(name: str, family: Family) -> Panel:
@@ -223,6 +229,18 @@ def _search(family: Family, numbers: Sequence[int], space: Sequence[str]) -> Ite
 def all_sections(
     numbers: dict[str, list[int]], spaces: dict[str, list[str]], models: Iterable[str]
 ) -> list[Section]:
-    """The charts of some families, by name, and of what their trainings cost."""
+    """The charts of some families, by name: a chart that several have is there once."""
     of_each = [sections(FAMILIES[m], numbers.get(m, []), spaces.get(m, [])) for m in models]
-    return [*(section for group in of_each for section in group), training_section()]
+    merged: dict[str, dict[tuple[str, ...], Panel]] = {}
+    for section in sorted((s for group in of_each for s in group), key=_order):
+        panels = merged.setdefault(section.title, {})
+        for panel in section.panels:
+            there = panels.setdefault(panel.metrics, panel)
+            if there.title != panel.title:  # of one name, and not of one meaning
+                name = panel.metrics[0].partition("/")[2].replace("_", " ")
+                panels[panel.metrics] = Panel(panel.kind, name.capitalize(), panel.metrics)
+    return [Section(title, tuple(panels.values())) for title, panels in merged.items()]
+
+
+def _order(section: Section) -> int:
+    return ORDER.index(section.title) if section.title in ORDER else len(ORDER)

@@ -1,6 +1,7 @@
 """A saved view and a report in W&B, with the charts that people want first."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
@@ -16,6 +17,7 @@ from genbench.record.client import has_key, quiet
 from genbench.sweep import find_sweep, read_sweep
 
 COLUMNS = 3  # charts beside each other
+OPEN = 4  # sections that are unfolded: losses, real and fake, distances, pictures
 PINNED = ("model", "data", "seed")  # of the configuration, in the table of runs
 
 
@@ -27,13 +29,15 @@ def make(runs_dir: str, project: str, entity: str, name: str) -> dict[str, str]:
     Raises:
         UserError: There is no key, or the server refuses.
     """
-    found = sections_of(read_runs(runs_dir))
+    found = sections_of(read_runs(runs_dir) if Path(runs_dir).is_dir() else [])
     place = environment.wandb_place({"project": project, "entity": entity})
     with environment.of_wandb(), quiet():
         try:
             who = place.get("entity") or _entity()
-            view = to_view(found, place["project"], who, name).save()
-            page = to_report(found, place["project"], who, name).save()
+            view = to_view(found, place["project"], who, name)
+            page = to_report(found, place["project"], who, name)
+            view.save()
+            page.save()
         except UserError:
             raise
         except Exception as error:
@@ -76,12 +80,12 @@ def _space(model: str) -> list[str]:
 
 
 def to_view(found: list[Section], project: str, entity: str, name: str) -> ws.Workspace:
-    """The saved view, of which the first two sections are open."""
+    """The saved view."""
     sections = [
         ws.Section(
             name=section.title,
             panels=[_panel(panel) for panel in section.panels],
-            is_open=i < 2,
+            is_open=i < OPEN,
             layout_settings=ws.SectionLayoutSettings(columns=COLUMNS, rows=2),
         )
         for i, section in enumerate(found)
@@ -110,7 +114,11 @@ def to_report(found: list[Section], project: str, entity: str, name: str) -> wr.
         blocks += [wr.H2(section.title), wr.PanelGrid(runsets=[runs], panels=panels)]
     about = "Written by `genbench workspace`; its charts follow the runs of the project."
     return wr.Report(
-        project=project, entity=entity, title=name, description=about, blocks=[wr.TOC(), *blocks]
+        project=project,
+        entity=entity,
+        title=name,
+        description=about,
+        blocks=[wr.TableOfContents(), *blocks],
     )
 
 
