@@ -71,12 +71,20 @@ def of_training(config: Config, n: int, floors: dict[str, float]) -> dict[str, A
         "fields": identifying(type(config)),
         "better": better(family, scores(family, [n])),
         "floors": floors,
+        "hidden": secondary(family),
     }
 
 
 def identifying(kind: type[Config]) -> list[str]:
     """The fields that tell trainings apart, and so are W&B's columns; others are the machine's."""
     return [name for name, role in roles(kind).items() if role.key] + ["seed"]
+
+
+def secondary(family: Family) -> list[str]:
+    """The scalars of a discriminator that `genbench workspace` alone draws: W&B's page is long."""
+    wanted = {name for panel in _losses(family) for name in panel.metrics}
+    wanted |= {f"val/{name}" for name in ("d_real", "d_fake", "accuracy", "spread", "histogram_kl")}
+    return [n for n in family.scalars if family.adversarial and f"val/{n}" not in wanted]
 
 
 def scores(family: Family, numbers: Iterable[int]) -> list[str]:

@@ -20,6 +20,7 @@ PAGE = {
     "fields": ["lr", "seed"],
     "better": {"elbo": "maximize", "kid_lite0_n50": "minimize"},
     "floors": {"floor_kid_lite0_n50": 0.01},
+    "hidden": ["kl"],
 }
 CONFIG = {"lr": 0.1, "seed": 1, "device": "cpu", "wandb_artifacts": True}
 ELBO, KID = "val/elbo", "val/kid_lite0_n50"
@@ -74,6 +75,13 @@ def test_a_name_says_what_differs_from_the_defaults(config, name):
     assert len(name) <= dashboard.LONGEST
 
 
+def test_a_discriminators_secondary_scalars_are_in_no_chart_of_w_and_bs_own():
+    secondary = dashboard.secondary(FAMILIES["gan"])
+    assert {"logit_real", "logit_fake", "r_t", "nearest"} <= {*secondary}
+    assert not {"loss_d", "loss_g", "d_real", "d_fake", "spread"} & {*secondary}
+    assert dashboard.secondary(FAMILIES["vae"]) == []
+
+
 def test_what_w_and_b_shows_changes_no_key():
     named = VAEConfig(
         name="x", tags="a,b", notes="n", project="p", entity="e", wandb_artifacts=True
@@ -124,6 +132,8 @@ def test_a_page_has_histories_of_the_training_and_a_summary_of_its_end(server, t
     assert sent.config["lr"] == {"value": 0.1}
     assert sent.config[MACHINE]["value"]["device"] == "cpu"
     assert "device" not in sent.config
+    hidden = {m["1"] for m in sent.config["_wandb"]["value"]["m"] if "1" in m and 2 in m["6"]}
+    assert hidden == {"epoch", "train/kl", "val/kl", "val/floor_kid_lite0_n50"}
     names = {name for row in sent.history for name in row if not name.startswith("_")}
     assert names == {"epoch", "train/loss", ELBO, KID, "val/kl", "val/floor_kid_lite0_n50"}
     assert [row["val/floor_kid_lite0_n50"] for row in sent.history] == [0.01] * 3

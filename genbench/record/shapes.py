@@ -26,6 +26,7 @@ class Dashboard(TypedDict, total=False):
     fields: Of the configuration, those that identify the run.
     better: minimize or maximize, by the validation scalars of which one is better.
     floors: Of scores while training, what real pictures get against others.
+    hidden: Scalars that are in no chart that W&B makes by itself.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Dashboard(TypedDict, total=False):
     fields: list[str]
     better: dict[str, str]
     floors: dict[str, float]
+    hidden: list[str]
 
 
 class About(TypedDict, total=False):

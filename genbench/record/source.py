@@ -12,10 +12,10 @@ from genbench.record.shapes import About, Dashboard, Summary
 OURS = ("id", "wandb_run", "sweep", "created", "command", "dirty", "platform")  # of config.json
 IDENTITY = ("model", "objective", "data_hash", "parameters", "extractor", "commit")
 MACHINE = "machine"  # below it, in the configuration, is what does not tell experiments apart
+PLACES = (*environment.PLACE, "project")  # fields that W&B itself has
 MACHINES = (  # of a run that does not say which fields identify it
     *("data_dir", "log_every", "checkpoint_minutes", "test", "save", "device", "wandb"),
-    *("runs_dir", "group", "project", "entity", "name", "tags", "notes", "job_type"),
-    "wandb_artifacts",
+    *("runs_dir", "wandb_artifacts", *PLACES),
 )
 
 
@@ -75,9 +75,10 @@ def _columns(about: Row, fields: list[str]) -> Row:
         shown = [*shown, *(word[2:].partition("=")[0] for word in words)]
     identity = {name: facts.pop(name) for name in IDENTITY if facts.get(name) is not None}
     columns: Row = {name: config[name] for name in dict.fromkeys(shown) if name in config}
-    rest = {name: value for name, value in config.items() if name not in columns}
+    rest = {k: v for k, v in config.items() if k not in columns and k not in PLACES and v != ""}
     first: Row = {"model": identity.pop("model")} if "model" in identity else {}
-    return first | columns | identity | {MACHINE: rest | facts}
+    more = rest | {name: fact for name, fact in facts.items() if fact is not None}
+    return first | columns | identity | {MACHINE: more}
 
 
 def dashboard_of(folder: Path) -> Dashboard:
@@ -86,7 +87,7 @@ def dashboard_of(folder: Path) -> Dashboard:
     if "dashboard" in about:
         page: Dashboard = about["dashboard"]
         return page
-    objective, direction = about.get("objective", ""), about.get("direction")
+    objective, direction = about.get("objective", ""), about.get("direction", "")
     known = objective.startswith("val/") and direction
     return {"better": {objective.removeprefix("val/"): direction}} if known else {}
 

@@ -76,15 +76,18 @@ class Upload:
         self.missed: list[Row] = []  # media rows that are at the server, perhaps without their file
         self._better = {f"val/{k}": v for k, v in (page or {}).get("better", {}).items()}
         self._floors = {f"val/{k}": v for k, v in (page or {}).get("floors", {}).items()}
-        self._define()
+        self._define((page or {}).get("hidden", []))
 
-    def _define(self) -> None:
+    def _define(self, hidden: list[str]) -> None:
         """Which metrics are drawn over epochs, which not at all, and which W&B sums up itself."""
         self.run.define_metric("epoch", hidden=True)
         for name in self._better:
             self.run.define_metric(name, step_metric="epoch", summary="none")
         for name in self._floors:
             self.run.define_metric(name, step_metric="epoch", hidden=True)
+        for name in hidden:
+            self.run.define_metric(f"train/{name}", hidden=True)
+            self.run.define_metric(f"val/{name}", step_metric="epoch", hidden=True)
         for prefix in ("val", "test", "samples"):
             self.run.define_metric(f"{prefix}/*", step_metric="epoch")
 
