@@ -156,7 +156,6 @@ def print_run(folder: Path, scores: dict[str, float]) -> None:
     from genbench.families import FAMILIES
     from genbench.metrics import ScoreName
     from genbench.record import read_run
-    from genbench.record.links import link
     from genbench.runs import by_importance, scalar_of
 
     record = read_run(folder)
@@ -173,7 +172,6 @@ def print_run(folder: Path, scores: dict[str, float]) -> None:
     real = ["other real pictures"] if any(len(row) > 2 for row in rows) else []
     title = f"Epoch {record.summary.get('best_epoch')}, the best:"
     print_table([title, "score", *real], rows)
-    link(folder)
     if "generate" in FAMILIES[model].can:
         print(f"Draw:  genbench sample {shown(folder)}")
     print(f"Score: genbench evaluate {shown(folder)}    Summary: genbench report")
@@ -209,6 +207,7 @@ def search_family(
         scores = search.train_best()
         rivals = search.train_defaults() if search.again else []
         search.write()
+        search.show()
     print_scores(scores)
     if rivals:
         print_scores(rivals, "Of the defaults")

@@ -14,6 +14,7 @@ from genbench.console import say
 from genbench.data_command import data
 from genbench.runs_command import runs
 from genbench.start import resume, search, storage, sweep, train
+from genbench.wandb_command import sync, workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,25 +221,6 @@ def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:
     examine(runs_dir, clean)
 
 
-def sync(runs: tuple[str, ...], /, runs_dir: str = "runs", timeout: float = 120.0) -> None:
-    """Upload runs to W&B, whole, from their folders: scalars, pictures, tables and scores.
-
-    What W&B has already is not sent again; a run that was never online, or whose server failed,
-    was stopped or was killed, becomes the run that it would have been.
-
-    Args:
-        runs: Folders of runs, or their names below runs_dir.
-        runs_dir: Folder with the run folders.
-        timeout: Seconds that the server may take for the rest of a run once all is on its way.
-    """
-    if not runs:
-        raise UserError("name runs, such as runs/2*")
-    from genbench.record.sync import sync as upload
-    from genbench.resume import find_run
-
-    upload([find_run(run, runs_dir) for run in runs], timeout)
-
-
 def main() -> None:
     """Entry point of `genbench`: a subcommand for each function here and in start.py."""
     if sys.argv[1:] == ["--version"]:
@@ -251,7 +233,7 @@ def main() -> None:
     import tyro
 
     starting = (train, resume, search, sweep, storage)
-    others = (runs, report, sample, evaluate, sync, data, doctor)
+    others = (runs, report, sample, evaluate, sync, workspace, data, doctor)
     commands: tuple[Callable[..., None], ...] = starting + others
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}

@@ -4,132 +4,34 @@ Nothing here imports torch, so that `--help` is instant.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
-import math
-import typing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from genbench import UserError, __version__
+from genbench.fields import FIXED as FIXED
+from genbench.fields import FOLDER as FOLDER
+from genbench.fields import HYPER_PARAMETER as HYPER_PARAMETER
+from genbench.fields import LOGGING as LOGGING
+from genbench.fields import MEANING as MEANING
+from genbench.fields import PICTURES as PICTURES
+from genbench.fields import PLACE as PLACE
+from genbench.fields import REPETITION as REPETITION
+from genbench.fields import RUNTIME as RUNTIME
+from genbench.fields import SEARCHS_OWN as SEARCHS_OWN
+from genbench.fields import Checked as Checked
+from genbench.fields import Count as Count
+from genbench.fields import Positive as Positive
+from genbench.fields import Range as Range
+from genbench.fields import Role as Role
+from genbench.fields import Seed as Seed
+from genbench.fields import roles as roles
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 WandbMode = Literal["auto", "online", "offline", "disabled", "run", "dryrun", "shared"]
-
-
-@dataclass(frozen=True)
-class Range:
-    """The values that a numeric field may take: low (or above it) to high."""
-
-    low: float
-    high: float = math.inf
-    above: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        return (self.low < value if self.above else self.low <= value) and value <= self.high
-
-    def __str__(self) -> str:
-        lower = f"{'above' if self.above else 'at least'} {self.low:.10g}"
-        return lower if math.isinf(self.high) else f"{lower} and at most {self.high:.10g}"
-
-
-Positive = Range(0, above=True)
-Count = Annotated[int, Range(1)]
-Seed = Annotated[int, Range(0, 2**31 - 1)]
 LEAST = 50  # pictures a side of a distance that chooses between epochs or settings
 FEWEST = 10  # and of one that is said at all: of a small gallery, with a word that it is wide
-FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
-
-
-@dataclass(frozen=True)
-class Role:
-    """What other parts of genbench may do with a field; it stands in the field's `Annotated`.
-
-    key: It changes the weights and is no repetition, so that it tells experiments apart
-        (`Config.key`).
-    shown: Tables of hyper-parameters have it.
-    sweep: A sweep file may `search` it, or only `fix` it; others its parameters may not name: a
-        `flag` of its command may set them, or it is the search's `own` alone.
-    compare: Scores of runs that differ in it are of unlike kinds, and share no table.
-    """
-
-    key: bool = True
-    shown: bool = True
-    sweep: Literal["search", "fix", "flag", "own"] = "search"
-    compare: bool = False
-
-
-HYPER_PARAMETER = Role()  # of a field that says nothing else
-RUNTIME = Role(key=False, shown=False, sweep="flag")  # where and how a run is kept
-PLACE = Role(key=False, shown=False, sweep="fix")  # where the data lie
-LOGGING = Role(key=False, shown=False)
-REPETITION = Role(key=False, shown=False, sweep="own")  # the seed
-SEARCHS_OWN = Role(key=False, shown=False, sweep="own")
-FIXED = Role(sweep="fix")
-PICTURES = Role(compare=True)  # which pictures there are, and how they are cut
-MEANING = Role(sweep="fix", compare=True)  # what the data and the losses are
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A frozen dataclass whose fields are held to their annotations when it is made."""
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` for a field of a wrong type, choice or range."""
-        for field in dataclasses.fields(self):
-            value = self.check(field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-
-    @classmethod
-    def check(cls, name: str, value: Any) -> Any:
-        """`value` as the field `name` holds it, or a `UserError` if it alone is wrong."""
-        hints = _hints(cls)  # type: ignore[arg-type]  # mypy takes the class for an instance
-        return _checked(name, hints[name], value)
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind, include_extras=True)
-
-
-def _checked(name: str, hint: Any, value: Any) -> Any:
-    """`value` if it fits the annotation (an int becomes a float where one is wanted)."""
-    limits: list[Any] = []
-    if typing.get_origin(hint) is Annotated:
-        hint, *limits = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            raise UserError(f"{name}={value!r}: choose one of {', '.join(choices)}")
-        return value
-    if hint is float and type(value) in (int, float):
-        value = float(value) + 0.0  # which is not -0.0
-    if type(value) is not hint:
-        raise UserError(f"{name}={value!r}: must be {hint.__name__}, not {type(value).__name__}")
-    if hint is float and not math.isfinite(value):
-        raise UserError(f"{name}={value}: must be finite")
-    for limit in limits:
-        if isinstance(limit, Role):
-            continue
-        if limit == FOLDER and value:
-            value = str(Path(value).expanduser())
-        elif limit == FOLDER:
-            raise UserError(f"{name}: is empty; name a folder")
-        elif value not in limit:
-            raise UserError(f"{name}={value}: must be {limit}")
-    return value
-
-
-def roles(kind: type) -> dict[str, Role]:
-    """The role of each field of a configuration."""
-    by_name = {}
-    for field in dataclasses.fields(kind):
-        marks = getattr(_hints(kind)[field.name], "__metadata__", ())
-        stated = [mark for mark in marks if isinstance(mark, Role)]
-        by_name[field.name] = stated[0] if stated else HYPER_PARAMETER
-    return by_name
 
 
 @dataclass(frozen=True)
@@ -171,6 +73,15 @@ class Config(Checked):
     group: Annotated[str, SEARCHS_OWN] = (
         ""  # name shared by runs that belong together (W&B's group)
     )
+    project: Annotated[str, RUNTIME] = ""  # W&B's project (default: $WANDB_PROJECT, else genbench)
+    entity: Annotated[str, RUNTIME] = ""  # W&B's user or team (default: $WANDB_ENTITY, else yours)
+    # what W&B calls the run (default: $WANDB_NAME, else what differs from the family's defaults)
+    name: Annotated[str, RUNTIME] = ""
+    tags: Annotated[str, RUNTIME] = ""  # more tags in W&B, by commas (default: $WANDB_TAGS)
+    notes: Annotated[str, RUNTIME] = ""  # what W&B says below the name (default: $WANDB_NOTES)
+    # what the run is in W&B (default: $WANDB_JOB_TYPE, else train, or trial in a sweep)
+    job_type: Annotated[str, SEARCHS_OWN] = ""
+    wandb_artifacts: Annotated[bool, RUNTIME] = False  # W&B has best.pt and last.pt too
 
     @classmethod
     def check(cls, name: str, value: Any) -> Any:
@@ -268,6 +179,12 @@ class SearchConfig(Checked):
     pareto: bool = False
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
+    # W&B's project (default: $WANDB_PROJECT, else the sweep file's, else genbench)
+    project: str = ""
+    entity: str = ""  # and its user or team (default: $WANDB_ENTITY, else the sweep file's)
+    name: str = ""  # what W&B calls the search (default: the study's name)
+    tags: str = ""  # more tags in W&B of all its runs, by commas (default: $WANDB_TAGS)
+    notes: str = ""  # what W&B says below the search's name
 
     @property
     def given(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DAT
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,10 +79,14 @@ def wandb_project() -> str:
     return os.environ.get("WANDB_PROJECT") or PROJECT
 
 
-def wandb_place(group: str) -> dict[str, str]:
-    """Where in W&B a run belongs and what it is called there, of `PLACE` what is known."""
+def wandb_place(given: Mapping[str, str]) -> dict[str, str]:
+    """Where in W&B a run belongs and what it is called there, of `PLACE` what is known.
+
+    Args:
+        given: The user's words, which win over the variables.
+    """
     place = {name: os.environ.get(variable, "") for name, variable in PLACE.items()}
-    place |= {"project": wandb_project(), "group": group or place["group"]}
+    place |= {"project": wandb_project()} | {k: v for k, v in given.items() if v}
     return {name: value for name, value in place.items() if value}
 
 

@@ -56,6 +56,9 @@ MEASURED: dict[str, Scalar] = {
     "nearest": Scalar(
         title="Distance to the nearest other sample", unit="1: the real pictures'", digits=2
     ),
+    "lr": Scalar(title="Learning rate", digits=6),
+    "images_per_second": Scalar(title="Images a second", better="maximize", digits=0),
+    "peak_memory": Scalar(title="Peak memory", unit="MB", better="minimize", digits=0),
     "best_epoch": Scalar(title="Best epoch", digits=1),
     "steps": Scalar(title="Steps trained", digits=0),
     "seconds": Scalar(title="Seconds a training", digits=1),

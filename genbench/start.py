@@ -132,6 +132,7 @@ def sweep(
     )
     search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
     run_search(search)
+    search.show()
     print(f"Summary: genbench report --runs_dir={runs_dir}")
     print(f"Upload:  genbench sync {runs_dir}/2*    as group {search.name}")
 

@@ -8,21 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from ignite.engine import Engine
 
-from genbench import UserError, environment
+from genbench import UserError, dashboard, environment
 from genbench import handlers as h
 from genbench.config import Config
 from genbench.console import say
-from genbench.data import Batches, count_sources, load_data
+from genbench.data import Batches, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
 from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
-from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_reference
+from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_floors
 from genbench.evaluate.gallery import gallery
+from genbench.facts import facts
 from genbench.families import family_of
-from genbench.metrics.extractors import load_extractor
 from genbench.metrics.stability import summarise
 from genbench.model import Model
 from genbench.record import Run, finished
@@ -68,13 +67,12 @@ def train(
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
-    if "generate" in model.family.can:
-        val_reference(model)  # kept on disk: the run's seconds are without it
+    floors = val_floors(model)  # kept on disk: the run's seconds are without it
     name = f"{config.model}-{config.data}-s{config.seed}"
     with open_run(config, name, resume) as run:
         trainer, evaluator = make_trainer(model), make_evaluator(model)
         checkpoints = attach_handlers(trainer, evaluator, model, run, objective)
-        begin_run(run, model, checkpoints, resume)
+        begin_run(run, model, checkpoints, resume, floors)
         begun(run.dir)
         if trial:
             attach_trial(trainer, evaluator, model, run, trial, prune_on)
@@ -132,21 +130,29 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
 def open_run(config: Config, name: str, resume: Path | None) -> Run:
     """The record of a new run, or of the one that goes on."""
     if resume:
-        return Run.reopen(resume, config.wandb, config.group)
-    return Run(config.runs_dir, name, config.wandb, config.group)
+        return Run.reopen(resume, config.wandb)
+    return Run(config.runs_dir, name, config.wandb, dashboard.place(config))
 
 
-def begin_run(run: Run, model: Model, checkpoints: h.Checkpoints, resume: Path | None) -> None:
+def begin_run(
+    run: Run,
+    model: Model,
+    checkpoints: h.Checkpoints,
+    resume: Path | None,
+    floors: dict[str, float],
+) -> None:
     """Write what the run is, or go on with it."""
     if resume:
-        resume_run(run, model, checkpoints)
+        resume_run(run, model, checkpoints, floors)
     else:
-        run.begin(dataclasses.asdict(model.config), **facts(model))
+        run.begin(dataclasses.asdict(model.config), **facts(model, floors))
 
 
-def resume_run(run: Run, model: Model, checkpoints: h.Checkpoints) -> None:
+def resume_run(
+    run: Run, model: Model, checkpoints: h.Checkpoints, floors: dict[str, float]
+) -> None:
     """Put everything where the run's last checkpoint left it; without one, where it began."""
-    about = facts(model)
+    about = facts(model, floors)
     if (before := run.about()["data_hash"]) != about["data_hash"]:
         raise UserError(
             f"{run.dir}: its data have changed (hash {before[:8]}, now {about['data_hash'][:8]}); "
@@ -177,6 +183,7 @@ def attach_handlers(
     config = model.config
     means = h.attach_training_log(trainer, run, model.state, config.log_every)
     clock = h.attach_time_limit(trainer, config.minutes)
+    h.attach_costs(trainer, run, model.state)
     h.attach_lr_decay(trainer, model.state, clock)
     if model.family.adversarial:
         h.attach_health(trainer, evaluator, model, run)
@@ -255,30 +262,6 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         if "decode" in can:
             run.arrays("pictures", **portfolio(model, (z, labels), part.take(index)))
     return scores
-
-
-def facts(model: Model) -> dict[str, Any]:
-    """What config.json says beside the configuration."""
-    config, data, device = model.config, model.data, model.device
-    objective, direction = config.objective(len(data.splits["val"]))
-    scored = config.eval_every or (config.test and model.family.judged_by_samples)
-    extractor = load_extractor(device=str(device)) if scored else None
-    return {
-        "model": config.model,
-        "key": config.key,
-        "objective": f"val/{objective}",
-        "direction": direction,
-        "data_hash": data.content_hash,
-        "images": {name: len(split) for name, split in data.splits.items()},
-        "sources": {name: count_sources(data, name) for name in data.splits},
-        "shape": list(data.shape),
-        "classes": model.classes.counts,
-        "parameters": model.state.parameters,
-        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "extractor": extractor and extractor.name,
-        "extractor_weights": extractor and extractor.weights,
-    }
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def main() -> None:
         imports = feeding.MAIN.partition("from")[0]
         feeding.MAIN = f"{imports}import genbench.record.feeder as f; {shorter}"
     with Run("runs", "toy", given.wandb) as run:
-        run.begin({"lr": given.lr, "seed": 0}, model="vae", objective="val/elbo")
+        facts = {"model": "vae", "objective": "val/elbo", "direction": "maximize"}
+        run.begin({"lr": given.lr, "seed": 0}, **facts)
         print(run.dir, flush=True)
         for step in range(1, given.steps + 1):
             run.log("train", {"loss": 1 / step, "kl": float(step)}, step, step / 10)

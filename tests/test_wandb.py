@@ -99,7 +99,7 @@ def test_an_online_vae_delivers_all_that_it_records(server, script, tmp_path):
     assert f"W&B: {server.url}/{ENTITY}/genbench/runs/" in done.stderr
     assert run.exit_code == 0
     assert run.config["beta"]["value"] == 2.0
-    assert run.display_name == record.path.name
+    assert run.display_name == "vae-mnist-mini latent_dim=2 width=16 beta=2 1ep s0"
     for split, name in (("train", "loss"), ("val", "kl"), ("val", "elbo")):
         kept = [row[name] for row in record.metrics() if row["split"] == split]
         sent = [row[f"{split}/{name}"] for row in run.history if f"{split}/{name}" in row]
@@ -144,7 +144,7 @@ def test_a_run_is_what_the_environment_calls_it_there_and_when_it_is_uploaded_la
     assert {*server.runs} == {"abc123", "abc124"}
     for run in server.runs.values():
         assert (run.display_name, run.notes, run.job_type) == ("my first", "smaller steps", "trial")
-        assert (run.tags, run.group) == (["digits", "small"], "mine")
+        assert (run.tags, run.group) == (["vae", "mnist-mini", "digits", "small"], "mine")
     assert all(record.about["wandb"]["project"] == "other" for record in records)
     assert not (tmp_path / "elsewhere").exists()
     assert all((record.path / "wandb").is_dir() for record in records)
@@ -154,7 +154,7 @@ def test_a_run_is_what_the_environment_calls_it_there_and_when_it_is_uploaded_la
 def test_every_variable_that_wandb_documents_has_its_place(monkeypatch, variable):
     """It is ours, in a run's record; or W&B itself reads it, in the process that feeds it."""
     monkeypatch.setenv(variable, "given")
-    recorded = "given" in environment.wandb_place("").values()
+    recorded = "given" in environment.wandb_place({}).values()
     ours = variable in environment.OF_ONE_RUN
     assert recorded or ours or environment.for_wandb().get(variable) == "given"
     assert f"`{variable}`" in (ROOT / "README.md").read_text()

@@ -43,6 +43,9 @@ class Server:
         self.sweeps: dict[str, dict] = {}
         self.operations: list[str] = []  # GraphQL operations in the order they came
         self.unknown: list[str] = []
+        self.alerts: list[dict] = []
+        self.artifacts: list[dict] = []
+        self.views: list[dict] = []  # workspaces and reports, as they were sent
         self.launched: list[dict] = []  # parameters handed out to agents
         self.stored: list[str] = []  # names of files in the order they came
         self.stops: set[str] = set()  # runs that the next heartbeat tells to stop
@@ -241,9 +244,42 @@ class Server:
 
     def on_CreateArtifact(self, given):
         """An artifact that is here already: nothing to upload."""
+        self.artifacts.append(given["input"])
         artifact = {"id": "QTE=", "state": "COMMITTED", "digest": given["input"].get("digest")}
         sequence = {"id": "UzE=", "latestArtifact": None}
         return {"createArtifact": {"artifact": artifact | {"artifactSequence": sequence}}}
+
+    def on_NotifyScriptableRunAlert(self, given):
+        """An alert of a run."""
+        self.alerts.append(given)
+        return {"notifyScriptableRunAlert": {"success": True}}
+
+    def on_UpsertView2(self, given):
+        """A saved view of a workspace, or a report: its specification."""
+        self.views.append(given | {"spec": json.loads(given["spec"])})
+        name = given.get("name") or f"view{len(self.views)}"
+        return {"upsertView": {"view": {"id": "VmlldzE=", "name": name}, "inserted": True}}
+
+    def on_ProjectInternalId(self, given):
+        """A project's number."""
+        return {"project": {"id": "UDE=", "internalId": "UDE="}}
+
+    def on_GetProjects(self, given):
+        """The projects that are here."""
+        project = {"__typename": "Project", "id": "UDE=", "name": "genbench"}
+        project |= {"entityName": ENTITY, "isBenchmark": False, "user": None}
+        edges = [{"node": project | {"createdAt": "2026-01-01T00:00:00"}}]
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": edges, "pageInfo": page}}
+
+    def on_upsertView(self, given):
+        """A report."""
+        self.on_UpsertView2(given)
+        project = {"id": "UDE=", "name": given["projectName"], "entityName": given["entityName"]}
+        view = {"id": "VmlldzI=", "type": given["type"], "name": given["name"], "spec": "{}"}
+        view |= {"displayName": given["displayName"], "description": given["description"]}
+        view |= {"project": project, "updatedAt": "2026-01-01T00:00:00", "spec": given["spec"]}
+        return {"upsertView": {"view": view, "inserted": True}}
 
     def on_UpsertSweep(self, given):
         """A sweep by its file, made or changed."""

@@ -17,7 +17,7 @@ Row = list[str]  # what, what was found, what to do
 SCARCE = 2 * 10**9  # bytes; a training with checkpoints and pictures may need as many
 KEY_SECONDS = 15.0  # W&B takes a second to say whether it has a key
 HAS_KEY = """
-from genbench.record.upload import has_key
+from genbench.record.client import has_key
 print("key" if has_key() else "none")
 """
 

@@ -50,6 +50,19 @@ def val_reference(model: Model) -> Features | None:
     return real_features(val.take(index))
 
 
+def val_floors(model: Model) -> dict[str, float]:
+    """The scores while training of real pictures against the same others, if there are any.
+
+    They are as many training pictures, none of which shares a source with the reference's.
+    """
+    reference = val_reference(model) if "generate" in model.family.can else None
+    rivals = sides(model.data, "val")[1]
+    if reference is None or len(rivals) < len(reference):
+        return {}
+    found = distances(real_features(rivals.take(slice(len(reference)))), reference)
+    return {str(ScoreName.parse(name).as_floor): value for name, value in found.items()}
+
+
 def val_distances(model: Model) -> dict[str, float]:
     """The scores while training, if there are any.
 

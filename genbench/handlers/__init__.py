@@ -1,6 +1,7 @@
 """Side effects of a training, each attached to the bare engines by one function."""
 
 from genbench.handlers.checkpoint import Best, Checkpoints, Part, attach_checkpoints, tidy
+from genbench.handlers.costs import attach_costs
 from genbench.handlers.health import attach_giving_up, attach_health
 from genbench.handlers.pictures import attach_pictures
 from genbench.handlers.scores import attach_scores
@@ -22,6 +23,7 @@ __all__ = [
     "Diverged",
     "Part",
     "attach_checkpoints",
+    "attach_costs",
     "attach_early_stopping",
     "attach_giving_up",
     "attach_health",

@@ -38,6 +38,7 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
     def notice(what: str, is_so: bool) -> None:
         if is_so and what not in events:
             events[what] = trainer.state.epoch
+            run.event(what, model.state.step, trainer.state.epoch)
             say(f"epoch {trainer.state.epoch}: {what}; the training goes on")
 
     @evaluator.on(Events.EPOCH_COMPLETED)

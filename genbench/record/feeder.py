@@ -19,10 +19,21 @@ from typing import Any
 
 from genbench.console import first_line, say
 from genbench.files import shown
+from genbench.record.client import has_key, quiet, restart
 from genbench.record.feeding import BOUND
+from genbench.record.links import link
 from genbench.record.lock import locked
-from genbench.record.source import Tail, of_evaluation, of_run, settings_of, summary_of
-from genbench.record.upload import Behind, Upload, has_key, quiet, restart
+from genbench.record.searched import end_of, of_search, study_at, trials_of
+from genbench.record.source import (
+    Tail,
+    dashboard_of,
+    of_evaluation,
+    of_run,
+    settings_of,
+    summary_of,
+    wants_artifact,
+)
+from genbench.record.upload import Behind, Upload
 
 INIT_SECONDS = 8.0  # longest wait for a server at a run's start
 FINISH_SECONDS = 8.0  # and for the rest of its upload at its end
@@ -137,19 +148,26 @@ def do(job: Job, jobs: Jobs) -> bool:
 def _feed(upload: Upload, folder: Path, job: Job, jobs: Jobs) -> None:
     """Give a record all that it lacks, until the run is over."""
     if job["scores"]:
-        upload.log_scores(job["scores"])
-        upload.close({"status": "finished"})
+        upload.close({"status": "finished", "scores": job["scores"]})
+        return
+    if study := study_at(folder):
+        upload.log_search(*trials_of(study))
+        upload.close(end_of(study))
         return
     tail, over = Tail(folder), False
     while not over:
         over = jobs.over(job)
         upload.feed(tail.rows())
+    if wants_artifact(folder):
+        upload.send_model()
     upload.close(summary_of(folder))
 
 
 def _begin(folder: Path, job: Job) -> Upload | None:
     """W&B's record, offline where it cannot be online; None where there is none to be had."""
-    about = of_evaluation(folder, job["scores"]) if job["scores"] else of_run(folder)
+    study = study_at(folder)
+    about = of_search(study) if study else of_run(folder)
+    about = of_evaluation(folder, job["scores"]) if job["scores"] else about
     modes = _modes(job["mode"])
     for mode in modes:
         try:
@@ -171,10 +189,11 @@ def _begun(folder: Path, about: dict[str, Any], mode: str) -> Upload:
         "x_stats_pid": os.getppid(),  # the load of the process that trains
     }
     try:
-        upload = Upload(folder, about, mode, settings)
+        upload = Upload(folder, about, mode, settings, dashboard_of(folder))
     except ConnectionError:
         restart()
-        upload = Upload(folder, about, mode, settings)
+        upload = Upload(folder, about, mode, settings, dashboard_of(folder))
+    link(folder)
     if mode != "offline":
         say(f"W&B: {upload.run.url}")
     return upload

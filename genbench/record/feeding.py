@@ -124,6 +124,18 @@ def _at_exit() -> None:
         wait_for_wandb()
 
 
+def log_search(file: Path, choice: str = "auto") -> None:
+    """Give a search to W&B, as a run of its own beside its trials.
+
+    Args:
+        file: What `studies/NAME.json` is.
+        choice: As for `Run`.
+    """
+    folder = file.with_name(file.stem)
+    folder.mkdir(exist_ok=True)
+    feed(folder, environment.wandb_mode(choice), over=True)
+
+
 def log_evaluation(folder: Path, scores: dict[str, float], choice: str = "auto") -> None:
     """Give a finished run's later scores to W&B, as a run of their own in its group.
 

@@ -116,7 +116,7 @@ class Record:
 
     @cached_property
     def _metrics(self) -> list[reading.Row]:
-        return [row for row in self._log if "file" not in row]
+        return [row for row in self._log if not row.keys() & {"file", "event"}]
 
     @cached_property
     def _evaluations(self) -> list[Evaluation]:

@@ -31,6 +31,7 @@ Row = dict[str, Any]  # step, epoch, split; numbers by name, or the name and the
 
 _frame = {"step": position, "epoch": position, "split": text}
 _media = _frame | {"name": text, "file": below}
+_event = _frame | {"event": text}
 _leading = {  # axes of the arrays in pictures.npz before (H, W[, 3])
     **{"originals": 1, "reconstructions": 1, "samples": 1},
     **{"neighbours": 2, "interpolations": 2, "manifold": 2},
@@ -76,17 +77,17 @@ def _items(value: Any) -> list[Any]:
 
 
 def parse_row(line: bytes) -> Row:
-    """A line of metrics.jsonl: numbers by name, or with a `file` a picture or a table.
+    """A line of metrics.jsonl: numbers by name, a `file` (picture or table), or an `event`.
 
     `step`, `epoch` and all numbers are `float`.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is none of these.
     """
     row = parse(line)
     if not isinstance(row, dict):
         raise ValueError(f"{brief(row)} is no object")
-    checks = _media if "file" in row else _frame
+    checks = _media if "file" in row else _event if "event" in row else _frame
     if missing := [name for name in checks if name not in row]:
         raise ValueError(f"lacks {', '.join(missing)}")
     for name, value in row.items():

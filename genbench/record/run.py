@@ -17,8 +17,9 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,26 @@ class Run:
     `rows` are the scalars logged so far, as `Record.metrics` reads them back.
     """
 
-    def __init__(self, runs_dir: str, name: str, wandb: str = "auto", group: str = ""):
+    def __init__(
+        self,
+        runs_dir: str,
+        name: str,
+        wandb: str = "auto",
+        place: Mapping[str, str] = MappingProxyType({}),
+    ):
         """Make the folder `runs_dir`/<time>-`name`-<random>.
+
+        Args:
+            runs_dir: Where.
+            name: A part of the folder's name.
+            wandb: W&B's mode.
+            place: In W&B, of `environment.PLACE` and `project` what the user says.
 
         Raises:
             DiskError: `runs_dir` cannot be written.
             UserError: `wandb` or WANDB_MODE is no mode.
         """
-        self._wandb, self._group = environment.wandb_mode(wandb), group
+        self._wandb, self._place = environment.wandb_mode(wandb), place
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path(runs_dir) / f"{now}-{name}-{secrets.token_hex(2)}"
         try:
@@ -77,14 +90,14 @@ class Run:
             raise
 
     @classmethod
-    def reopen(cls, folder: Path, wandb: str = "auto", group: str = "") -> "Run":
+    def reopen(cls, folder: Path, wandb: str = "auto") -> "Run":
         """A run that ended, or was killed, to be gone on with; `load_state_dict` says from where.
 
         Raises:
             UserError: It still runs, or its folder cannot be written.
         """
         run = cls.__new__(cls)
-        run._wandb, run._group = environment.wandb_mode(wandb), group
+        run._wandb, run._place = environment.wandb_mode(wandb), {}
         run._open(folder)
         run._touched = False
         return run
@@ -151,7 +164,7 @@ class Run:
         self._room = reserve(self.dir / "summary.json")
         wandb_run = environment.wandb_run_id(self.id, _ids)
         _ids.add(wandb_run)
-        where = {"wandb_run": wandb_run, "wandb": environment.wandb_place(self._group)}
+        where = {"wandb_run": wandb_run, "wandb": environment.wandb_place(self._place)}
         about = {"id": self.id, **where, **self._sweep}
         write_json(self.dir / "config.json", {**about, **facts, "config": config, **provenance()})
         feed(self.dir, self._wandb)
@@ -160,6 +173,11 @@ class Run:
         """Append the scalars of a split to metrics.jsonl; they are W&B's `split/name`."""
         row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
         self.rows.append(row)
+        append_line(self._metrics, to_json(row))
+
+    def event(self, what: str, step: int, epoch: float) -> None:
+        """Append what befell the training to metrics.jsonl; W&B sends an alert."""
+        row = {"step": step, "epoch": epoch, "split": "events", "event": what}
         append_line(self._metrics, to_json(row))
 
     def _log_file(self, split: str, step: int, epoch: float, name: str, file: str) -> None:

@@ -18,6 +18,25 @@ class Settings(TypedDict, total=False):
     test: bool
 
 
+class Dashboard(TypedDict, total=False):
+    """What W&B is told of a run beside its record.
+
+    name: Unless the user has another.
+    tags: Beside the user's.
+    fields: Of the configuration, those that identify the run.
+    better: minimize or maximize, by the validation scalars of which one is better.
+    floors: Of scores while training, what real pictures get against others.
+    hidden: Scalars that are in no chart that W&B makes by itself.
+    """
+
+    name: str
+    tags: list[str]
+    fields: list[str]
+    better: dict[str, str]
+    floors: dict[str, float]
+    hidden: list[str]
+
+
 class About(TypedDict, total=False):
     """config.json."""
 
@@ -40,6 +59,7 @@ class About(TypedDict, total=False):
     sweep: str
     wandb_run: str
     wandb: dict[str, str | None]
+    dashboard: Dashboard
     created: str
     command: list[str]
     commit: str | None
@@ -159,6 +179,8 @@ class Trial(TypedDict, total=False):
     intermediate: Required[dict[str, float]]
     retry_of: int | None
     defaults: bool
+    run: str
+    seconds: float
 
 
 class Rung(TypedDict):
@@ -206,5 +228,6 @@ class Study(TypedDict):
     best: int | None
     final_key: NotRequired[str | None]
     defaults_key: NotRequired[str | None]
+    wandb: NotRequired[dict[str, str]]
     again: NotRequired[dict[str, float]]
     trials: list[Trial]

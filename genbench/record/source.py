@@ -7,9 +7,16 @@ from typing import Any
 from genbench import environment
 from genbench.files import to_json
 from genbench.record.reading import Row, read_object, row_or_none
-from genbench.record.shapes import About, Summary
+from genbench.record.shapes import About, Dashboard, Summary
 
 OURS = ("id", "wandb_run", "sweep", "created", "command", "dirty", "platform")  # of config.json
+IDENTITY = ("model", "objective", "data_hash", "parameters", "extractor", "commit")
+MACHINE = "machine"  # below it, in the configuration, is what does not tell experiments apart
+PLACES = (*environment.PLACE, "project")  # fields that W&B itself has
+MACHINES = (  # of a run that does not say which fields identify it
+    *("data_dir", "log_every", "checkpoint_minutes", "test", "save", "device", "wandb"),
+    *("runs_dir", "wandb_artifacts", *PLACES),
+)
 
 
 class Tail:
@@ -33,22 +40,61 @@ class Tail:
 def of_run(folder: Path) -> Row:
     """What W&B is told of a run, by its config.json."""
     about = _about(folder)
-    facts = {k: v for k, v in about.items() if not isinstance(v, dict) and k not in OURS}
-    where, sweep = about.get("wandb", {}), about.get("sweep", "")
+    where, sweep, page = about.get("wandb", {}), about.get("sweep", ""), dashboard_of(folder)
     group = where.get("group") or about["config"].get("group")
     if not group and sweep.startswith(environment.LOCAL_SWEEP):
         group = sweep.removeprefix(environment.LOCAL_SWEEP)
     return {
         "id": about.get("wandb_run") or _earlier_id(folder) or folder.name,
-        "name": where.get("name") or folder.name,
+        "name": where.get("name") or page.get("name") or folder.name,
         "notes": where.get("notes"),
-        "tags": [tag.strip() for tag in (where.get("tags") or "").split(",") if tag.strip()],
-        "job_type": where.get("job_type"),
+        "tags": list(dict.fromkeys(page.get("tags", []) + tags_of(where.get("tags")))),
+        "job_type": where.get("job_type") or ("trial" if sweep else "train"),
         "project": where.get("project") or environment.wandb_project(),
         "entity": where.get("entity") or None,
         "group": group or None,
-        "config": about["config"] | facts,
+        "config": _columns(about, page.get("fields", [])),
     }
+
+
+def tags_of(words: str | None) -> list[str]:
+    """Tags out of words by commas."""
+    return [tag.strip() for tag in (words or "").split(",") if tag.strip()]
+
+
+def _columns(about: Row, fields: list[str]) -> Row:
+    """The configuration in W&B: what identifies the run first, all else below one name.
+
+    A sweep's parameters are columns of its table whatever they are.
+    """
+    config = about["config"]
+    facts = {k: v for k, v in about.items() if not isinstance(v, dict) and k not in OURS}
+    shown = fields or [name for name in config if name not in MACHINES]
+    if "sweep" in about:
+        words = (word for word in about.get("command", []) if word.startswith("--"))
+        shown = [*shown, *(word[2:].partition("=")[0] for word in words)]
+    identity = {name: facts.pop(name) for name in IDENTITY if facts.get(name) is not None}
+    columns: Row = {name: config[name] for name in dict.fromkeys(shown) if name in config}
+    rest = {k: v for k, v in config.items() if k not in columns and k not in PLACES and v != ""}
+    first: Row = {"model": identity.pop("model")} if "model" in identity else {}
+    more = rest | {name: fact for name, fact in facts.items() if fact is not None}
+    return first | columns | identity | {MACHINE: more}
+
+
+def dashboard_of(folder: Path) -> Dashboard:
+    """What its training wrote for W&B; of one that did not, which way its objective is better."""
+    about = _about(folder)
+    if "dashboard" in about:
+        page: Dashboard = about["dashboard"]
+        return page
+    objective, direction = about.get("objective", ""), about.get("direction", "")
+    known = objective.startswith("val/") and direction
+    return {"better": {objective.removeprefix("val/"): direction}} if known else {}
+
+
+def wants_artifact(folder: Path) -> bool:
+    """Whether W&B is to have the run's checkpoints."""
+    return bool(_about(folder)["config"].get("wandb_artifacts"))
 
 
 def _earlier_id(folder: Path) -> str | None:
@@ -62,7 +108,7 @@ def of_evaluation(folder: Path, scores: dict[str, float]) -> Row:
     run = of_run(folder)
     digest = hashlib.sha256(to_json(scores).encode()).hexdigest()[:8]
     config = run["config"] | {"run": folder.name}
-    name = f"{folder.name}-evaluation"
+    name = f"{run['name']} evaluation"
     more = {"id": f"{run['id']}-evaluation-{digest}", "name": name, "job_type": "evaluation"}
     return run | more | {"config": config}
 

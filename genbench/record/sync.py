@@ -7,11 +7,22 @@ from typing import Any
 
 from genbench import UserError, environment
 from genbench.console import first_line
+from genbench.record.client import has_key, quiet
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
 from genbench.record.reading import Row, check_latent_array, read_arrays
-from genbench.record.source import Tail, of_evaluation, of_run, settings_of, summary_of
-from genbench.record.upload import Behind, Upload, has_key, quiet
+from genbench.record.searched import end_of, of_search, study_at, trials_of
+from genbench.record.shapes import Study
+from genbench.record.source import (
+    Tail,
+    dashboard_of,
+    of_evaluation,
+    of_run,
+    settings_of,
+    summary_of,
+    wants_artifact,
+)
+from genbench.record.upload import Behind, Upload
 
 INIT_SECONDS = 15.0  # longest wait for a server that does not answer
 
@@ -27,7 +38,7 @@ def sync(folders: list[Path], timeout: float) -> None:
         UserError: A run is none or still trains, there is no key, or the server does not take it.
     """
     for folder in folders:
-        if not read_run(folder):
+        if not (study_at(folder) or read_run(folder)):
             raise UserError(f"{folder}: no run; `genbench runs` lists those of a folder")
     with environment.of_wandb(), quiet():
         _check_key()
@@ -70,20 +81,32 @@ def _sync(folder: Path, timeout: float) -> str:
 
 
 def _upload(folder: Path, scratch: Path, settings: dict[str, Any]) -> str:
-    upload = Upload(folder, of_run(folder), "online", settings, scratch)
+    if study := study_at(folder):
+        return _upload_search(folder, study, settings, scratch)
+    about, page = of_run(folder), dashboard_of(folder)
+    upload = Upload(folder, about, "online", settings, page, scratch)
     url = str(upload.run.url)
     try:
-        upload.feed(_with_files(folder, Tail(folder).rows()))
+        upload.feed(_with_files(folder, Tail(folder).rows()), alerts=False)
         upload.send_missed_files(INIT_SECONDS)
+        if wants_artifact(folder):
+            upload.send_model()
     finally:
         upload.close(summary_of(folder))
     record = read_run(folder)
     for evaluation in record.evaluations() if record else []:
         if scores := evaluation.get("logged"):
-            later = Upload(folder, of_evaluation(folder, scores), "online", settings, scratch)
-            later.log_scores(scores)
-            later.close({"status": "finished"})
+            about = of_evaluation(folder, scores)
+            later = Upload(folder, about, "online", settings, scratch=scratch)
+            later.close({"status": "finished", "scores": scores})
     return url
+
+
+def _upload_search(folder: Path, study: Study, settings: dict[str, Any], scratch: Path) -> str:
+    upload = Upload(folder, of_search(study), "online", settings, scratch=scratch)
+    upload.log_search(*trials_of(study))
+    upload.close(end_of(study))
+    return str(upload.run.url)
 
 
 def _with_files(folder: Path, rows: list[Row]) -> list[Row]:

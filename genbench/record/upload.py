@@ -1,12 +1,9 @@
 """A run folder as a run in W&B, made from the folder's files alone: now, later, or once more."""
 
-import contextlib
 import hashlib
-import logging.handlers
-import os
+import math
 import shutil
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,12 @@ import wandb
 from genbench import environment
 from genbench.console import first_line, say
 from genbench.npz import read_npz
+from genbench.record.client import listen, settings_of_ours
 from genbench.record.reading import Row
+from genbench.record.shapes import Dashboard
+
+VALIDATED = "_validated"  # in the summary, the step of the last validation that W&B has
+DIVERGED = "Diverged"  # begins the error of a run whose scalars were no longer finite
 
 
 class Behind(Exception):
@@ -23,7 +25,12 @@ class Behind(Exception):
 
 
 class Upload:
-    """The run of a folder in W&B, begun or gone on with."""
+    """The run of a folder in W&B, begun or gone on with.
+
+    Its history has what is logged while it trains. Its summary has of each validation scalar the
+    best value so far, and at the end the scores of the best epoch, by their plain names: what W&B's
+    own `summary="min"` stores, {"min": x}, neither a sweep nor a column of the runs' table reads.
+    """
 
     def __init__(
         self,
@@ -31,6 +38,7 @@ class Upload:
         about: Row,
         mode: str,
         settings: dict[str, Any],
+        page: Dashboard | None = None,
         scratch: Path | None = None,
     ):
         """Begin it. In mode online what the server has is not sent again.
@@ -39,9 +47,10 @@ class Upload:
 
         Args:
             folder: Of the run.
-            about: What `of_run` or `of_evaluation` says.
+            about: What `source` says.
             mode: online, offline or shared.
             settings: More of `wandb.Settings`.
+            page: What is the best of a scalar, and its floor.
             scratch: Where W&B's own files go, in place of the run's folder.
 
         Raises:
@@ -51,24 +60,39 @@ class Upload:
         environment.stage_tables_in((scratch or folder) / "wandb")
         if mode == "offline":
             _remove_earlier(folder, about["id"])
-        self._said = _listen()
+        self._said = listen()
         self.run = wandb.init(
             mode=mode,  # type: ignore[arg-type]
             dir=str(scratch or folder),
             resume="allow" if mode == "online" else None,
             reinit="create_new",
-            settings=_settings(settings),
+            settings=settings_of_ours(settings),
             **about,
         )
         self._next = self.run.starting_step if mode == "online" else 0  # earlier ones it has
         self._known = {**self.run.summary} if self._next else {}
         self._logged = False
+        self._ends: Row = {}  # best values and scores of the end, for the summary
         self.missed: list[Row] = []  # media rows that are at the server, perhaps without their file
+        self._better = {f"val/{k}": v for k, v in (page or {}).get("better", {}).items()}
+        self._floors = {f"val/{k}": v for k, v in (page or {}).get("floors", {}).items()}
+        self._define((page or {}).get("hidden", []))
+
+    def _define(self, hidden: list[str]) -> None:
+        """Which metrics are drawn over epochs, which not at all, and which W&B sums up itself."""
+        self.run.define_metric("epoch", hidden=True)
+        for name in self._better:
+            self.run.define_metric(name, step_metric="epoch", summary="none")
+        for name in self._floors:
+            self.run.define_metric(name, step_metric="epoch", hidden=True)
+        for name in hidden:
+            self.run.define_metric(f"train/{name}", hidden=True)
+            self.run.define_metric(f"val/{name}", step_metric="epoch", hidden=True)
         for prefix in ("val", "test", "samples"):
             self.run.define_metric(f"{prefix}/*", step_metric="epoch")
 
-    def feed(self, rows: Iterable[Row]) -> None:
-        """Log rows in order.
+    def feed(self, rows: Iterable[Row], alerts: bool = True) -> None:
+        """Log rows in order; of events send alerts, if wanted.
 
         A row that cannot be logged is left out, with a line.
 
@@ -77,7 +101,10 @@ class Upload:
         """
         for row in rows:
             try:
-                self._log(row)
+                if "event" not in row:
+                    self._log(row)
+                elif alerts and row["step"] >= self._next:
+                    self._alert(row["event"], f"epoch {row['epoch']:g}: {row['event']}", "WARN")
             except Exception as error:
                 self.check()
                 say(f"W&B: {first_line(error)}; left out at step {row['step']}")
@@ -88,28 +115,64 @@ class Upload:
         if self.mode != "shared":  # in which there is nothing to ask for
             _ = self.run.step
 
+    def _alert(self, title: str, text: str, level: str) -> None:
+        self.run.alert(title[:63], f"{self.run.name}, {text}", level)
+
     def _log(self, row: Row) -> None:
-        if row["step"] < self._next - 1 or (
-            row["step"] < self._next and self._known.get("status") == "finished"
-        ):
-            self.missed += [row] if "file" in row else []
+        step, is_file = row["step"], "file" in row
+        values = {} if is_file else self._values(row)
+        if step < self._next - 1 or (step < self._next and self._known.get("status") == "finished"):
+            self.missed += [row] if is_file else []
             return
-        values = self._media(row) if "file" in row else _scalars(row)
-        if row["step"] < self._next:  # the last one at the server: perhaps half of it
-            values = {k: v for k, v in values.items() if not _same(v, self._known.get(k))}
-            self.missed += [row] if "file" in row and not values else []
+        values = self._media(row) if is_file else values
+        if step < self._next:  # the last one at the server: perhaps half of it
+            values = {k: v for k, v in values.items() if not self._is_there(k, v, step)}
+            self.missed += [row] if is_file and not values else []
         if values:
-            self.run.log({"epoch": row["epoch"], **values}, step=max(row["step"], self._next))
+            self.run.log({"epoch": row["epoch"], **values}, step=max(step, self._next))
             self._logged = True
+        if row["split"] == "val" and not is_file:
+            best = {k: v for k, v in self._ends.items() if k in self._better}
+            self.run.summary.update(best | {VALIDATED: step})
+
+    def _values(self, row: Row) -> Row:
+        """What a row is in the history; a score of the end, which is a line of one point, is not.
+
+        Notes what of it the summary will have.
+        """
+        names = row.keys() - {"step", "epoch", "split"}
+        values = {f"{row['split']}/{name}": row[name] for name in row if name in names}
+        if row["split"] == "test":
+            self._ends |= values
+            return {}
+        for name in values.keys() & self._better.keys():
+            sign, value = 1 if self._better[name] == "maximize" else -1, values[name]
+            best = self._ends.get(name, -sign * math.inf)
+            if math.isfinite(value) and sign * value >= sign * best:
+                self._ends[name] = value
+        floors = {k: v for k, v in self._floors.items() if k.replace("/floor_", "/", 1) in values}
+        return values | floors
+
+    def _is_there(self, name: str, value: Any, step: int) -> bool:
+        """Whether the server has this value of the last step that it knows."""
+        if name in self._better and VALIDATED in self._known:
+            return bool(step <= self._known[VALIDATED])
+        return _same(value, self._known.get(name))
 
     def _media(self, row: Row) -> Row:
         path = self._folder / row["file"]
-        return {row["name"]: _table(path) if path.suffix == ".npz" else wandb.Image(str(path))}
+        if path.suffix == ".npz":
+            return {row["name"]: _table(path)}
+        return {row["name"]: wandb.Image(str(path), caption=f"epoch {row['epoch']:g}")}
 
-    def log_scores(self, scores: dict[str, float]) -> None:
-        """Log the scores of an evaluation, unless they are at the server."""
-        if not self._next:
-            self.run.log(scores)
+    def log_search(self, rows: list[Row], columns: list[str | int], cells: list[list[Any]]) -> None:
+        """Log what the trials of a search gave: a row a trial, and a table of all."""
+        for row in rows:
+            if row["step"] >= self._next:
+                self.run.log({k: v for k, v in row.items() if k != "step"}, step=row["step"])
+        step = max(self._next, rows[-1]["step"] if rows else 0)
+        self.run.log({"search/trials": wandb.Table(columns, cells)}, step=step)
+        self._logged = True
 
     def send_missed_files(self, timeout: float) -> None:
         """Send files of rows that are at the server where it does not have them."""
@@ -130,6 +193,16 @@ class Upload:
             ):
                 self._media(row)[name].bind_to_run(self.run, name, step)
 
+    def send_model(self) -> None:
+        """Send the best and the last checkpoint as one artifact, which W&B keeps once."""
+        artifact = wandb.Artifact(f"model-{self.run.id}", type="model")
+        for name in ("best.pt", "last.pt"):
+            path = self._folder / "checkpoints" / name
+            if path.is_file():
+                artifact.add_file(str(path), name=name, policy="immutable")
+        if artifact.manifest.entries:
+            self.run.log_artifact(artifact, aliases=["best", "latest"])
+
     def close(self, summary: Row) -> None:
         """Finish it.
 
@@ -143,8 +216,10 @@ class Upload:
             self.run.log({}, commit=True)  # else the last row would come after the summary
         scores = summary.get("scores", {})  # they replace the last epoch's
         status = summary.get("status", "unfinished")
-        told = {k: v for k, v in summary.items() if k != "scores"} | scores | {"status": status}
-        self.run.summary.update(told)
+        told = {k: v for k, v in summary.items() if k != "scores"}
+        self.run.summary.update(told | self._ends | scores | {"status": status})
+        if summary.get("error", "").startswith(DIVERGED) and self._known.get("status") != status:
+            self._alert("the training diverged", summary["error"], "ERROR")
         try:
             self.run.finish(exit_code=1 if status in ("failed", "unfinished") else 0)
         except TimeoutError as error:
@@ -154,34 +229,9 @@ class Upload:
             raise Behind
 
 
-def _listen() -> logging.handlers.BufferingHandler:
-    """Collect what W&B would print, were it not silent."""
-    said = logging.handlers.BufferingHandler(10_000)
-    logger = logging.Logger("wandb", logging.WARNING)
-    logger.addHandler(said)
-    wandb.setup()  # which sets no logger
-    wandb.termsetup(_settings({}), logger)
-    return said
-
-
-def _settings(more: dict[str, Any]) -> wandb.Settings:
-    return wandb.Settings(
-        silent=True,
-        console="off",
-        finish_timeout_raises=True,
-        x_transaction_log_flush_interval=1.0,
-        **more,
-    )
-
-
 def _remove_earlier(folder: Path, run_id: str) -> None:
     for earlier in (folder / "wandb").glob(f"*run-*_*-{run_id}"):
         shutil.rmtree(earlier, ignore_errors=True)
-
-
-def _scalars(row: Row) -> Row:
-    names = row.keys() - {"step", "epoch", "split"}
-    return {f"{row['split']}/{name}": row[name] for name in row if name in names}
 
 
 def _table(path: Path) -> wandb.Table:
@@ -206,28 +256,3 @@ def _same(value: Any, known: Any) -> bool:
 def _digest(path: Path) -> str:
     """What W&B puts into the name of a picture."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:20]
-
-
-def has_key() -> bool:
-    """Whether W&B has credentials, without asking for any and without a server."""
-    return bool(wandb.login(prompt=False, verify=False))
-
-
-def restart() -> None:
-    """Forget wandb-core, which has died; the next run starts another."""
-    with contextlib.suppress(Exception):
-        wandb.teardown()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Let lines of W&B's, and of its programs, go nowhere, and ours to stderr as before."""
-    before = os.dup(2), sys.stderr
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    sys.stderr = os.fdopen(before[0], "w", buffering=1, errors="replace", closefd=False)
-    try:
-        yield
-    finally:
-        os.dup2(before[0], 2)
-        sys.stderr = before[1]

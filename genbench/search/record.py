@@ -39,6 +39,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         "directions": [direction.name.lower() for direction in search.study.directions],
         "space": {k: distribution_to_json(d) for k, d in search.sweep.space.items()},
         "base": dataclasses.asdict(search.base),
+        "wandb": search.place,
         "best": search.best().number if any_completed else None,
         "final_key": search.final_config(0, search.best().params).key if any_completed else None,
         "defaults_key": search.final_config(0, search.defaults).key if search.again else None,

@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from genbench import UserError, signals
+from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import counted, say
 from genbench.files import writable, write_json
+from genbench.record.feeding import log_search
 from genbench.record.provenance import git
 from genbench.search import plan, proposals
 from genbench.search import study as studies
@@ -115,7 +115,8 @@ class Search:
     def make_config(self, params: dict[str, Any], **more: Any) -> Config:
         """The configuration of a trial: the defaults, the file's constants, `params`, the flags."""
         o = self.options
-        runtime = {"device": o.device, "wandb": o.wandb, "runs_dir": o.runs_dir}
+        names = ("device", "wandb", "runs_dir", "project", "entity", "tags")
+        runtime = {name: getattr(o, name) for name in names}
         return self.family.config(**self.sweep.held | params | o.given | runtime | more)
 
     @signals.noted()
@@ -196,13 +197,7 @@ class Search:
             return by_number[min(self.confirmed, key=lambda n: self.sign * self.confirmed[n])]
         if not self.options.pareto:
             return self.study.best_trial
-        front = self.study.best_trials
-        values = np.array([trial.values for trial in front])
-        if self.sweep.goal == "maximize":
-            values[:, 0] *= -1
-        span = np.ptp(values, axis=0)
-        scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
-        return front[np.square(scaled).sum(axis=1).argmin()]
+        return studies.nearest_to_ideal(self.study)
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -247,7 +242,7 @@ class Search:
                 continue
             signals.check()
             seed, group = max(self.seeds) + AGAIN_SEED, f"{self.name}-again"
-            config = self.make_config(trial.params, seed=seed, group=group)
+            config = self.make_config(trial.params, seed=seed, group=group, job_type="trial")
             title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
             scores = train_once(config, title, git("rev-parse", "HEAD"))
             value = scores[self.sweep.metric] if scores else self.sign * math.inf
@@ -281,7 +276,22 @@ class Search:
         """A configuration as the final trainings run it."""
         longer = 2 * int(params.get("epochs", self.base.epochs))
         epochs, group = self.options.final_epochs or longer, f"{self.name}-{name}"
-        return self.make_config(params, epochs=epochs, seed=seed, test=True, group=group)
+        more = {"epochs": epochs, "test": True, "group": group, "job_type": "final"}
+        return self.make_config(params, seed=seed, **more)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where in W&B the search itself is, and what it is called there."""
+        o = self.options
+        given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
+        return environment.wandb_place(given | {"notes": o.notes, "group": self.name})
+
+    def show(self) -> None:
+        """Give the search to W&B, beside its trials; offline where these are."""
+        mode = self.options.wandb
+        if self.launched and environment.wandb_mode(mode) == "auto":
+            mode = "offline"
+        log_search(self.file, mode)
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import optuna
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError, signals
@@ -202,3 +204,13 @@ def give_up(study: optuna.Study, number: int) -> bool:
         _retry(study, trial)
         return first_try(trial) is None
     return False
+
+
+def nearest_to_ideal(study: optuna.Study) -> FrozenTrial:
+    """Of the trials beaten in all objectives by none, the nearest to the best of each (0 to 1)."""
+    front = study.best_trials
+    values = np.array([trial.values for trial in front])
+    values *= [-1 if d == StudyDirection.MAXIMIZE else 1 for d in study.directions]
+    span = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
+    return front[np.square(scaled).sum(axis=1).argmin()]

@@ -165,7 +165,9 @@ def _scores(search: "Search", title: str, trial: optuna.Trial, seed: int) -> dic
     """Train as the trial says with one seed; a first seed is reported to Optuna while it trains."""
     o = search.options
     try:
-        config = search.make_config(trial.params, seed=seed, group=search.name, save=False)
+        config = search.make_config(
+            trial.params, seed=seed, group=search.name, save=False, job_type="trial"
+        )
     except UserError as error:  # the flags and the file are good: two drawn values are not
         raise ValueError(error) from error
     first = seed == search.seeds[0]
