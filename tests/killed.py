@@ -5,6 +5,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from forked import SERVER
 
 from genbench.config import Config
+from genbench.record import Record
 
 Place = tuple[str, int] | None  # ("step", 7); ("writing", 3): half of the third checkpoint
 
@@ -24,6 +26,14 @@ def train_until(config: Config, place: Place = None, resume: Path | None = None)
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def reproducible(record: Record) -> list[list[tuple[str, Any]]]:
+    """metrics.jsonl without what differs whenever a training is done again."""
+    from genbench.handlers.costs import NOT_REPRODUCIBLE
+
+    rows = map(json.loads, (record.path / "metrics.jsonl").read_text().splitlines())
+    return [[(k, v) for k, v in row.items() if k not in NOT_REPRODUCIBLE] for row in rows]
 
 
 def weights_hash(checkpoint: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from killed import train_until, weights_hash
+from killed import reproducible, train_until, weights_hash
 
 from genbench import UserError
 from genbench.data import Batches, Split
@@ -19,7 +19,6 @@ from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
 from genbench.handlers import Best
 from genbench.handlers.checkpoint import GlobalNoise
-from genbench.handlers.costs import NOT_REPRODUCIBLE
 from genbench.record import Run, is_running, read_run, read_runs
 from genbench.resume import check_resume, preempted, read_config, stopped, stopped_in_group
 from genbench.train import train
@@ -52,12 +51,6 @@ def config_of(tmp_path, name="vae", folder="runs", **fields):
 def only(tmp_path, folder="runs"):
     (record,) = read_runs(tmp_path / folder)
     return record
-
-
-def reproducible(record):
-    """metrics.jsonl without what differs whenever a training is done again."""
-    rows = map(json.loads, (record.path / "metrics.jsonl").read_text().splitlines())
-    return [[(k, v) for k, v in row.items() if k not in NOT_REPRODUCIBLE] for row in rows]
 
 
 def assert_equal_runs(record, never_killed):
