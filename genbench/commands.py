@@ -14,6 +14,7 @@ from genbench.config import EvaluateConfig
 from genbench.console import print_table, say
 from genbench.data_command import data
 from genbench.start import resume, search, storage, sweep, train
+from genbench.ui import ui
 
 if TYPE_CHECKING:
     import numpy as np
@@ -268,7 +269,7 @@ def main() -> None:
     import tyro
 
     starting = (train, resume, search, sweep, storage)
-    others = (runs, report, sample, evaluate, sync, data, doctor)
+    others = (runs, report, ui, sample, evaluate, sync, data, doctor)
     commands: tuple[Callable[..., None], ...] = starting + others
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}

@@ -18,7 +18,13 @@ from genbench.console import say
 from genbench.data import Batches, count_sources, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
-from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
+from genbench.evaluate.codes import (
+    LATENT_IMAGES,
+    PROBE_IMAGES,
+    code_scores,
+    portfolio,
+    thumbnails,
+)
 from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_reference
 from genbench.evaluate.gallery import gallery
 from genbench.families import family_of
@@ -241,9 +247,10 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         part = model.data.splits[split]
         index = part.spread(LATENT_IMAGES)
         z, labels = z[index.cpu()], labels[index.cpu()]
-        run.latents(z, labels, split, step)
+        kept = part.take(index)
+        run.latents(z, labels, split, step, thumbnails(kept))
         if "decode" in can:
-            run.arrays("pictures", **portfolio(model, (z, labels), part.take(index)))
+            run.arrays("pictures", **portfolio(model, (z, labels), kept))
     return scores
 
 
