@@ -29,7 +29,7 @@ def ui(
     folder = Path(runs_dir).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"runs_dir={runs_dir}: no folder; name one with run folders")
-    from genbench.ui.server import make_app, serve
+    from genbench.ui.server import make_app, server_of
     from genbench.ui.sockets import is_loopback, listen, url_of
 
     with listen(host, port) as socket:
@@ -42,7 +42,7 @@ def ui(
             say(f"host={host}: whoever can reach this machine can see the runs; no password")
         if open:
             _open(url)
-        serve(make_app(folder, local), socket)
+        server_of(make_app(folder, local)).run(sockets=[socket])
 
 
 def _open(url: str) -> None:

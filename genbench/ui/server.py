@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from socket import socket as Socket
 from typing import Any
 
 import uvicorn
@@ -175,8 +174,8 @@ def make_app(folder: Path, local: bool = True) -> Starlette:
     return Starlette(routes=routes, middleware=middleware, exception_handlers={KeyError: _missing})
 
 
-def serve(app: Starlette, socket: Socket) -> None:
-    """Answer until Ctrl-C or SIGTERM, which are then raised as anywhere else in a command."""
+def server_of(app: Starlette) -> uvicorn.Server:
+    """What answers for the app; Ctrl-C and SIGTERM end it, and are then raised as elsewhere."""
     config = uvicorn.Config(
         app,
         log_level="error",
@@ -188,4 +187,4 @@ def serve(app: Starlette, socket: Socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[socket])
+    return uvicorn.Server(config)

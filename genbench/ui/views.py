@@ -115,7 +115,7 @@ def codes(record: Record) -> dict[str, Any]:
         mean, principal = principal_axes(z)
         points = (z - mean) @ principal[:2].T
         variance = float(points.var(axis=0).sum() / max(z.var(axis=0).sum(), 1e-12))
-        axes = ["first principal axis", "second"]
+        axes = ["first principal axis", "second principal axis"]
     else:
         points = np.pad(z, [(0, 0), (0, 2 - z.shape[1])])
     names = sorted(record.about.get("classes", {}))

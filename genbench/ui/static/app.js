@@ -1,5 +1,6 @@
 // The page: it polls, and shows what changed in the table and in the open panel.
 
+import * as compare from "./compare.js";
 import * as curves from "./curves.js";
 import * as details from "./details.js";
 import { $, el } from "./dom.js";
@@ -11,9 +12,10 @@ import * as table from "./table.js";
 
 const PANELS = {
   curves: ["Curves", curves], samples: ["Samples", samples], latents: ["Latents", latents],
-  search: ["Search", search], run: ["Run", details],
+  compare: ["Compare", compare], search: ["Search", search], run: ["Run", details],
 };
 const LIVE = 2000, IDLE = 5000; // ms between two looks, while a run trains and otherwise
+const PATIENCE = 1500; // ms after which the table is drawn though the server still reads
 let opened = "";
 
 function openPanel(name, focus = false) {
@@ -48,7 +50,7 @@ function tabs() {
 async function refreshPanel(again = false) {
   const grown = await Promise.all(ticked().map((name) => readLog(name).catch(() => false)));
   const panel = PANELS[opened][1];
-  if (again || grown.some(Boolean) || opened === "run" || opened === "latents") await panel.refresh(again);
+  if (again || grown.some(Boolean) || ["run", "latents", "compare"].includes(opened)) await panel.refresh(again);
 }
 
 function header(problem = "") {
@@ -60,22 +62,29 @@ function header(problem = "") {
   document.title = `${training ? `(${training}) ` : ""}genbench: ${folder.path}`;
 }
 
-let first = true;
+const begun = performance.now();
+let first = true, fresh = true, pending = false, heard = []; // names that changed and are not drawn
 
 async function look() {
   let wait = IDLE;
   try {
     const { changed, names, more, studies: searched } = await poll();
-    if (changed || first) {
+    heard.push(...names);
+    if ((changed || first || heard.length) && (!more || performance.now() - begun > PATIENCE)) {
       tickSome();
-      table.draw(first ? null : names);
+      table.draw(first ? null : heard);
+      heard = [];
+      first = false;
     }
     header();
-    if (first || changed) await refreshPanel(first);
+    pending ||= changed || fresh;
+    if (more) wait = 0; // the table is whole before anything is drawn below it
+    else if (pending) {
+      await refreshPanel(fresh);
+      pending = fresh = false;
+    }
     if (searched && opened === "search") await search.refresh();
-    first = false;
-    if ([...runs.values()].some((run) => run.status === "running")) wait = LIVE;
-    if (more) wait = 0;
+    if (!more && [...runs.values()].some((run) => run.status === "running")) wait = LIVE;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^\d+$/.test(error.message)) console.error(error);
     header("no answer from genbench ui; is it still running?");

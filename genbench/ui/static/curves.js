@@ -5,10 +5,10 @@ import { axis, figure, plain, plot, quiet } from "./plots.js";
 import { colour, colourOf, logOf, runs, shown, ticked, titles, writeAddress } from "./state.js";
 
 const PAIRS = [
-  ["Losses of D and G", "loss_d", "loss_g"], ["D's probability: real and generated", "d_real", "d_fake"],
-  ["D's logits: real and generated", "logit_real", "logit_fake"],
+  ["Losses", "loss_d", "loss_g"], ["D's probability", "d_real", "d_fake"],
+  ["D's logits", "logit_real", "logit_fake"],
   ["Norms of gradients", "grad_norm_d", "grad_norm_g"],
-  ["D's accuracy: held-out and training", "accuracy", "accuracy_train"],
+  ["D's accuracy", "accuracy", "accuracy_train"],
   ["Variety of the samples", "spread", "nearest"],
   ["What the code knows", "knn_accuracy", "probe_accuracy"],
 ];
@@ -30,12 +30,12 @@ export function open(panel) {
     id: "smooth", input: (e) => choose("smooth", Number(e.target.value)) });
   const log = el("input", { type: "checkbox", id: "log", checked: shown.log,
     change: (e) => choose("log", e.target.checked) });
-  parts = { charts: el("div.chips", { role: "group", "aria-label": "Charts" }), grid: el("div.grid"),
+  parts = { charts: el("div.chips", { role: "group", "aria-label": "Charts" }), count: el("summary"), grid: el("div.grid"),
     key: el("p.quiet"), seconds: xs.lastChild };
   panel.append(
     el("div.bar", {}, el("label", {}, "x ", xs), el("label", {}, "smooth ", smooth),
-      el("label", {}, log, " log scale"), parts.key),
-    parts.charts, parts.grid);
+      el("label", {}, log, " log scale"), el("details.picker", {}, parts.count, parts.charts), parts.key),
+    parts.grid);
   refresh();
 }
 
@@ -91,6 +91,7 @@ export function refresh() {
         refresh();
       } }, chart.title);
   }));
+  parts.count.textContent = `charts: ${all.filter((chart) => chosen.has(chart.scalars[0])).length} of ${all.length}`;
   if (focused) parts.charts.querySelector(`[data-chart="${CSS.escape(focused)}"]`)?.focus();
   const drawn = all.filter((chart) => chosen.has(chart.scalars[0]));
   const keep = new Map();
@@ -137,7 +138,7 @@ function drawOne(box) {
   const log = shown.log && positive;
   const words = [
     scalars.length > 1 ? scalars.map((s, k) => `${["—", "- -", "···", "-·-"][k]} ${s}`).join("  ") : "",
-    floored ? "dotted: real against real" : "",
+    floored ? "dotted: floor, real against real" : "",
     shown.log && !positive ? "no positive values: not on a log scale" : "",
   ].filter(Boolean).join(" · ");
   if (box.words.textContent !== words) box.words.textContent = words;

@@ -1,6 +1,6 @@
 // One run, whole; and what the ticked runs say beside it.
 
-import { el, get, isNumber, path, short, table } from "./dom.js";
+import { el, get, isNumber, path, short, table, tidy } from "./dom.js";
 import { runs, shown, ticked, writeAddress } from "./state.js";
 
 let box = null, drawn = "";
@@ -37,7 +37,8 @@ export async function refresh() {
 const problems = (lines) => el("div", {}, el("h3", {}, "What is damaged"),
   el("ul.problem", {}, lines.map((line) => el("li", {}, line))));
 
-const pairs = (object) => table(["", ""], Object.entries(object).map(([key, value]) => [key, value]), (i) => i === 1);
+const pairs = (object) => table(["", ""], Object.entries(object).map(([key, value]) => [key, tidy(value)]),
+  (i, value) => i === 1 && String(value).length < 24);
 
 function fold(title, open, ...inside) {
   return el("details.fold", { open }, el("summary", {}, title), ...inside);
@@ -55,7 +56,7 @@ function draw(name, run, { about, summary, evaluations, problems: wrong, command
     el("div.commands", {}, commands.map(([why, command]) => line(why, command))),
     el("div.columns", {},
       el("div", {},
-        Object.keys(scores).length ? el("h3", {}, "Scores") : "", Object.keys(scores).length ? scoreTable(name, scores) : "",
+        Object.keys(scores).length ? el("h3", {}, "Scores") : "", Object.keys(scores).length ? scoreTable(scores) : "",
         ...evaluations.map(evaluation)),
       el("div", {}, el("h3", {}, "Configuration"), pairs(config)),
       el("div", {}, el("h3", {}, "End"), Object.keys(end).length ? pairs(flat(end)) : el("p.quiet", {}, "It has not ended."),
@@ -79,13 +80,15 @@ function line(why, command) {
   return el("p.command", {}, el("span.quiet", {}, why), code, copy);
 }
 
-// Scores with the floor of each beside it, and where others are ticked theirs.
-function scoreTable(name, scores) {
-  const names = Object.keys(scores).filter((key) => !key.includes("/floor_"));
-  const floors = names.some((key) => key.replace("/", "/floor_") in scores);
+// Scores with the floor of each beside it, those that have one first.
+function scoreTable(scores) {
+  const floored = (key) => key.replace("/", "/floor_") in scores;
+  const all = Object.keys(scores).filter((key) => !key.includes("/floor_"));
+  const names = [...all.filter(floored), ...all.filter((key) => !floored(key))];
+  const floors = names.some(floored);
   const rows = names.map((key) => [key, scores[key],
     ...(floors ? [scores[key.replace("/", "/floor_")] ?? ""] : [])]);
-  return table(["score", "value", ...(floors ? ["real against real"] : [])], rows, (i) => i > 0);
+  return table(["score", "value", ...(floors ? ["floor"] : [])], rows, (i) => i > 0);
 }
 
 function evaluation(found) {
@@ -93,7 +96,7 @@ function evaluation(found) {
   const rows = scores.map((score) => [score.title, score.mean,
     score.interval && score.interval.every(isNumber) ? `[${short(score.interval[0])}, ${short(score.interval[1])}]` : "",
     score.draws, score.floor ?? "", score.protocol]);
-  const heads = ["score", "mean", "95 % interval", "draws", "real against real", "against"];
+  const heads = ["score", "mean", "95 % interval", "draws", "floor", "against"];
   return el("div", {}, el("h3", {}, `Evaluated ${created ?? ""}, samples by ${sampler}`),
     rows.length ? table(heads, rows, (i) => i > 0 && i < 5) : "", fold("All of it", false, pairs(flat(rest))));
 }

@@ -33,6 +33,9 @@ export function short(value) {
   return value.toFixed(Math.max(0, Math.min(6, 3 - Math.floor(Math.log10(size))))).replace("-", "−");
 }
 
+// A number as somebody set it: without zeros at its end.
+export const tidy = (value) => (isNumber(value) ? String(Number(value.toPrecision(6))).replace("-", "−") : short(value));
+
 export function duration(seconds) {
   if (!isNumber(seconds)) return "";
   if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
@@ -68,7 +71,7 @@ export function picture(src, alt) {
 
 export function table(head, rows, numeric = () => false) {
   const cell = (kind, value, i) =>
-    el(numeric(i) ? `${kind}.number` : kind, {}, value instanceof Node ? value : short(value));
+    el(numeric(i, value) ? `${kind}.number` : kind, {}, value instanceof Node ? value : short(value));
   return el("div.scroll", {}, el("table", {},
     el("thead", {}, el("tr", {}, head.map((value, i) => cell("th", value, i)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((v, i) => cell("td", v, i))))),

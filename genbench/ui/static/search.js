@@ -1,6 +1,6 @@
 // The trials of a search: what each tried, and what came of it.
 
-import { brief, el, get, isNumber, short, table } from "./dom.js";
+import { brief, el, get, isNumber, short, table, tidy } from "./dom.js";
 import { axis, figure, hover, plain, plot, quiet, shade } from "./plots.js";
 import { colour, runs, shown, studies, writeAddress } from "./state.js";
 
@@ -128,12 +128,12 @@ function parallel(study, goal, least) {
     const { choices, low: least_, high: most } = kindOf(study, name).attributes ?? {};
     const marks = choices ? choices.map((c, k) => [c, choices.length > 1 ? k / (choices.length - 1) : 0.5])
       : [[least_, 0], [most, 1]];
-    return marks.map(([text, y]) => ({ x: i, y, text: plain(short(text)), showarrow: false, xanchor: "left", xshift: 5,
+    return marks.map(([text, y]) => ({ x: i, y, text: plain(tidy(text)), showarrow: false, xanchor: "left", xshift: 5,
       font: { size: 10, color: quiet() } }));
   });
   const goals = [[least ? high : low, 0], [least ? low : high, 1]].map(([value, y]) => ({ x: names.length, y,
     text: short(value), showarrow: false, xanchor: "left", xshift: 5, font: { size: 10, color: quiet() } }));
-  const box = figure("Parallel coordinates", "a line a complete trial; bright and high on the right: good".replace("bright", "yellow"));
+  const box = figure("Parallel coordinates", `a line a complete trial (${trials.length} of ${study.trials.length}); yellow and high on the right: good`);
   box.classList.add("broad");
   return [box, lines, {
     xaxis: axis("", { tickvals: [...names.keys(), names.length], ticktext: [...names, goal].map(plain),
@@ -144,13 +144,14 @@ function parallel(study, goal, least) {
 }
 
 function against(study, name, goal) {
-  const { attributes = {} } = kindOf(study, name);
+  const { name: kind, attributes = {} } = kindOf(study, name);
   const category = Boolean(attributes.choices);
   const x = (trial) => (category && trial.params[name] !== undefined ? String(trial.params[name]) : trial.params[name]);
   const box = figure(name, attributes.log ? "log scale" : "");
   const order = category ? { type: "category", categoryorder: "array", categoryarray: attributes.choices.map(String) } : {};
+  if (kind === "IntDistribution" && attributes.high - attributes.low <= 8) order.dtick = 1;
   return [box, points(study, goal, x, valueOf),
-    { xaxis: axis(name, attributes.log ? { type: "log" } : order), yaxis: axis(goal) }, 230];
+    { xaxis: axis(name, attributes.log ? { type: "log", dtick: "D2" } : order), yaxis: axis(goal) }, 230];
 }
 
 function list(study, goal, least) {
@@ -160,7 +161,7 @@ function list(study, goal, least) {
     (a.state !== "COMPLETE") - (b.state !== "COMPLETE") || rank(a) - rank(b));
   const rows = sorted.map((trial) => [
     trial.number, `${WORDS[trial.state]}${trial.number === study.best ? " (best)" : ""}${trial.defaults ? " (defaults)" : ""}`,
-    valueOf(trial) ?? "", ...names.map((name) => trial.params[name] ?? ""),
+    valueOf(trial) ?? "", ...names.map((name) => tidy(trial.params[name] ?? "")),
     runs.has(trial.run) ? el("button.link", { type: "button", click: () => onName(trial.run) }, brief(trial.run)) : "",
   ]);
   parts.list.replaceChildren(el("h2", {}, "Trials, best first"),

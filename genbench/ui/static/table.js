@@ -1,9 +1,9 @@
 // The table of runs: sorted, filtered, with the fields in which the shown ones differ.
 
-import { $, brief, duration, el, isNumber, short } from "./dom.js";
+import { $, brief, duration, el, isNumber, short, tidy } from "./dom.js";
 import { colourOf, folder, runs, shown, ticked, writeAddress } from "./state.js";
 
-const NOT_COMPARED = new Set(["runs_dir", "wandb", "device", "save", "group", "data_dir",
+export const NOT_COMPARED = new Set(["runs_dir", "wandb", "device", "save", "group", "data_dir",
   "checkpoint_minutes", "log_every", "data", "seed", "epochs"]);
 const MARKS = { running: "●", finished: "✓", pruned: "✂", failed: "✕", damaged: "!", unfinished: "…" };
 const SIGNS = { "=": (a, b) => a === b, "!=": (a, b) => a !== b, "<": (a, b) => a < b,
@@ -11,12 +11,12 @@ const SIGNS = { "=": (a, b) => a === b, "!=": (a, b) => a !== b, "<": (a, b) => 
 const FIXED = [
   { key: "name", title: "run", text: true, value: (run) => run.name },
   { key: "status", title: "status", text: true, value: (run) => run.status },
+  { key: "score", title: "objective", value: (run) => run.score },
   { key: "model", title: "model", text: true, value: (run) => run.model },
   { key: "data", title: "data", text: true, value: (run) => run.config?.data },
   { key: "seed", title: "seed", value: (run) => run.config?.seed },
   { key: "epochs", title: "epochs", value: (run) => run.epochs },
   { key: "seconds", title: "time", value: (run) => run.seconds },
-  { key: "score", title: "objective", value: (run) => run.score },
 ];
 let onTick = () => {}, onName = () => {};
 let order = [], rows = new Map(), columns = [];
@@ -178,7 +178,7 @@ function cell(run, column) {
     return el("td.number", {}, isNumber(value) || value ? short(value) : "",
       value !== null && value !== undefined ? el("span.quiet", {}, ` ${note}`) : "");
   }
-  return el(column.text ? "td" : "td.number", {}, short(value));
+  return el(column.text ? "td" : "td.number", {}, column.config ? tidy(value) : short(value));
 }
 
 // Which rows are ticked, and the colour of each.
