@@ -14,6 +14,7 @@ from genbench.console import say
 from genbench.data_command import data
 from genbench.runs_command import runs
 from genbench.start import resume, search, storage, sweep, train
+from genbench.ui import ui
 from genbench.wandb_command import sync, workspace
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def main() -> None:
     import tyro
 
     starting = (train, resume, search, sweep, storage)
-    others = (runs, report, sample, evaluate, sync, workspace, data, doctor)
+    others = (runs, report, ui, sample, evaluate, sync, workspace, data, doctor)
     commands: tuple[Callable[..., None], ...] = starting + others
     configured = tyro.conf.configure(tyro.conf.FlagConversionOff)
     named = {command.__name__: configured(command) for command in commands}

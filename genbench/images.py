@@ -41,6 +41,15 @@ def framed(images: np.ndarray) -> np.ndarray:
     return np.pad(images, [(0, 0), (0, 0), edges, edges])
 
 
+def shrink(images: np.ndarray, most: int) -> np.ndarray:
+    """Pictures (N, C, S, S) `uint8` as (N, C, T, T), T <= most: means of whole cells."""
+    step = -(-images.shape[-1] // most)
+    side = images.shape[-1] // step
+    cut = images[..., : side * step, : side * step]
+    cells = cut.reshape(*images.shape[:2], side, step, side, step)
+    return cells.mean((3, 5)).round().astype(np.uint8) if step > 1 else images
+
+
 def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
     """Pictures (N, H, W[, 3]) `uint8`, row by row with white between them, as one picture."""
     edges = [(0, -len(pictures) % columns), (1, 1), (1, 1)] + [(0, 0)] * (pictures.ndim - 3)

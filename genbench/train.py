@@ -17,7 +17,13 @@ from genbench.console import say
 from genbench.data import Batches, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
-from genbench.evaluate.codes import LATENT_IMAGES, PROBE_IMAGES, code_scores, portfolio
+from genbench.evaluate.codes import (
+    LATENT_IMAGES,
+    PROBE_IMAGES,
+    code_scores,
+    portfolio,
+    thumbnails,
+)
 from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_floors
 from genbench.evaluate.gallery import gallery
 from genbench.facts import facts
@@ -258,9 +264,10 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
         part = model.data.splits[split]
         index = part.spread(LATENT_IMAGES)
         z, labels = z[index.cpu()], labels[index.cpu()]
-        run.latents(z, labels, split, step)
+        kept = part.take(index)
+        run.latents(z, labels, split, step, thumbnails(kept))
         if "decode" in can:
-            run.arrays("pictures", **portfolio(model, (z, labels), part.take(index)))
+            run.arrays("pictures", **portfolio(model, (z, labels), kept))
     return scores
 
 

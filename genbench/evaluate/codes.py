@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from genbench.data import Split
-from genbench.images import channels_last, to_uint8
+from genbench.images import channels_last, shrink, to_uint8
 from genbench.metrics import latent
 from genbench.model import Model
 
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
+THUMBNAIL = 32  # pixels at most along a side of the pictures that are kept with them
 SIDE = 15  # images along a side of the manifold
 SHOWN, LINES = 16, 6  # images beside their reconstructions, interpolations between them
 STEPS = 9  # images of an interpolation, ends included
@@ -64,6 +65,11 @@ def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarr
         n = 64 if rows is None else len(rows)
         pictures["samples"] = to_uint8(model.sample(n, model.config.seed, y=rows))
     return pictures
+
+
+def thumbnails(held_out: Split) -> np.ndarray:
+    """Small pictures (N, T, T[, 3]) `uint8` of the images whose codes are kept."""
+    return channels_last(shrink(held_out.images.cpu().numpy(), THUMBNAIL))
 
 
 def _as_rows(images: torch.Tensor) -> np.ndarray:

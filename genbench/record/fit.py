@@ -1,5 +1,6 @@
 """Whether what was read is of the shape that it should have; what is not is left out."""
 
+import functools
 import re
 import reprlib
 from collections.abc import Callable
@@ -95,8 +96,8 @@ def fit(value: Any, kind: Any, problems: list[str]) -> Any:
     Raises:
         ValueError: The value is of another kind, or a field that it must have is.
     """
-    origin, inner = get_origin(kind), get_args(kind)
-    if is_typeddict(kind):
+    origin, inner, fields = _parts(kind)
+    if fields:
         return _fit_fields(_mapping(value), kind, problems)
     if origin is dict:
         return _fit_each(_mapping(value), lambda name: inner[1], frozenset(), problems)
@@ -111,9 +112,18 @@ def fit(value: Any, kind: Any, problems: list[str]) -> Any:
     return value if kind is Any else CHECKS[kind](value)
 
 
+@functools.cache
+def _parts(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """An annotation's kind and what is in its brackets; whether it is an object's."""
+    return get_origin(kind), get_args(kind), is_typeddict(kind)
+
+
+_hints = functools.cache(get_type_hints)  # these two took longer than all else of a record
+
+
 def _fit_fields(value: dict[str, Any], kind: Any, problems: list[str]) -> dict[str, Any]:
     """An object by its fields; those that are not named are kept as they are."""
-    hints, required = get_type_hints(kind), kind.__required_keys__
+    hints, required = _hints(kind), kind.__required_keys__
     if missing := sorted(required - value.keys()):
         raise ValueError(f"lacks {', '.join(missing)}")
     if kind is Ruler and (unknown := sorted(value.keys() - required)):

@@ -96,7 +96,8 @@ class Record:
         return self._evaluations
 
     def arrays(self, archive: str) -> reading.Arrays:
-        """The arrays of `pictures`.npz (of one size), or of `latents`.npz: z (N, D), labels, split.
+        """The arrays of `pictures`.npz (of one size), or of `latents`.npz: z (N, D), labels, split,
+        and in later records the pictures of the codes.
 
         A file is read once.
         """

@@ -250,25 +250,34 @@ def check_picture_array(name: str, array: np.ndarray, others: Arrays) -> None:
         if not (left < right and bottom < top):
             raise ValueError("no area")
     elif axes := _leading.get(name):
-        pixels = array.shape[axes:]
-        grey, colour = len(pixels) == 2, len(pixels) == 3 and pixels[-1] == 3
-        if array.dtype != np.uint8 or not (grey or colour) or not array.size:
-            raise ValueError(f"{array.dtype} of shape {array.shape} is no set of pictures")
+        pixels = _pictures(array, axes)
         for other in others.keys() & _leading.keys():
             if others[other].shape[_leading[other] :] != pixels:
                 raise ValueError(f"pictures of another size than {other}")
 
 
+def _pictures(array: np.ndarray, axes: int) -> tuple[int, ...]:
+    """The shape of a picture, (H, W) or (H, W, 3), behind so many axes; `ValueError`: of none."""
+    pixels = array.shape[axes:]
+    grey, colour = len(pixels) == 2, len(pixels) == 3 and pixels[-1] == 3
+    if array.dtype != np.uint8 or not (grey or colour) or not array.size:
+        raise ValueError(f"{array.dtype} of shape {array.shape} is no set of pictures")
+    return pixels
+
+
 def check_latent_array(name: str, array: np.ndarray, others: Arrays) -> None:
     """The same for latents.npz."""
-    if name in ("z", "labels") and any(
-        len(others[other]) != len(array) for other in others.keys() & {"z", "labels"} if array.ndim
+    alike = {"z", "labels", "pictures"}
+    if name in alike and any(
+        len(others[other]) != len(array) for other in others.keys() & alike if array.ndim
     ):
-        raise ValueError("codes and labels are not as many")
+        raise ValueError("codes, labels and pictures are not as many")
     if name == "z":
         _reals(array, (None, None))
     elif name == "labels" and (array.ndim != 1 or array.dtype.kind not in "iu"):
         raise ValueError(f"{array.dtype} of shape {array.shape} is no row of labels")
+    elif name == "pictures":
+        _pictures(array, 1)
     elif name == "split" and (array.ndim or array.dtype.kind != "U"):
         raise ValueError("names no split")
 

@@ -203,9 +203,20 @@ class Run:
         with whole(self.dir / f"{name}.npz") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    def latents(self, z: np.ndarray, labels: np.ndarray, split: str, step: int) -> None:
-        """Save codes z (N, D) and labels (N,) as latents.npz; W&B has them as a table."""
-        self.arrays("latents", z=z, labels=labels, split=np.array(split))
+    def latents(
+        self,
+        z: np.ndarray,
+        labels: np.ndarray,
+        split: str,
+        step: int,
+        pictures: np.ndarray | None = None,
+    ) -> None:
+        """Save codes z (N, D) and labels (N,) as latents.npz; W&B has them as a table.
+
+        `pictures` (N, S, S[, 3]) `uint8`, small, are what the codes are of.
+        """
+        of_codes = {} if pictures is None else {"pictures": pictures}
+        self.arrays("latents", z=z, labels=labels, split=np.array(split), **of_codes)
         epoch = self.rows[-1]["epoch"] if self.rows else 0.0
         self._log_file(split, step, epoch, f"{split}/latents", "latents.npz")
 

@@ -20,19 +20,26 @@ MACHINES = (  # of a run that does not say which fields identify it
 
 
 class Tail:
-    """The rows of a metrics.jsonl that may still grow: each once, and whole lines only."""
+    """The rows of a metrics.jsonl that may still grow: each once, and whole lines only.
 
-    def __init__(self, folder: Path):
-        self._path, self._at = folder / "metrics.jsonl", 0
+    `at` is the byte from which it is read next.
+    """
 
-    def rows(self) -> list[Row]:
-        """Those that were not there before; a damaged line is passed over."""
+    def __init__(self, folder: Path, at: int = 0):
+        self._path, self.at = folder / "metrics.jsonl", at
+
+    def rows(self, most: int = -1) -> list[Row]:
+        """Those that were not there before, of at most so many bytes; no damaged lines."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
-            file.seek(self._at)
-            lines = file.read().rpartition(b"\n")[0].splitlines(keepends=True)
-        self._at += sum(map(len, lines)) + bool(lines and not lines[-1].endswith(b"\n"))
+            file.seek(self.at)
+            read = file.read(most)
+        whole, end, _ = read.rpartition(b"\n")
+        if not end and len(read) == most:  # a line that long is none of ours
+            self.at += most
+        self.at += len(whole) + len(end)
+        lines = whole.split(b"\n")
         rows = filter(None, map(row_or_none, lines))
         return [row | {"step": int(row["step"])} for row in rows]
 
