@@ -151,8 +151,8 @@ def make_app(folder: Path, local: bool = True) -> Starlette:
     """
     pages = Pages(Store(folder))
     found = find_spec("plotly")  # without an import, which takes a second
-    assert found is not None and found.origin is not None, "plotly is installed with genbench"
-    plotly = Path(found.origin).parent / "package_data"
+    assert found is not None
+    plotly = Path(str(found.origin)).parent / "package_data"
     run = "/api/runs/{name}"
     routes: list[Route | Mount] = [
         Route("/", _page),
