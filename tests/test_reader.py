@@ -343,6 +343,8 @@ def test_a_damaged_archive_is_named_and_the_rest_is_reported(
         ("latents", {"z": np.full((4, 2), np.inf)}, set()),
         ("latents", {"z": np.zeros((4, 2)), "labels": np.zeros(3, int)}, {"z"}),
         ("latents", {"z": np.zeros((4, 2)), "labels": np.array(["a"] * 4)}, {"z"}),
+        ("latents", {"z": np.zeros((4, 2)), "pictures": np.zeros((4, 6, 6))}, {"z"}),
+        ("latents", {"z": np.zeros((4, 2)), "pictures": np.zeros((3, 6, 6), np.uint8)}, {"z"}),
         ("latents", {"split": np.array(3)}, set()),
     ],
 )

@@ -187,6 +187,7 @@ def test_latents_and_pictures_are_those_of_the_held_out_images(tmp_path):
     with np.load(run.path / "latents.npz") as latents, np.load(run.path / "pictures.npz") as pics:
         assert latents["labels"].tolist() == labels.tolist()
         assert latents["z"].shape == (300, 3)
+        np.testing.assert_array_equal(latents["pictures"], images[:, 0])
         np.testing.assert_array_equal(pics["originals"], images[np.arange(16) * 300 // 16, 0])
         # an interpolation's ends are the reconstructions of its two images
         np.testing.assert_allclose(

@@ -69,6 +69,7 @@ def run(installed, script):
 def test_the_wheel_has_the_sweep_files_and_finds_them(installed, run):
     there = {path.name: path.read_text() for path in (installed / "genbench/sweeps").iterdir()}
     assert there == {path.name: path.read_text() for path in (ROOT / "sweeps").iterdir()}
+    assert (installed / "genbench" / "ui" / "static" / "index.html").exists()
     said = run("genbench", "sweep", "check", "sweeps/gan.yaml")
     assert said.startswith(f"{installed}/genbench/sweeps/gan.yaml: 7 parameters to search")
     assert run("genbench", "sweep", "show", "vae") == there["vae.yaml"]

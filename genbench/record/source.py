@@ -29,7 +29,7 @@ class Tail:
         self._path, self.at = folder / "metrics.jsonl", at
 
     def rows(self, most: int = -1) -> list[Row]:
-        """Those that were not there before, of at most so many bytes; no damaged lines."""
+        """Those that were not there before, of so many bytes at most; without damaged lines."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:

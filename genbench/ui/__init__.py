@@ -1,10 +1,10 @@
 """`genbench ui`: a live page over the run records. It reads files only: no torch, no W&B."""
 
-import sys
 from pathlib import Path
 
 from genbench import UserError
 from genbench.console import say
+from genbench.environment import has_display
 
 PORT = 8765
 
@@ -46,8 +46,8 @@ def ui(
 
 
 def _open(url: str) -> None:
-    """Show the page in a browser, where there is one."""
+    """Show the page in a browser, where there is a display."""
     import webbrowser
 
-    if not webbrowser.open(url):
-        print(f"no browser found; open {url}", file=sys.stderr, flush=True)
+    if not (has_display() and webbrowser.open(url)):
+        say(f"open=True: no browser or no display here; open {url}")

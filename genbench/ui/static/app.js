@@ -47,10 +47,11 @@ function tabs() {
     "data-tab": name, "aria-controls": "panel", click: () => openPanel(name), keydown: turn }, PANELS[name][0])));
 }
 
-async function refreshPanel(again = false) {
+// `again`: draw anew what is drawn; `must`: look for news though no log has grown.
+async function refreshPanel(again = false, must = false) {
   const grown = await Promise.all(ticked().map((name) => readLog(name).catch(() => false)));
   const panel = PANELS[opened][1];
-  if (again || grown.some(Boolean) || ["run", "latents", "compare"].includes(opened)) await panel.refresh(again);
+  if (again || must || grown.some(Boolean) || ["run", "latents", "compare"].includes(opened)) await panel.refresh(again);
 }
 
 function header(problem = "") {
@@ -80,7 +81,7 @@ async function look() {
     pending ||= changed || fresh;
     if (more) wait = 0; // the table is whole before anything is drawn below it
     else if (pending) {
-      await refreshPanel(fresh);
+      await refreshPanel(false, fresh);
       pending = fresh = false;
     }
     if (searched && opened === "search") await search.refresh();

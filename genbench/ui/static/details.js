@@ -46,18 +46,18 @@ function fold(title, open, ...inside) {
 
 function draw(name, run, { about, summary, evaluations, problems: wrong, commands }) {
   const { config, versions, images, ...rest } = about;
-  const { scores = {}, ...end } = summary;
+  const { scores = {}, error, ...end } = summary;
   box.replaceChildren(
     el("h2", {}, name),
     el("p.quiet", {}, `${run.status} · ${run.model} on ${config.data ?? "?"} · ` +
       `${about.parameters?.toLocaleString("en") ?? "?"} parameters · begun ${run.created}`),
-    summary.error ? el("p.problem", {}, summary.error) : "",
+    error ? el("p.problem", {}, error) : "",
     wrong.length ? problems(wrong) : "",
     el("div.commands", {}, commands.map(([why, command]) => line(why, command))),
+    ...evaluations.map(evaluation),
     el("div.columns", {},
       el("div", {},
-        Object.keys(scores).length ? el("h3", {}, "Scores") : "", Object.keys(scores).length ? scoreTable(scores) : "",
-        ...evaluations.map(evaluation)),
+        ...(Object.keys(scores).length ? [el("h3", {}, "Scores"), scoreTable(scores)] : [])),
       el("div", {}, el("h3", {}, "Configuration"), pairs(config)),
       el("div", {}, el("h3", {}, "End"), Object.keys(end).length ? pairs(flat(end)) : el("p.quiet", {}, "It has not ended."),
         fold("Code, machine and data", false, pairs(flat({ ...rest, images, versions }))))),

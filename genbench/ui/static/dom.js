@@ -26,7 +26,7 @@ export function short(value) {
   if (typeof value === "boolean") return String(value);
   if (typeof value === "object") return JSON.stringify(value);
   if (Number.isInteger(value)) {
-    return Math.abs(value) < 1e6 ? String(value) : value.toExponential(2);
+    return (Math.abs(value) < 1e6 ? String(value) : value.toExponential(2)).replace("-", "−");
   }
   const size = Math.abs(value);
   if (size >= 1e5 || size < 1e-4) return value.toExponential(2).replace("e-", "e−");
@@ -34,7 +34,7 @@ export function short(value) {
 }
 
 // A number as somebody set it: without zeros at its end.
-export const tidy = (value) => (isNumber(value) ? String(Number(value.toPrecision(6))).replace("-", "−") : short(value));
+export const tidy = (value, digits = 6) => (isNumber(value) ? String(Number(value.toPrecision(digits))).replace("-", "−") : short(value));
 
 export function duration(seconds) {
   if (!isNumber(seconds)) return "";

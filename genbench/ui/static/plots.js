@@ -5,7 +5,8 @@ import { colour, isDark } from "./state.js";
 
 const CONFIG = {
   displaylogo: false, responsive: true, showTips: false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+  // these alone: Plotly's own list has one that sends the chart to its makers' server
+  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], plotlyServerURL: "",
 };
 let loading = null;
 
@@ -39,7 +40,7 @@ export async function plot(element, traces, layout, height = 260) {
   const Plotly = await plotly();
   if (!element.isConnected) return;
   await Plotly.react(element, traces, {
-    height, margin: { l: 48, r: 12, t: 8, b: 36 }, showlegend: false, hovermode: "closest",
+    height, margin: { l: 48, r: 12, t: 20, b: 36 }, showlegend: false, hovermode: "closest",
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: "kept",
     font: { family: style("--font"), color: style("--text") }, colorway: [colour(0)],
     hoverlabel: { namelength: -1, bgcolor: style("--panel"), bordercolor: style("--line"),

@@ -139,7 +139,7 @@ function parallel(study, goal, least) {
     xaxis: axis("", { tickvals: [...names.keys(), names.length], ticktext: [...names, goal].map(plain),
       range: [-0.2, names.length + 0.6], showgrid: true }),
     yaxis: axis("", { showticklabels: false, range: [-0.08, 1.08], showgrid: false }), annotations: trials.length ? [...ends, ...goals] : [],
-    margin: { l: 12, r: 12, t: 8, b: 36 },
+    margin: { l: 12, r: 12, t: 24, b: 36 },
   }, 320];
 }
 
@@ -151,7 +151,19 @@ function against(study, name, goal) {
   const order = category ? { type: "category", categoryorder: "array", categoryarray: attributes.choices.map(String) } : {};
   if (kind === "IntDistribution" && attributes.high - attributes.low <= 8) order.dtick = 1;
   return [box, points(study, goal, x, valueOf),
-    { xaxis: axis(name, attributes.log ? { type: "log", dtick: "D2" } : order), yaxis: axis(goal) }, 230];
+    { xaxis: axis(name, attributes.log ? { type: "log", ...decades(attributes) } : order), yaxis: axis(goal) }, 230];
+}
+
+// Where a log axis is marked: at 1, 2 and 5 of each power of ten, and at its ends where these are few.
+function decades({ low, high }) {
+  const marks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    marks.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
+  }
+  const inside = marks.filter((mark) => mark >= low * 0.99 && mark <= high * 1.01);
+  const few = inside.length > 7 ? inside.filter((mark) => /^1/.test(mark.toExponential())) : inside;
+  const tickvals = few.length > 1 ? few : [low, high];
+  return { tickvals, ticktext: tickvals.map((mark) => tidy(mark, 3)) };
 }
 
 function list(study, goal, least) {
@@ -161,7 +173,7 @@ function list(study, goal, least) {
     (a.state !== "COMPLETE") - (b.state !== "COMPLETE") || rank(a) - rank(b));
   const rows = sorted.map((trial) => [
     trial.number, `${WORDS[trial.state]}${trial.number === study.best ? " (best)" : ""}${trial.defaults ? " (defaults)" : ""}`,
-    valueOf(trial) ?? "", ...names.map((name) => tidy(trial.params[name] ?? "")),
+    valueOf(trial) ?? "", ...names.map((name) => tidy(trial.params[name] ?? "", 4)),
     runs.has(trial.run) ? el("button.link", { type: "button", click: () => onName(trial.run) }, brief(trial.run)) : "",
   ]);
   parts.list.replaceChildren(el("h2", {}, "Trials, best first"),

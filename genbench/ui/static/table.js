@@ -11,7 +11,8 @@ const SIGNS = { "=": (a, b) => a === b, "!=": (a, b) => a !== b, "<": (a, b) => 
 const FIXED = [
   { key: "name", title: "run", text: true, value: (run) => run.name },
   { key: "status", title: "status", text: true, value: (run) => run.status },
-  { key: "score", title: "objective", value: (run) => run.score },
+  { key: "score", title: "score", value: (run) => run.score },
+  { key: "objective", title: "of", text: true, value: (run) => run.objective },
   { key: "model", title: "model", text: true, value: (run) => run.model },
   { key: "data", title: "data", text: true, value: (run) => run.config?.data },
   { key: "seed", title: "seed", value: (run) => run.config?.seed },
@@ -173,10 +174,10 @@ function cell(run, column) {
       run.status === "running" && asked ? el("span.quiet", {}, ` / ${asked}`) : "");
   }
   if (column.key === "seconds") return el("td.number", {}, duration(value));
-  if (column.key === "score") {
-    const note = `${run.objective ?? ""}${isNumber(value) && !run.ended ? ", the last" : ""}`;
-    return el("td.number", {}, isNumber(value) || value ? short(value) : "",
-      value !== null && value !== undefined ? el("span.quiet", {}, ` ${note}`) : "");
+  if (column.key === "score") return el("td.number", {}, short(value));
+  if (column.key === "objective") {
+    const last = isNumber(run.score) && !run.ended ? " (the last)" : "";
+    return el("td.quiet", {}, `${value ?? ""}${last}`);
   }
   return el(column.text ? "td" : "td.number", {}, column.config ? tidy(value) : short(value));
 }
