@@ -10,7 +10,7 @@ def sync(runs: tuple[str, ...], /, runs_dir: str = "runs", timeout: float = 120.
     was stopped or was killed, becomes the run that it would have been.
 
     Args:
-        runs: Folders of runs, or their names below runs_dir.
+        runs: Folders of runs, or their names below runs_dir; studies/NAME is a search.
         runs_dir: Folder with the run folders.
         timeout: Seconds that the server may take for the rest of a run once all is on its way.
     """

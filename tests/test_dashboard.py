@@ -6,6 +6,7 @@ import pytest
 from wandb_server import ENTITY, Server
 
 from genbench import dashboard, environment
+from genbench.config import SearchConfig
 from genbench.families import FAMILIES
 from genbench.families.flow import FlowConfig
 from genbench.families.gan import GANConfig
@@ -13,6 +14,8 @@ from genbench.families.vae import VAEConfig
 from genbench.record import Run, read_runs, wait_for_wandb
 from genbench.record.feeding import log_search
 from genbench.record.source import MACHINE, of_run
+from genbench.search.search import Search
+from genbench.sweep import find_sweep, read_sweep
 
 PAGE = {
     "name": "toy s1",
@@ -218,10 +221,13 @@ def study(folder, values):
 # --- a search -------------------------------------------------------------------------------------
 
 
-def test_a_search_is_a_run_beside_its_trials(server, tmp_path):
-    for values in ([-3.0, None], [-3.0, None, -1.0]):  # again, with a trial more: the same run
-        log_search(study(tmp_path, values), "online")
-        wait_for_wandb()
+def test_a_search_is_a_run_beside_its_trials(server, script, tmp_path):
+    file = study(tmp_path, [-3.0, None])
+    log_search(file, "online")
+    wait_for_wandb()
+    study(tmp_path, [-3.0, None, -1.0])  # a trial more: the same run
+    done = script("genbench", "sync", str(file.with_suffix("")), **server.environment())
+    assert (done.returncode, done.stderr) == (0, "")
     (name,) = server.runs
     sent = server.runs[name]
     assert name.startswith("vae-toy-")
@@ -236,6 +242,15 @@ def test_a_search_is_a_run_beside_its_trials(server, tmp_path):
     table = json.loads(sent.files[sent.summary["search/trials"]["path"]])
     assert table["columns"] == ["trial", "state", ELBO, "lr", "seconds", "run"]
     assert table["data"][1] == [1, "pruned", None, 0.2, None, "run1"]
+
+
+def test_a_searchs_flags_are_its_runs():
+    flags = {"project": "p", "tags": "t", "name": "n"}
+    search = Search(read_sweep(find_sweep("vae")), SearchConfig(**flags))
+    assert search.place == flags | {"group": search.name}
+    trial = search.make_config({}, seed=0, job_type="trial")
+    assert (trial.project, trial.tags, trial.name, trial.job_type) == ("p", "t", "", "trial")
+    assert search.final_config(1, {}).job_type == "final"
 
 
 # --- a project ------------------------------------------------------------------------------------

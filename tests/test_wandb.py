@@ -101,11 +101,16 @@ def test_an_online_vae_delivers_all_that_it_records(server, script, tmp_path):
     assert run.config["beta"]["value"] == 2.0
     assert run.display_name == "vae-mnist-mini latent_dim=2 width=16 beta=2 1ep s0"
     for split, name in (("train", "loss"), ("val", "kl"), ("val", "elbo")):
-        kept = [row[name] for row in record.metrics() if row["split"] == split]
+        kept = record.curve(split, name)[1]
         sent = [row[f"{split}/{name}"] for row in run.history if f"{split}/{name}" in row]
         assert sent == pytest.approx(kept)
     for name, value in record.scores.items():
         assert run.summary[name] == pytest.approx(value)
+    rates = [row["train/images_per_second"] for row in run.history if "train/lr" in row]
+    assert len(rates) == 1  # one epoch
+    assert rates[0] > 0
+    assert run.summary["train/peak_memory"] > 100
+    assert run.summary["samples/samples"]["caption"] == "epoch 1"
     for picture in ("samples/samples", "samples/reconstructions"):
         path = run.summary[picture]["path"]
         assert run.files[path].startswith(b"\x89PNG")
