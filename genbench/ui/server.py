@@ -92,8 +92,8 @@ class Pages:
     def codes(self, request: Request) -> Response:
         """A run's codes on a plane."""
         record = self.store.record(request.path_params["name"])
-        stamp = self._stamp(record.path / "latents.npz")
-        return Json(views.codes_at(record.path, stamp))
+        path = record.path / "latents.npz"
+        return Json(views.codes_at(record.path, self._stamp(path)) if path.exists() else {"n": 0})
 
     def kept(self, request: Request) -> Response:
         """Pictures of pictures.npz or latents.npz as a grid."""
