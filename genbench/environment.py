@@ -4,9 +4,9 @@ GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, pain
 once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. `OF_ONE_RUN` and WANDB_PROJECT,
 WANDB_ENTITY: as W&B documents them, but for WANDB_DIR and WANDB_RESUME, which a run's folder stands
 in place of. W&B itself reads the others of its own. CUDA_VISIBLE_DEVICES: the GPUs that workers
-share. PATH: where a sweep's program is looked for. DISPLAY, WAYLAND_DISPLAY: whether a browser can be
-shown. Set for W&B where the user has not:
-WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
+share. PATH: where a sweep's program is looked for. DISPLAY, WAYLAND_DISPLAY: whether there are
+windows. Set for W&B where the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY,
+WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
 """
 
 import os
