@@ -14,7 +14,7 @@ const PANELS = {
   curves: ["Curves", curves], samples: ["Samples", samples], latents: ["Latents", latents],
   compare: ["Compare", compare], search: ["Search", search], run: ["Run", details],
 };
-const LIVE = 2000, IDLE = 5000; // ms between two looks, while a run trains and otherwise
+const LIVE = 1500, IDLE = 3000; // ms between two looks, while a run trains and otherwise
 const PATIENCE = 1500; // ms after which the table is drawn though the server still reads
 let opened = "";
 
