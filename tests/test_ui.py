@@ -414,7 +414,7 @@ def test_what_records_say_is_text_wherever_it_stands(records):
         for tab in ("Samples", "Latents", "Compare", "Search", "Run"):
             page.get_by_role("tab", name=tab).click()
             page.locator("#panel > *").first.wait_for(state="attached")
-            page.wait_for_timeout(300)
+            page.wait_for_timeout(150)
         assert page.locator("#panel").get_by_text("<script>hacked=1;").count() == 1
         assert page.evaluate("window.hacked") is None
         assert page.locator("main img[src=x]").count() == 0
@@ -429,7 +429,7 @@ def test_the_table_sorts_filters_and_keeps_its_address(records, page_of):
     for latent_dim, elbo in ((8, -90.0), (32, -120.0), (2, -100.0)):
         records.run("vae", config={"latent_dim": latent_dim}, scores={"elbo": elbo})
     names = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.dataset.run)"
-    with page_of() as page:
+    with page_of("#tab=compare") as page:
         page.locator("#table tbody tr").nth(2).wait_for()
         assert page.evaluate(names) == ["run-003", "run-002", "run-001"]
         header = page.locator("#table th", has_text="latent_dim")
@@ -449,8 +449,8 @@ def test_the_table_sorts_filters_and_keeps_its_address(records, page_of):
         assert page.get_by_role("checkbox", name="compare run-001").is_checked()
         assert not page.get_by_role("checkbox", name="compare run-002").is_checked()
         assert page.locator("#ticked .chip").count() == 1
-        page.locator("#tab-curves").press("ArrowRight")
-        assert page.get_by_role("tab", name="Samples").get_attribute("aria-selected") == "true"
+        page.locator("#tab-compare").press("ArrowRight")
+        assert page.get_by_role("tab", name="Search").get_attribute("aria-selected") == "true"
 
 
 def test_a_run_that_begins_and_grows_is_seen(records, page_of):
@@ -537,7 +537,7 @@ def test_a_thousand_runs_are_drawn(records, page_of):
         config = about["config"] | {"lr": i / 1000}
         (folder / "config.json").write_text(json.dumps(about | {"config": config}))
         (folder / "summary.json").write_text('{"status": "finished"}')
-    with page_of() as page:
+    with page_of("#tab=compare") as page:
         page.locator("#table tbody tr").nth(999).wait_for(state="attached")
         assert page.locator("#shown").text_content() == "1000 runs"
         page.locator("#filter").fill("lr>=0.99")
