@@ -125,6 +125,7 @@ def sweep(
     if count < 1:
         raise UserError(f"count={count}: must be at least 1")
     from genbench.config import SearchConfig
+    from genbench.search.record import show
     from genbench.search.search import Search
 
     options = SearchConfig(
@@ -132,7 +133,7 @@ def sweep(
     )
     search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
     run_search(search)
-    search.show()
+    show(search)
     print(f"genbench report --runs_dir={runs_dir} writes the summary")
     print(f"wandb sync {runs_dir}/*/wandb/offline-run-*    uploads the runs, group {search.name}")
 
