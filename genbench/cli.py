@@ -193,6 +193,7 @@ def search_family(
     if not options.sweep and not path.is_file():
         raise UserError(f"sweep: none comes with genbench for {family}; name one with --sweep")
     sweep = read_sweep(path, FAMILIES.find(family, "family"), options.given)
+    from genbench.search.record import show
     from genbench.search.search import Search
 
     search = Search(sweep, options)
@@ -207,7 +208,7 @@ def search_family(
         scores = search.train_best()
         rivals = search.train_defaults() if search.again else []
         search.write()
-        search.show()
+        show(search)
     print_scores(scores)
     if rivals:
         print_scores(rivals, "Of the defaults")

@@ -125,6 +125,7 @@ def sweep(
     if count < 1:
         raise UserError(f"count={count}: must be at least 1")
     from genbench.config import SearchConfig
+    from genbench.search.record import show
     from genbench.search.search import Search
 
     options = SearchConfig(
@@ -132,7 +133,7 @@ def sweep(
     )
     search = Search(read_sweep(find_sweep(words[0])), options, launched=True)
     run_search(search)
-    search.show()
+    show(search)
     print(f"Summary: genbench report --runs_dir={runs_dir}")
     print(f"Upload:  genbench sync {runs_dir}/2*    as group {search.name}")
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.distributions import distribution_to_json
 
+from genbench import environment
 from genbench.config import Config
+from genbench.record.feeding import log_search
 from genbench.search.study import REPEATS, WORKER, first_try
 from genbench.sweep import Sweep
 
@@ -47,6 +49,14 @@ def to_record(search: "Search") -> dict[str, Any]:
         "seeds": list(search.seeds),
         "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
     }
+
+
+def show(search: "Search") -> None:
+    """Give a search that was written to W&B, beside its trials; offline where these are."""
+    mode = search.options.wandb
+    if search.launched and environment.wandb_mode(mode) == "auto":
+        mode = "offline"
+    log_search(search.file, mode)
 
 
 def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import counted, say
 from genbench.files import writable, write_json
-from genbench.record.feeding import log_search
 from genbench.record.provenance import git
 from genbench.search import plan, proposals
 from genbench.search import study as studies
@@ -285,13 +284,6 @@ class Search:
         o = self.options
         given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
         return environment.wandb_place(given | {"notes": o.notes, "group": self.name})
-
-    def show(self) -> None:
-        """Give the search to W&B, beside its trials; offline where these are."""
-        mode = self.options.wandb
-        if self.launched and environment.wandb_mode(mode) == "auto":
-            mode = "offline"
-        log_search(self.file, mode)
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
