@@ -27,6 +27,7 @@ SECTIONS: list[Section] = [
     pictures.kept,
     search.search,
     evaluations.against,
+    evaluations.samples,
     evaluations.classes,
     evaluations.likelihoods,
     evaluations.copies,
