@@ -45,7 +45,8 @@ STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
     **dict.fromkeys(("axes.titlecolor", "xtick.color", "ytick.color"), INK),
 }
-SHEET = 480  # pixels that a narrower sheet is enlarged towards, by a whole factor
+SHEET = (560, 640)  # pixels wide and high that a sheet is enlarged towards, by a whole factor
+RASTER = 84  # dots an inch of pictures within an SVG
 LARGE = 120_000  # bytes of a PNG above which it is held to 256 colours
 FILM = 400_000  # bytes of a film
 FRAMES = 24  # of a film, at most
@@ -190,7 +191,8 @@ def save(draw: Callable[[], Drawn], stem: Path) -> tuple[Path, str]:
             return _written(stem.with_name(f"{stem.name}.{'gif' if film else 'png'}"), data), ""
         png, svg = io.BytesIO(), io.StringIO()
         drawn.savefig(png, format="png")
-        drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        drawn.savefig(svg, format="svg", dpi=RASTER, transparent=True, metadata=bare)
         plt.close(drawn)
     return _written(stem.with_name(f"{stem.name}.png"), png.getvalue()), svg.getvalue()
 
@@ -210,12 +212,14 @@ def inline(svg: str, prefix: str) -> str:
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    places = re.compile(r'(?<= )(?:d|x|y)="[^"]*"')  # to a hundredth of a point
+    svg = places.sub(lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
     return svg.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def to_png(picture: Picture) -> bytes:
     """As small as it goes: enlarged by a whole factor if small, of 256 colours if large."""
-    image = Image.fromarray(picture.repeat(_scale(picture), 0).repeat(_scale(picture), 1))
+    image = Image.fromarray(_enlarged(picture, _scale(picture)))
     data = _encoded(image, "PNG", optimize=True)
     if len(data) > LARGE and image.mode == "RGB":
         colours = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -223,15 +227,24 @@ def to_png(picture: Picture) -> bytes:
     return data
 
 
+def _enlarged(picture: Picture, scale: int) -> Picture:
+    return picture.repeat(scale, 0).repeat(scale, 1)
+
+
 def _scale(picture: Picture) -> int:
-    return max(1, SHEET // picture.shape[1])
+    return max(1, min(round(SHEET[0] / picture.shape[1]), SHEET[1] // picture.shape[0]))
 
 
 def to_gif(frames: Sequence[Picture]) -> bytes:
-    """A film that goes round, with fewer frames and then colours until it is small enough."""
-    for n, colours in ((FRAMES, 256), (FRAMES, 64), (12, 64), (12, 32), (6, 32), (3, 16)):
+    """A film that goes round, of fewer pixels, colours and frames until it is small enough."""
+    usual = _scale(frames[0])
+    for scale, n, colours in (
+        *((usual, FRAMES, 256), (1, FRAMES, 256), (1, FRAMES, 64)),
+        *((1, 12, 64), (1, 12, 32), (1, 6, 32), (1, 3, 16)),
+    ):
         places = np.linspace(0, len(frames) - 1, min(n, len(frames))).round().astype(int)
-        images = [Image.fromarray(frames[i]).convert("RGB") for i in places]
+        some = [_enlarged(frames[i], scale) for i in places]
+        images = [Image.fromarray(frame).convert("RGB") for frame in some]
         first, *rest = [image.quantize(colours, dither=Image.Dither.NONE) for image in images]
         times = [260] * len(rest) + [1500]  # milliseconds
         data = _encoded(

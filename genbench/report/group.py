@@ -95,6 +95,13 @@ class Group:
         return self.variant
 
     @property
+    def full_title(self) -> str:
+        """Among other families: `GAN (dcgan, bce, baseline)`; its title where that says it all."""
+        first, *others = dict.fromkeys((family_title(self.model), *self._names))
+        others += ["baseline"] * self.is_baseline
+        return f"{first} ({', '.join(others)})" if others else first
+
+    @property
     def named(self) -> str:
         """In a sentence, behind `the`: `baseline (dcgan with bce)`."""
         own = self._names[: len(self._names) - len(self.learned)]

@@ -16,7 +16,7 @@ from genbench.report.drawing import inline, save
 from genbench.report.part import Content, Drawing
 
 CONCLUSION = 5  # sentences
-NUMBER = re.compile(r"\s*[-+]?[\d,.]+(e[-+]?\d+)?\s*(±.*|\[.*\])?|inf|nan|—|\d+ of \d+", re.ASCII)
+NUMBER = re.compile(r"\s*[-+]?[\d,.]+(e[-+]?\d+)?\s*(±.*|\[.*\]|\(searched\))?|inf|nan|—|\d+ of \d+", re.ASCII)
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -42,7 +42,7 @@ def write(report: Any, folder: Path) -> Path:
             "chart": lambda figure: Markup(files[id(figure)][1]),  # noqa: S704  matplotlib escapes
             "data": data_url,
             "cell": lambda text: re.sub(r"[|<]", r"\\\g<0>", text),
-            "line": lambda text: text.replace("<", r"\<"),
+            "line": lambda text: re.sub("<(?=[A-Za-z/!?])", r"\\<", text),
             "prose": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),  # noqa: S704
         }
         environment.tests |= {"number": is_number, "drawing": lambda c: isinstance(c, Drawing)}

@@ -85,11 +85,12 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
         default=None,
     )
     by_key = {(group.model, group.about["key"]): group for group in groups}
-    models = [
-        Row(one.title, by_key.get(_key(one), Group(runs=one.runs)), one) for one in evaluated
-    ]
+    models = []
+    for one in evaluated:
+        group = by_key.get(_key(one), Group(runs=one.runs))
+        models.append(Row(one.title if one.prior else group.full_title, group, one))
     known = {_key(one) for one in evaluated}
-    models += [Row(group.title, group) for group in groups if _key(group) not in known]
+    models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
     rows, floor = [], dict[str, float]()
     for row in models:
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)

@@ -11,12 +11,14 @@ from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from genbench.record import Study
 from genbench.record.shapes import Trial
 from genbench.report.drawing import COLOURS, INK
 
 COLUMNS = 4  # hyper-parameters in a row
+INTEGER = "IntDistribution"
 GROUPS = 4  # as many parts of a hyper-parameter's values are compared
 
 
@@ -29,6 +31,7 @@ class Axis:
     choices: tuple[Any, ...]
     low: float
     high: float
+    whole: bool = False
 
     @classmethod
     def of(cls, name: str, text: str) -> "Axis":
@@ -37,8 +40,8 @@ class Axis:
         if "choices" in attributes:
             choices = tuple(attributes["choices"])
             return cls(name, False, choices, 0.0, len(choices) - 1.0)
-        low, high = float(attributes["low"]), float(attributes["high"])
-        return cls(name, bool(attributes["log"]), (), low, high)
+        ends, whole = (attributes["low"], attributes["high"]), json.loads(text)["name"] == INTEGER
+        return cls(name, bool(attributes["log"]), (), float(ends[0]), float(ends[1]), whole)
 
     def place(self, value: Any) -> float:
         """Where a value is; `ValueError` where it is not in the space."""
@@ -58,10 +61,15 @@ class Axis:
         """Its scale and ticks, along a panel's width."""
         ax.set_xlabel(self.name)
         if self.log:
+            ends = self.low, math.sqrt(self.low * self.high), self.high
             ax.set_xscale("log")
+            ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
+            ax.minorticks_off()
         if self.choices:
             ax.set_xticks(range(len(self.choices)), [str(choice) for choice in self.choices])
             ax.set_xlim(-0.5, len(self.choices) - 0.5)
+        elif not self.log:
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=self.whole))
 
 
 def completed(study: Study) -> list[Trial]:
@@ -159,8 +167,8 @@ def parallel(study: Study) -> Figure:
         ax.plot(heights, color=colour, lw=2.2 if last else 1.2, marker="o", ms=3)
         if last:
             ax.text(
-                len(axes) - 0.95, heights[-1], f"best {values[i]:.4g}", color=COLOURS[1],
-                va="center",
+                len(axes) - 0.97, heights[-1], f"best {values[i]:.4g}", color=COLOURS[1],
+                va="top",
             )  # fmt: skip
     for x, axis in enumerate(axes):
         ax.axvline(x, color=INK, lw=0.6)

@@ -48,7 +48,7 @@ def losses(part: Part) -> Iterator[Content]:
     draw_one = partial(_train_and_val, part.clock)
     seen = lambda group: alt_of(_panels(group))  # noqa: E731
     figures += each(others, "{group.model}_loss", caption, draw_one, alt=seen)
-    said = [about(group) for group in part.groups for about in (about_bound, about_training)]
+    said = [about(group) for about in (about_bound, about_training) for group in part.groups]
     yield Content("Losses", said, figures=figures)
 
 
@@ -195,8 +195,9 @@ def _distance_panels(groups: list[Group]) -> list[Panel]:
             lines.append(Line(group, "val", name, colour, group.title, "o", dots=bound))
         values = [v for g in groups for run in g.ended for v in run.curve("val", name)[1]]
         low = min([0.0, *filter(math.isfinite, values)])  # KID may fall below 0
-        limits = (-0.2, 0.75) if bound else (low, None)
         levels = (("", math.log(2)),) if bound else _floors(groups, name)
+        low = min([low, *(level for _, level in levels)])
+        limits = (-0.2, 0.75) if bound else (low, None)
         panels.append(Panel(title, lines, limits=limits, levels=levels))
     return [panel for panel in panels if panel.is_curve]
 
