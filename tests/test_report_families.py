@@ -150,7 +150,7 @@ def test_a_family_on_other_data_has_a_part_of_its_own(records, toys, tmp_path):
     records.gan(seed=1)
     toy(records, "noise")
     text, drawn = written(records, tmp_path)
-    assert text.startswith("# GAN on synthetic-art; Toy noise on mnist-mini\n")
+    assert text.startswith("# GAN and Toy noise on synthetic-art and mnist-mini\n")
     assert "Left out" not in text
     assert {"generated-strip.png", "noise_generated-strip.png"} <= drawn
 
@@ -159,7 +159,7 @@ def test_a_family_that_is_not_registered_is_reported_by_its_name(records, tmp_pa
     records.gan()
     toy(records, "stranger")
     text, drawn = written(records, tmp_path)
-    assert text.startswith("# GAN on synthetic-art; stranger on mnist-mini\n")
+    assert text.startswith("# GAN and stranger on synthetic-art and mnist-mini\n")
     assert "| toy_error | 3.0000 |" in text
     assert {"stranger_loss.png", "stranger_generated-strip.png"} <= drawn
 

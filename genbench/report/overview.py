@@ -81,7 +81,9 @@ def _nll(row: Row) -> list[float]:
 
 def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
     """The table without columns in which no row has anything."""
-    used = [any(cell not in ("—", "") for cell in column[1:]) for column in zip(*table, strict=True)]
+    used = [
+        any(cell not in ("—", "") for cell in column[1:]) for column in zip(*table, strict=True)
+    ]
     return [[cell for cell, keep in zip(row, used, strict=True) if keep] for row in table]
 
 
@@ -97,7 +99,8 @@ def settings(group: Group) -> str:
         and role.key
         and role.sweep == "search"
         and not role.compare
-        and name not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
+        and name
+        not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
         and (name in ALWAYS or name in searched or value != defaults.get(name))
     ][:SETTINGS]
     length = f"{group.config.get('epochs')} epochs"
@@ -132,7 +135,8 @@ def about_winner(rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
     if not scored:
         return _about_reconstruction(rows)
     first, metric = scored[0], METRICS[RANKED_BY]
-    real = f"; other real pictures are at {metric.show(floor[RANKED_BY])}" * (RANKED_BY in floor)
+    at = floor.get(RANKED_BY)
+    real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
     mine = f"{metric.title} {first.shown[RANKED_BY]}"
     if len(scored) == 1:
         return f"The samples of the {first.title} have {mine}{real}; no other model was scored so."
@@ -181,7 +185,9 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
     """The scores by which another row is better, and by how much."""
     names = [*SHOWN[1:], *OF_CODES, "best/histogram_kl"]
     for name in names:
-        scalar = METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
+        scalar = (
+            METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
+        )
         mine = first.score(name)
         theirs = [(row, sample) for row in others if (sample := row.score(name))]
         if not mine or not theirs or not math.isfinite(mine.mean):
@@ -207,7 +213,9 @@ def _trouble(group: Group) -> Iterator[str]:
 def _cost(first: Row, others: Sequence[Row]) -> Iterator[str]:
     """Its seconds against the next one's; both unlike budgets and a dear winner show here."""
     mine = first.group.score("seconds")
-    theirs = [(r, s) for r in others if r.group is not first.group and (s := r.group.score("seconds"))]
+    theirs = [
+        (r, s) for r in others if r.group is not first.group and (s := r.group.score("seconds"))
+    ]
     if mine and theirs:
         row, least = min(theirs, key=lambda pair: pair[1].mean)
         if least.mean and mine.mean > DEARER * least.mean:

@@ -1,6 +1,6 @@
 """A part of the report, which sections look at, and what they give."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -149,7 +149,7 @@ class Content:
 
     heading: str
     sentences: list[str | None] = field(default_factory=list)
-    table: list[list[Cell]] = field(default_factory=list)
+    table: Sequence[Sequence[Cell]] = ()
     notes: list[str] = field(default_factory=list)
     figures: list[Drawing] = field(default_factory=list)
 

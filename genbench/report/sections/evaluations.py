@@ -124,7 +124,8 @@ def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
         METRICS[RANKED_BY],
         f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}",
     )
-    real = f"; other real pictures are at {scalar.show(floor[RANKED_BY])}" * (RANKED_BY in floor)
+    at = floor.get(RANKED_BY)
+    real = "" if at is None else f"; other real pictures are at {scalar.show(at)}"
     basis = seeds.basis if over_seeds else "a single training: another seed may differ"
     where = f"by {scalar.title} to the {first.protocol.title}"
     return f"{verdict} {where}: {numbers}{real} ({basis})."

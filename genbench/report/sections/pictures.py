@@ -107,11 +107,15 @@ def generated(part: Part) -> Iterator[Content]:
             draw = partial(strip, {epoch: grids[epoch] for epoch in shown}, by_class)
             what = "a class, one code z of each" if by_class else "a code z"
             caption = f"{whose}: a row {what}, a column an epoch ({', '.join(map(str, shown))})."
-            heads = tuple(f"epoch {epoch}" if i == 0 else str(epoch) for i, epoch in enumerate(shown))
+            heads = tuple(
+                f"epoch {epoch}" if i == 0 else str(epoch) for i, epoch in enumerate(shown)
+            )
             strip_of = Drawing("generated-strip", caption, draw, group.model, columns=heads)
             figures.append(strip_of)
             if len(known) > 2:
-                caption = f"{whose}: the same codes from epoch {known[0]} to {known[-1]}, as a film."
+                caption = (
+                    f"{whose}: the same codes from epoch {known[0]} to {known[-1]}, as a film."
+                )
                 film = partial(training_film, [grids[epoch] for epoch in evenly(known, FRAMES)])
                 figures.append(Drawing("generated-film", caption, film, group.model))
     yield Content("Generated pictures", figures=figures)
@@ -183,9 +187,7 @@ def against_originals(part: Part) -> Iterator[Content]:
         f"{'; '.join(names)}."
     )
     draw, model = partial(side_by_side, panels, gap), first[0].model
-    figure = Drawing(
-        "generated_against_original", caption, draw, model, real=True, columns=names
-    )
+    figure = Drawing("generated_against_original", caption, draw, model, real=True, columns=names)
     yield Content("Generated against original", figures=[figure])
 
 

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from genbench.console import say_once
 from matplotlib.figure import Figure
 
+from genbench.console import say_once
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Study
-from genbench.report.group import Group, family_title
 from genbench.report import trials
+from genbench.report.group import Group, family_title
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.trials import completed, explained
 from genbench.stats import difference, show_ends
