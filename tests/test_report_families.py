@@ -119,7 +119,8 @@ def test_a_new_family_that_only_generates_has_its_page(records, toys, tmp_path):
     assert table["Toy error (bits) ↓"] == ["3.0"]
     assert drawn == {
         *("noise_loss.png", "generated-images-0001.png", "generated-images-0002.png"),
-        *("generated-images-0003.png", "generated-strip.png"),
+        *("generated-images-0003.png", "generated-strip.png", "generated-film.gif"),
+        "noise_answer.png",
     }
 
 
@@ -238,7 +239,9 @@ def test_codes_of_a_new_family_are_drawn(records, toys, tmp_path):
     images = rng.integers(0, 255, (16, 6, 6), dtype=np.uint8)
     np.savez(path / "pictures.npz", originals=images, reconstructions=images)
     _, drawn = written(records, tmp_path)
-    assert drawn == {"mean_loss.png", "reconstructions.png", "mean_latent_space.png"}
+    assert drawn == {
+        *("mean_answer.png", "mean_loss.png", "reconstructions.png", "mean_latent_space.png"),
+    }
 
 
 def count_codes(part):
