@@ -250,7 +250,7 @@ def to_gif(frames: Sequence[Picture]) -> bytes:
         data = _encoded(
             first, "GIF", save_all=True, append_images=rest, duration=times, loop=0, optimize=True
         )
-        if len(data) <= FILM:
+        if len(data) <= (FILM if scale == 1 else FILM // 4):
             break
     return data
 
