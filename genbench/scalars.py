@@ -1,5 +1,6 @@
 """What a number of the record is: its title, unit, direction and digits, said once."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,8 @@ class Scalar:
     """How a scalar is written, and which way is better.
 
     `depends` names the fields of the configuration that change what the scalar means: runs that
-    differ in one of them are not compared by it.
+    differ in one of them are not compared by it. `within` are the least and the most that it can
+    be: an interval ends there.
     """
 
     title: str
@@ -19,6 +21,7 @@ class Scalar:
     better: Better = ""
     digits: int = 4
     depends: tuple[str, ...] = ()
+    within: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def sign(self) -> int:

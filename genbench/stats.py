@@ -41,11 +41,14 @@ class Sample:
             return None
         return statistics.stdev(self.values)
 
-    def interval(self, error: float = math.nan) -> Interval | None:
+    def interval(
+        self, error: float = math.nan, within: Interval = (-math.inf, math.inf)
+    ) -> Interval | None:
         """The 95 % interval of the mean, by Student's t.
 
         Args:
             error: The standard error of a value that stands alone, which is taken for normal.
+            within: The least and the most that the number can be: the interval is cut there.
 
         Returns:
             Its ends; None where neither repetitions nor `error` tell.
@@ -55,16 +58,19 @@ class Sample:
             error, freedom = self.std / math.sqrt(self.n), self.n - 1
         elif self.n > 1:
             return None
-        return around(self.mean, error, freedom)
+        ends = around(self.mean, error, freedom)
+        return ends and (max(ends[0], within[0]), min(ends[1], within[1]))
 
     def show(self, digits: int) -> str:
         """`mean ± std`; a single value alone."""
         spread = "" if self.std is None else f" ± {self.std:.{digits}f}"
         return f"{self.mean:.{digits}f}{spread}"
 
-    def show_interval(self, digits: int, error: float = math.nan) -> str:
+    def show_interval(
+        self, digits: int, error: float = math.nan, within: Interval = (-math.inf, math.inf)
+    ) -> str:
         """`mean [a, b]`; the mean alone where there is no interval."""
-        return f"{self.mean:.{digits}f}{show_ends(self.interval(error), digits)}"
+        return f"{self.mean:.{digits}f}{show_ends(self.interval(error, within), digits)}"
 
 
 def around(mean: float, error: float, freedom: float = math.inf) -> Interval | None:

@@ -13,7 +13,8 @@ from records import CONFIG, Records
 from genbench import UserError
 from genbench.report import write_report
 from genbench.report.sections.pictures import projections
-from genbench.report.sections.search import importances, shown, to_study
+from genbench.report.sections.search import shown
+from genbench.report.trials import contradiction, explained, seen
 
 
 @pytest.fixture
@@ -129,9 +130,16 @@ def test_importance_names_what_the_score_follows(tmp_path):
         "space": {name: distribution_to_json(d) for name, d in space.items()},
         "trials": trials,
     }
-    assert next(iter(importances(record))) == "lr"
-    assert importances(record | {"trials": trials[:3]}) == {}
-    assert to_study(record).best_value == min(t["values"][0] for t in trials)
+    shares = explained(record)
+    assert next(iter(shares)) == "lr"
+    assert shares["lr"] > 0.5
+    assert abs(shares["latent_dim"]) < 0.2
+    assert explained(record | {"trials": trials[:3]}) == {}
+    low, high = (end(t["values"][0] for t in trials) for end in (min, max))
+    assert f"loss from {low:.4g} to {high:.4g}." in seen(record | {"objectives": ["loss"]})
+    outside = {**trials[0], "params": {"lr": 2.0, "latent_dim": 2}}
+    assert contradiction(record) == ""
+    assert "lr=2.0 is not in its space" in contradiction(record | {"trials": [outside]})
 
 
 def test_the_table_is_mean_and_standard_deviation_over_seeds(records):
@@ -248,15 +256,15 @@ def test_the_page_is_one_escaped_file_with_every_figure(records, tmp_path):
     html = page.read_text()
     assert evil not in html
     assert "&lt;script&gt;" in html
-    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', html)
+    assert not re.findall(r'(?:src|href)="(?!data:image/(?:png|gif);base64,|#)', html)
     text = (tmp_path / "out" / "summary.md").read_text()
     shown = re.findall(r"\]\(figures/(.*?)\)", text)
     drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert set(shown) == drawn
-    assert html.count("data:image/png") == len(drawn)
+    assert html.count("<img ") + html.count('class="chart"') == len(drawn)
     for name in ("loss", "latent_space", "manifold", "interpolations", "search_history"):
         assert {f"ae_{name}.png", f"vae_{name}.png"} <= drawn
-    assert {"reconstructions.png", "vae_samples.png", "vae_search_importances.png"} <= drawn
+    assert {"reconstructions.png", "vae_samples.png", "vae_search_slices.png"} <= drawn
 
 
 def test_the_report_stands_on_files_alone(records, tmp_path):
@@ -265,7 +273,7 @@ def test_the_report_stands_on_files_alone(records, tmp_path):
     code = (
         "import sys; from genbench.report import write_report; "
         f"write_report({str(records.folder)!r}, {str(tmp_path / 'out')!r}); "
-        "print([name for name in ('torch', 'wandb', 'ignite') if name in sys.modules])"
+        "print([name for name in ('torch', 'wandb', 'ignite', 'optuna') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -119,7 +119,8 @@ def test_a_new_family_that_only_generates_has_its_page(records, toys, tmp_path):
     assert table["Toy error (bits) ↓"] == ["3.0"]
     assert drawn == {
         *("noise_loss.png", "generated-images-0001.png", "generated-images-0002.png"),
-        *("generated-images-0003.png", "generated-strip.png"),
+        *("generated-images-0003.png", "generated-strip.png", "generated-film.gif"),
+        "noise_answer.png",
     }
 
 
@@ -150,7 +151,7 @@ def test_a_family_on_other_data_has_a_part_of_its_own(records, toys, tmp_path):
     records.gan(seed=1)
     toy(records, "noise")
     text, drawn = written(records, tmp_path)
-    assert text.startswith("# GAN on synthetic-art; Toy noise on mnist-mini\n")
+    assert text.startswith("# GAN and Toy noise on synthetic-art and mnist-mini\n")
     assert "Left out" not in text
     assert {"generated-strip.png", "noise_generated-strip.png"} <= drawn
 
@@ -159,7 +160,7 @@ def test_a_family_that_is_not_registered_is_reported_by_its_name(records, tmp_pa
     records.gan()
     toy(records, "stranger")
     text, drawn = written(records, tmp_path)
-    assert text.startswith("# GAN on synthetic-art; stranger on mnist-mini\n")
+    assert text.startswith("# GAN and stranger on synthetic-art and mnist-mini\n")
     assert "| toy_error | 3.0000 |" in text
     assert {"stranger_loss.png", "stranger_generated-strip.png"} <= drawn
 
@@ -238,7 +239,9 @@ def test_codes_of_a_new_family_are_drawn(records, toys, tmp_path):
     images = rng.integers(0, 255, (16, 6, 6), dtype=np.uint8)
     np.savez(path / "pictures.npz", originals=images, reconstructions=images)
     _, drawn = written(records, tmp_path)
-    assert drawn == {"mean_loss.png", "reconstructions.png", "mean_latent_space.png"}
+    assert drawn == {
+        *("mean_answer.png", "mean_loss.png", "reconstructions.png", "mean_latent_space.png"),
+    }
 
 
 def count_codes(part):

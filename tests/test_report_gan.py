@@ -14,8 +14,7 @@ from genbench.families.gan import GANConfig
 from genbench.files import write_json
 from genbench.images import first_tiles
 from genbench.images import tile as tiled
-from genbench.report import write_report
-from genbench.report.drawing import DPI, LINE
+from genbench.report import make_report, write_report
 from genbench.report.sections.pictures import evenly
 
 FIGURES = {
@@ -23,6 +22,7 @@ FIGURES = {
     *("generated-images-0001.png", "generated-images-0003.png", "generated-images-0006.png"),
     *("generated-strip.png", "generated_against_original.png"),
     *("nearest_neighbours.png", "gan_interpolations.png"),
+    *("gan_answer.png", "generated-film.gif", "gan_ways.gif"),
 }
 FD, KID = "test/fd_lite0_n1500", "test/kid_lite0_n1500"
 FD_TITLE = "Fréchet distance to held-out pictures (lite0, N = 1500) ↓"
@@ -390,10 +390,22 @@ def test_events_are_told_with_seed_and_epoch(records):
     records.gan(seed=4, **FAILURE)
     (said,) = records.said("Noticed")
     assert said == (
-        "Noticed while the palette with r3 trained: the samples have collapsed (seed 0: epoch 5, "
-        "seed 3: epoch 7); the training has diverged (seed 4: epoch 6.0, train/loss_d is nan at "
-        "step 50)."
+        "Noticed while the palette with r3 trained: the training has diverged (seed 4: epoch 6.0, "
+        "train/loss_d is nan at step 50)."
     )
+
+
+def test_a_collapse_that_passed_is_told_with_the_endings_and_against_the_winner(records):
+    for seed in range(3):
+        records.gan(seed=seed, events={"the samples have collapsed": 5} if seed else {})
+    (said,) = records.said("none ended collapsed")
+    assert said.endswith(
+        "none ended collapsed or diverged, though 2 had collapsed for a while (seed 1 from epoch "
+        "5, seed 2 from epoch 5)."
+    )
+    assert not records.said("Noticed")
+    against = make_report(records.pages()).answers[0].said[1]
+    assert against == ("Against the GAN (palette, r3): 2 of 3 trainings had collapsed for a while.")
 
 
 def test_nothing_is_noticed_where_nothing_happened(records):
@@ -409,12 +421,11 @@ def test_a_page_of_gans_alone_has_every_figure_and_no_parts(records, tmp_path):
     records.gan(seed=2, **FAILURE)
     text, html = report(records, tmp_path / "out")
     drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
-    assert drawn == FIGURES
-    assert set(re.findall(r"\]\(figures/(.*?)\)", text)) == FIGURES
-    assert html.count("data:image/png") == len(FIGURES)
-    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', html)
-    assert text.startswith("# GAN on synthetic-art\n\n## Conclusion\n\n- ")
-    assert "Part 1" not in text
+    assert drawn == FIGURES | {"gan_answer-2.png"}
+    assert set(re.findall(r"\]\(figures/(.*?)\)", text)) == drawn
+    assert html.count("<img ") + html.count('class="chart"') == len(drawn)
+    assert not re.findall(r'(?:src|href)="(?!data:image/(?:png|gif);base64,|#)', html)
+    assert text.startswith("# GAN on synthetic-art\n\n## The answer\n\n**")
     assert "## Stability" in text
     assert "samples after epoch 3 of 6" in text
     assert "Runs in the folder: 1 failed, 4 finished." in text
@@ -425,24 +436,26 @@ def test_both_parts_have_their_own_headings_and_anchors(records, tmp_path):
     records.run("vae")
     records.gan()
     text, html = report(records, tmp_path / "out")
-    assert text.startswith("# AE and VAE on mnist-mini; GAN on synthetic-art\n")
-    first, second = text.split("## Part 2: GAN on synthetic-art")
-    assert "## Part 1: AE and VAE on mnist-mini" in first
-    assert "Runs in the folder: 2 finished." in first
-    assert "Runs in the folder: 1 finished." in second
+    assert text.startswith("# AE, VAE and GAN on mnist-mini and synthetic-art\n")
+    body, sure = text.split("## How sure is that?")
+    first, second = body.split("## Part 2: GAN on synthetic-art")
+    assert "## Part 1: AE or VAE on mnist-mini?" in first
+    assert "Runs in the folder: 2 finished." in sure.split("### GAN on synthetic-art")[0]
+    assert "Runs in the folder: 1 finished." in sure.split("### GAN on synthetic-art")[1]
     assert "### Scores on the test split" in first
     assert "### Stability" in second
-    assert "palette" not in first
-    ids = re.findall(r'id="(.*?)"', html)
+    assert "palette" not in first.split("## Part 1")[1]
+    ids = re.findall(r' id="(.*?)"', html)
     assert len(ids) == len(set(ids))
-    assert {f"#{one}" for one in ids} == set(re.findall(r'href="(#.*?)"', html))
+    assert set(re.findall(r' href="#(.*?)"', html)) <= set(ids)
+    assert "part-2" in ids
 
 
 @pytest.mark.parametrize(
     ("data", "title"),
     [
         ("synthetic-art", "# GAN on synthetic-art\n"),
-        ("mnist-mini", "# AE on mnist-mini; GAN on mnist-mini\n"),
+        ("mnist-mini", "# AE and GAN on mnist-mini\n"),
         ("fashion-mnist", "# AE on fashion-mnist\n"),
     ],
 )
@@ -495,18 +508,17 @@ def test_a_run_that_kept_no_pictures_is_reported_without_them(records, tmp_path)
     assert "Generated pictures" not in text
 
 
-def pixels(path, top=0):
-    """A drawn sheet without its margin and titles, (H, W, 3)."""
-    image = np.asarray(Image.open(path).convert("RGB"))
-    pad = DPI // 10  # matplotlib's margin of 0.1 inch
-    return image[pad + top : -pad, pad:-pad]
+def pixels(path):
+    """A drawn sheet, (H, W[, 3])."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def test_the_strip_shows_the_same_tiles_epoch_by_epoch(records, tmp_path):
     records.gan()
     report(records, tmp_path / "out")
-    sheet = pixels(tmp_path / "out" / "figures" / "generated-strip.png", LINE)
-    scale = 8  # 8 rows of 18 pixels, enlarged to about 1,100
+    sheet = pixels(tmp_path / "out" / "figures" / "generated-strip.png")
+    scale = 4  # 6 columns of 18 pixels, enlarged towards 560 x 640
     assert sheet.shape == (8 * 18 * scale, 6 * 18 * scale, 3)
     small = sheet[scale // 2 :: scale, scale // 2 :: scale]
     np.testing.assert_array_equal(small.repeat(scale, 0).repeat(scale, 1), sheet)
@@ -521,20 +533,20 @@ def test_the_generated_pictures_are_the_runs_own_pixel_for_pixel(records, tmp_pa
     report(records, tmp_path / "out")
     mine = np.asarray(Image.open(run / "samples" / "epoch-0003.png"))
     drawn = pixels(tmp_path / "out" / "figures" / "generated-images-0003.png")
-    np.testing.assert_array_equal(drawn, mine.repeat(8, 0).repeat(8, 1))
+    np.testing.assert_array_equal(drawn, mine.repeat(4, 0).repeat(4, 1))
 
 
-def test_originals_stand_left_of_samples(records, tmp_path):
+def test_originals_stand_left_of_samples(records):
     both(records, KID, [0.02], [0.05])
     run = next(path for path in sorted(records.folder.iterdir()))
-    report(records, tmp_path / "out")
-    drawn = pixels(tmp_path / "out" / "figures" / "generated_against_original.png", LINE)
-    assert drawn.shape[1] == (3 * 144 + 2 * 24) * 2
+    (figure,) = records.content("Generated against original").figures
+    assert figure.columns == ("original", "palette, r3", "dcgan, bce (baseline)")
+    drawn = figure.draw()
+    assert drawn.shape[1] == 3 * 144 + 2 * 24
     with np.load(run / "pictures.npz") as pictures:
         originals, samples = pictures["originals"], pictures["samples"]
-    small = drawn[::2, ::2]
-    np.testing.assert_array_equal(first_tiles(small[:, :144], 64), originals)
-    np.testing.assert_array_equal(first_tiles(small[:, 168:312], 64), samples)
+    np.testing.assert_array_equal(first_tiles(drawn[:, :144], 64), originals)
+    np.testing.assert_array_equal(first_tiles(drawn[:, 168:312], 64), samples)
 
 
 def test_epochs_are_spread_evenly_with_both_ends():
@@ -563,7 +575,7 @@ def test_a_search_is_drawn_and_told_with_its_front(records, tmp_path):
     text, _ = report(records, tmp_path / "out")
     figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert figures >= FIGURES
-    assert {f"gan_search_{name}.png" for name in ("history", "importances", "parallel")} <= figures
+    assert {f"gan_search_{name}.png" for name in ("history", "slices", "parallel")} <= figures
     assert "gan_pareto_front.png" in figures
     assert "GAN: val/kid_lite0_n500 against seconds; red: no trial is better in both." in text
     (said,) = records.said("The GAN's search ran 6 trials (5 complete, 1 fail)")
@@ -604,7 +616,7 @@ def test_a_report_for_others_has_no_real_pictures(records, tmp_path):
     with pytest.raises(UserError, match="is of an earlier report and may show real pictures"):
         write_report(str(records.folder), str(tmp_path / "all"), originals=False)
     real = {"generated_against_original", "nearest_neighbours", "reconstructions"}
-    real |= {"vae_interpolations"}
+    real |= {"vae_interpolations", "vae_ways"}
     assert everything - ours == real & everything
     assert real <= everything
 

@@ -173,7 +173,7 @@ def test_the_report_holds_the_part_and_its_pictures(records, tmp_path):
     families(records)
     page = write_report(str(records.folder), str(tmp_path / "out"))
     text = page.with_suffix(".md").read_text()
-    assert "Part 2: Samples against real pictures on mnist-mini" in text
+    assert "Part 2: Who generates best on mnist-mini?" in text
     assert "| KID ↓ | 0.2100 [0.1852, 0.2348] | 0.3100 [0.2852, 0.3348] | 0.0001 |" in text
     assert (tmp_path / "out" / "figures" / "closest_pairs_2.png").is_file()
     assert "closest_pairs_2.png" in text

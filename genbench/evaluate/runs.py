@@ -32,6 +32,7 @@ from genbench.record.provenance import git, now
 
 KNOWN = 10_000  # at most so many training pictures are searched for copies
 CHUNK = 1_000  # pictures looked at together
+KEPT = 8  # samples, as a picture
 PAIRS = 10  # of sample and training picture, the closest ones, are drawn
 
 
@@ -161,6 +162,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     """
     model, folder = candidate.model, candidate.record.path
     scores = _scores(candidate.findings)
+    kept = _keep_samples(model, folder, options.seed)
     line = {
         "created": now(),
         "commit": git("rev-parse", "HEAD"),
@@ -170,12 +172,24 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
+        **kept,
         "logged": scores,
     }
     path = folder / "evaluations.jsonl"
     with writing(path), path.open("a+b", buffering=0) as file:
         append_line(file, to_json(line))
     log_evaluation(folder, scores, options.wandb)
+
+
+def _keep_samples(model: Model, folder: Path, seed: int) -> dict[str, str]:
+    """The first samples as a row of pictures beside the record, for reports."""
+    if not {"generate", "decode"} & model.family.can:
+        return {}
+    path = folder / f"samples-{model.sampler}.png"
+    samples = channels_last(framed(model.sample_bytes(KEPT, seed)))
+    with whole(path) as file:
+        Image.fromarray(tile(samples, KEPT)).save(file, "PNG")
+    return {"samples": path.name}
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

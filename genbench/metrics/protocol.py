@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from genbench import UserError
 from genbench.metrics.names import SPLITS, ScoreName, short_name
 from genbench.metrics.table import METRICS, RANKED_BY
+from genbench.scalars import Scalar
 from genbench.stats import Interval, Sample
 
 
@@ -48,7 +49,8 @@ class ModelScores:
 
     def interval(self, metric: str) -> Interval | None:
         """The 95 % interval of the mean against these real pictures; half samples vary them too."""
-        return self.sample(metric).interval(self.errors.get(metric, math.nan))
+        error = self.errors.get(metric, math.nan)
+        return self.sample(metric).interval(error, _scalar(metric).within)
 
     @property
     def basis(self) -> str:
@@ -62,10 +64,14 @@ class ModelScores:
         """`mean ± std` over training seeds, else `mean [a, b]`; a dash where there is no score."""
         if metric not in self.values:
             return "—"
-        digits = METRICS[metric].digits if metric in METRICS else 4
+        scalar, error = _scalar(metric), self.errors.get(metric, math.nan)
         if self.over == "training seeds" and self.sample(metric).n > 1:
-            return self.sample(metric).show(digits)
-        return self.sample(metric).show_interval(digits, self.errors.get(metric, math.nan))
+            return self.sample(metric).show(scalar.digits)
+        return self.sample(metric).show_interval(scalar.digits, error, scalar.within)
+
+
+def _scalar(metric: str) -> Scalar:
+    return METRICS[metric] if metric in METRICS else Scalar(title=metric)
 
 
 def ranking(rows: Sequence[ModelScores], by: str = RANKED_BY) -> list[ModelScores]:

@@ -123,6 +123,7 @@ PRECISION = Metric(
     better="maximize",
     digits=3,
     compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[0]),
+    within=(0.0, 1.0),
     flag="prc",
     at_end=True,
 )
@@ -132,6 +133,7 @@ RECALL = Metric(
     better="maximize",
     digits=3,
     compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[1]),
+    within=(0.0, 1.0),
     flag="prc",
     at_end=True,
 )

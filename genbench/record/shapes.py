@@ -167,6 +167,7 @@ class Evaluation(TypedDict, total=False):
     memorization: Copies
     likelihood: Likelihood
     classes: list[OfClass]
+    samples: Below
 
 
 class Trial(TypedDict, total=False):

@@ -1,30 +1,28 @@
-"""Run records in, figures, summary.md and summary.html out; needs neither torch nor W&B.
+"""Run records in, figures, summary.md and summary.html out; needs neither torch, W&B nor Optuna.
 
 `choice` makes parts of the runs, each a list of groups; every section of `sections.SECTIONS` is
-given each part, and gives what the records hold for it.
+given each part, and gives what the records hold for it. `overview` answers first: a table a data
+set.
 """
 
-import base64
-import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import jinja2
 
 from genbench import UserError, signals
 from genbench.console import say_once
-from genbench.files import whole, writing
+from genbench.files import writing
 from genbench.record import Contest, Record, Study, read_contests, read_runs, read_studies
 from genbench.report.choice import make_parts
-from genbench.report.drawing import save
 from genbench.report.evaluated import find_evaluated
-from genbench.report.part import Content, Part
+from genbench.report.group import family_title
+from genbench.report.overview import answer
+from genbench.report.page import write
+from genbench.report.part import Content, Drawing, Page, Part, in_order
 from genbench.report.sections import SECTIONS
 from genbench.report.sections.contest import sides_of
+from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
-
-Page = tuple[Part, list[Content]]  # a part, and what all sections say of it
 
 
 @signals.noted()
@@ -46,7 +44,8 @@ def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True
     """
     pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir))
     folder = Path(out).expanduser()
-    if not originals and (old := sorted((folder / "figures").glob("*.png"))):
+    pictures = (*(folder / "figures").glob("*.png"), *(folder / "figures").glob("*.gif"))
+    if not originals and (old := sorted(pictures)):
         raise UserError(
             f"out={out}: figures/{old[0].name} is of an earlier report and may show real pictures; "
             "remove figures/, or name another --out"
@@ -58,7 +57,38 @@ def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-    return _write(pages, folder)
+    return write(make_report(pages), folder)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is said: the title, an answer a data set, the parts, and how sure that is."""
+
+    title: str
+    answers: list[Content]
+    pages: list[Page]
+    sure: list[Content]
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """Every figure, in the order of the page."""
+        of_pages = [content for _, contents in self.pages for content in contents]
+        return [drawing for c in (*self.answers, *of_pages) for drawing in c.drawings]
+
+
+def make_report(pages: list[Page]) -> Report:
+    """The answer before the parts, and behind them how sure it is; nothing is drawn yet."""
+    parts = [part for part, _ in pages]
+    models = in_order(
+        [group.model for part in parts for group in part.groups]
+        + [one.runs[0].model for part in parts for one in part.evaluated]
+    )
+    *first, last = map(family_title, models)
+    names = " and ".join(filter(None, [", ".join(first), last]))
+    sets = list(dict.fromkeys(part.data for part in parts))
+    answers = [answer(data, [part for part in parts if part.data == data]) for data in sets]
+    sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
+    return Report(f"{names} on {' and '.join(sets)}", answers, pages, sure)
 
 
 def make_pages(
@@ -73,8 +103,7 @@ def make_pages(
     parts = [_with_contests(part, contests, records) for part in make_parts(records, studies, data)]
     if parts and (evaluated := find_evaluated(records, data)):
         name = evaluated[0].runs[0].config["data"]
-        title = f"Samples against real pictures on {name}"
-        parts.append(Part(title, name, evaluated=evaluated))
+        parts.append(Part(f"Who generates best on {name}?", name, evaluated=evaluated))
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
 
 
@@ -98,31 +127,3 @@ def _is_told(record: Record) -> bool:
     if ended and record.lacks:
         say_once(f"{record.path}/config.json: lacks {', '.join(record.lacks)}; not reported")
     return not (ended and record.lacks)
-
-
-def _write(pages: list[Page], folder: Path) -> Path:
-    """Draw the figures, behind their family's name where theirs is taken; fill the templates."""
-    files: dict[int, Path] = {}  # of each drawing, by identity
-    for figure in (figure for _, contents in pages for c in contents for figure in c.figures):
-        signals.check()
-        name, family = figure.name, figure.family
-        longer = name if name.startswith(family) else f"{family}_{name}"
-        names = itertools.chain([name, longer], (f"{longer}-{k}" for k in itertools.count(2)))
-        paths = (folder / "figures" / f"{name}.png" for name in names)
-        files[id(figure)] = next(path for path in paths if path not in files.values())
-        save(figure.draw, files[id(figure)])
-    for kind in ("md", "html"):
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("genbench.report", "."),
-            autoescape=kind == "html",
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-        )
-        environment.filters["file"] = lambda figure: files[id(figure)]
-        environment.filters["base64"] = lambda path: base64.b64encode(path.read_bytes()).decode()
-        text = environment.get_template(f"summary.{kind}.j2").render(pages=pages)
-        with whole(folder / f"summary.{kind}") as file:
-            file.write(text.encode())
-    return folder / "summary.html"

@@ -111,13 +111,15 @@ def _part(
     wanted = "train" if any(map(few_sources, groups)) else "test"
     shown = _shown(groups, wanted)
     *titles, last = map(family_title, in_order(group.model for group in groups))
-    families, data = " and ".join(filter(None, [", ".join(titles), last])), runs[0].config["data"]
+    data, coded = runs[0].config["data"], all("encode" in group.can for group in groups)
+    families = (" or " if coded else " and ").join(filter(None, [", ".join(titles), last]))
+    title = f"{families} on {data}" + "?" * (coded and bool(titles))
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(groups, shown)
     keys = {study["name"]: study.get("defaults_key") for study in studies}
     by_key = {group.about["key"]: group for group in groups}
     defaults = {name: by_key[key] for name, key in keys.items() if key in by_key}
-    return Part(f"{families} on {data}", data, shown, split, studies, defaults, counts, left_out)
+    return Part(title, data, shown, split, studies, defaults, counts, left_out)
 
 
 def held_out_sources(group: Group) -> int:

@@ -23,6 +23,7 @@ class Evaluated:
     title: str
     runs: list[Record]
     findings: list[dict[str, Any]]
+    prior: str = ""  # what was fitted to its codes
 
     def having(self, name: str) -> list[Any]:
         """What was found under this name, of the runs of which it was looked for."""
@@ -62,7 +63,7 @@ def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]
         title += f" ({PRIORS.get(prior, prior)} fitted to its codes)" if prior else ""
         if times[sampler] > 1:
             title += f" ({', '.join([*Group(runs=seeds).variant, key])})"
-        evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds]))
+        evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds], prior))
     return evaluated
 
 

@@ -64,9 +64,18 @@ class Group:
     @property
     def variant(self) -> tuple[str, ...]:
         """Its values of what the family's baseline chooses by name: architecture and loss."""
+        return (*(str(self.config.get(name)) for name in self.told), *self.learned)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The fields that its title names."""
         baseline = self.family.baseline if self.family else {}
-        chosen = [name for name, value in baseline.items() if value and isinstance(value, str)]
-        return tuple(str(self.config.get(name)) for name in chosen)
+        return tuple(name for name, value in baseline.items() if value and isinstance(value, str))
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """`conditional` of a model that learned classes; nothing of others."""
+        return ("conditional",) if self.config.get("conditional") else ()
 
     @property
     def is_baseline(self) -> bool:
@@ -76,13 +85,27 @@ class Group:
     @property
     def title(self) -> str:
         """Above a column: `dcgan, bce (baseline)`; the family's title where it has no variants."""
-        name = ", ".join(self.variant) or family_title(self.model)
+        name = ", ".join(self._names)
         return f"{name} (baseline)" if self.is_baseline else name
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        if self.variant == self.learned:
+            return (family_title(self.model), *self.learned)
+        return self.variant
+
+    @property
+    def full_title(self) -> str:
+        """Among other families: `GAN (dcgan, bce, baseline)`; its title where that says it all."""
+        first, *others = dict.fromkeys((family_title(self.model), *self._names))
+        others += ["baseline"] * self.is_baseline
+        return f"{first} ({', '.join(others)})" if others else first
 
     @property
     def named(self) -> str:
         """In a sentence, behind `the`: `baseline (dcgan with bce)`."""
-        name = " with ".join(self.variant) or family_title(self.model)
+        own = self._names[: len(self._names) - len(self.learned)]
+        name = " ".join([*self.learned, " with ".join(own)])
         return f"baseline ({name})" if self.is_baseline else name
 
     @property

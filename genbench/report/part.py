@@ -1,14 +1,13 @@
 """A part of the report, which sections look at, and what they give."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-
-from matplotlib.figure import Figure
 
 from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
 from genbench.record import Contest, Study
+from genbench.report.drawing import Clock, Drawn
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group, sample_scores
 
@@ -55,6 +54,15 @@ class Part:
         return pairs
 
     @property
+    def clock(self) -> Clock | None:
+        """Minutes an epoch of each group, where all were trained for the same time; else None."""
+        known = {id(g): one for g in self.groups if (one := minutes_of(g, self.contests))}
+        given = [minutes for minutes, _ in known.values()]
+        if not given or len(given) < len(self.groups) or max(given) > 1.01 * min(given):
+            return None
+        return lambda group: known[id(group)][1]
+
+    @property
     def judged_by_samples(self) -> bool:
         """Whether its models' samples are all there is to judge."""
         return all(group.judged_by_samples for group in self.groups)
@@ -62,6 +70,24 @@ class Part:
     def sample_scores(self, split: str) -> list[ScoreName]:
         """The scores of samples against a split's pictures that any run has."""
         return sample_scores((k for g in self.groups for r in g.runs for k in r.scores), split)
+
+
+def minutes_of(
+    group: Group, contests: Iterable[tuple[Contest, Mapping[str, Group]]] = ()
+) -> tuple[float, float] | None:
+    """The minutes that a training was given, and those of an epoch; None where epochs were given.
+
+    Args:
+        group: The trainings.
+        contests: In which steps were given, as many as take so many minutes.
+    """
+    for contest, _ in contests:
+        for rung in contest["sides"].values():
+            if rung["key"] == group.about["key"]:
+                return contest["minutes"], contest["minutes"] / rung["epochs"]
+    minutes = float(group.config.get("minutes") or 0)
+    epochs = max((row["epoch"] for run in group.ended for row in run.metrics()), default=0)
+    return (minutes, minutes / epochs) if minutes and epochs else None
 
 
 def in_order(models: Iterable[str]) -> list[str]:
@@ -75,42 +101,69 @@ class Drawing:
     """A figure to come: its file's name, its caption, and what draws it.
 
     `family` stands before the name where that is taken; `real`: real pictures are in it, or what a
-    model makes of single ones.
+    model makes of single ones; `alt`: what is seen, if the caption does not say it; `columns`: what
+    stands above its equal columns.
     """
 
     name: str
     caption: str
-    draw: Callable[[], Figure]
+    draw: Callable[[], Drawn]
     family: str = ""
     real: bool = False
+    alt: str = ""
+    columns: tuple[str, ...] = ()
 
 
 def each(
     groups: Iterable[Group],
     name: str,
     caption: str,
-    draw: Callable[[Group], Figure],
+    draw: Callable[[Group], Drawn],
     real: bool = False,
+    alt: Callable[[Group], str] | None = None,
 ) -> list[Drawing]:
     """A figure a group; name and caption may name what is `group`'s: `{group.title}`."""
     return [
-        Drawing(name.format(group=g), caption.format(group=g), partial(draw, g), g.model, real)
+        Drawing(
+            name.format(group=g),
+            caption.format(group=g),
+            partial(draw, g),
+            g.model,
+            real,
+            alt(g) if alt else "",
+        )
         for g in groups
     ]
 
 
+Cell = str | Drawing  # of a table; a picture has no caption there
+
+
 @dataclass(frozen=True)
 class Content:
-    """What a section says: sentences of the part's conclusion; a table, notes below it, figures.
+    """What a section says: sentences, the most important first; a table, notes, figures.
 
-    The table is rows of text, the first one its header.
+    The table is rows, the first one its header. The part's conclusion has the first sentence of
+    each section and others as long as there is room.
     """
 
     heading: str
     sentences: list[str | None] = field(default_factory=list)
-    table: list[list[str]] = field(default_factory=list)
+    table: Sequence[Sequence[Cell]] = ()
     notes: list[str] = field(default_factory=list)
     figures: list[Drawing] = field(default_factory=list)
 
+    @property
+    def said(self) -> list[str]:
+        """The sentences that there are."""
+        return [sentence for sentence in self.sentences if sentence]
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """All figures, those in the table among them."""
+        cells = (cell for row in self.table for cell in row)
+        return [*(cell for cell in cells if isinstance(cell, Drawing)), *self.figures]
+
 
 Section = Callable[[Part], Iterator[Content]]  # nothing where the records hold nothing for it
+Page = tuple[Part, list[Content]]  # a part, and what all sections say of it

@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 from genbench.report.comparison import above, compared
-from genbench.report.drawing import SEEDS, Line, Panel, curves
+from genbench.report.drawing import COLOURS, SEEDS, Line, Panel, alt_of, curves
 from genbench.report.group import Group, one_a_seed, unlike
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.scores import heads, row
 from genbench.stats import share
 
-SIDES = (("d_real", "#1b7837", "real pictures"), ("d_fake", "#8e44ad", "generated pictures"))
+SIDES = (("d_real", COLOURS[0], "real"), ("d_fake", COLOURS[1], "generated"))  # pictures
+COLLAPSED = "the samples have collapsed"  # an event, and what it is called
 ROWS = ("oscillation_d", "oscillation_g", "saturated_epochs", "spread", "nearest")
 LAST = ("js_bound", "accuracy_ratio")  # of the last epoch
 STEADIER = {"oscillation_d": "discriminator", "oscillation_g": "generator"}
@@ -41,11 +42,12 @@ def real_fake_scores(part: Part) -> Iterator[Content]:
             lines = [Line(group, "train", name, colour) for name, colour, _ in SIDES]
             for name, colour, label in SIDES:
                 lines.append(Line(group, "val", name, colour, label, "o", dots=True))
-            level = None if group.config.get("loss") == "hinge" else 0.5
+            levels = () if group.config.get("loss") == "hinge" else (("", 0.5),)
             label = "probability of being real"
-            panels.append(Panel(group.title, lines, label, (-0.02, 1.02), level))
-        draw = partial(curves, panels, 3)
-        figure = Drawing("real_fake_scores", caption, draw, groups[0].model)
+            panels.append(Panel(group.title, lines, label, (-0.02, 1.02), levels))
+        draw = partial(curves, panels, 2, part.clock)
+        alt = alt_of(panels)
+        figure = Drawing("real_fake_scores", caption, draw, groups[0].model, alt=alt)
         yield Content("Real and fake scores", figures=[figure])
 
 
@@ -64,8 +66,9 @@ def stability(part: Part) -> Iterator[Content]:
     diverged = [f"{len(group.failed)} of {len(group.ended)}" for group in groups]
     rows.append(["Trainings that diverged", *diverged])
     pairs = [(a, b) for a, b in part.comparisons if b.is_baseline or len(groups) == 2]
-    said = [sentence for a, b in pairs for sentence in steadier(a, b)]
-    kinds = (about_endings, about_saturation, about_memory, about_events)
+    said: list[str | None] = [about_endings(group) for group in groups]
+    said += [sentence for a, b in pairs for sentence in steadier(a, b)]
+    kinds = (about_saturation, about_memory, about_events)
     said += [about(group) for group in groups for about in kinds]
     yield Content("Stability", said, [heads(groups), *filter(None, rows)], NOTES)
 
@@ -96,7 +99,23 @@ def about_endings(group: Group) -> str:
     wrong = " and ".join(f"{k} {what}" for what, k in counts.items() if k)
     trainings = "1 training" if len(group.ended) == 1 else f"{len(group.ended)} trainings"
     none = "none ended collapsed or diverged" if collapses(group) else "none diverged"
+    passing = for_a_while(group)
+    if passing:
+        where = ", ".join(f"seed {seed} from epoch {epoch}" for seed, epoch in passing)
+        which = f"{len(passing)} that ended well" if wrong else str(len(passing))
+        none = f"{none}, though {which} had collapsed for a while ({where})"
+        wrong = f"{wrong}; {which} had collapsed for a while ({where})" if wrong else ""
     return f"Of {trainings} of the {group.named}, {wrong or none}."
+
+
+def for_a_while(group: Group) -> list[tuple[int, int]]:
+    """Seed and epoch of trainings that did not end collapsed and yet were seen to be."""
+    return [
+        (run.config["seed"], run.summary["events"][COLLAPSED])
+        for run in one_a_seed(group.ended)
+        if COLLAPSED in run.summary.get("events", {})
+        and not run.summary.get("stability", {}).get("collapsed")
+    ]
 
 
 def about_saturation(group: Group) -> str | None:
@@ -136,7 +155,10 @@ def about_events(group: Group) -> str | None:
     """What went wrong, in which training and when."""
     seen: dict[str, list[str]] = {}
     for run in one_a_seed(group.ended):
+        passing = COLLAPSED if (run.config["seed"] in dict(for_a_while(group))) else ""
         for what, epoch in run.summary.get("events", {}).items():
+            if what == passing:  # it is told with the endings
+                continue
             seen.setdefault(what, []).append(f"seed {run.config['seed']}: epoch {epoch}")
     for run in group.failed:
         last = max((row["epoch"] for row in run.metrics()), default=math.nan)

@@ -8,7 +8,7 @@ import numpy as np
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record
-from genbench.report.drawing import array, kept_arrays, sheet, tiled
+from genbench.report.drawing import array, kept_arrays, tiled
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
@@ -147,5 +147,5 @@ def _figures(sides: Sides) -> list[Drawing]:
     if len({some.shape for some in rows.values()}) != 1:
         return []
     caption = f"{STRIP} samples of each side's first seed, from above: {'; '.join(rows)}."
-    draw = partial(sheet, [tiled(np.stack(list(rows.values())))])
+    draw = partial(tiled, np.stack(list(rows.values())))
     return [Drawing("contest", caption, draw)]

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
+
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
@@ -17,7 +19,7 @@ from genbench.stats import Sample, compare, disjoint, share
 
 LIKELIHOODS = {
     "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
-    "elbo": Scalar(title="ELBO", unit="nats", better="maximize", digits=2),
+    "elbo": Scalar(title="ELBO, of the same pictures", unit="nats", better="maximize", digits=2),
     "elbo_gap": Scalar(title="Gap between the two", unit="nats", digits=2),
     "rate": Scalar(title="Rate: KL to the prior", unit="nats", digits=2),
     "distortion": Scalar(title="Distortion", unit="nats", digits=2),
@@ -44,9 +46,11 @@ Floor = dict[str, float]
 
 def against(part: Part) -> Iterator[Content]:
     """A table a protocol: a column a model, the best first."""
-    for rows, floor in scored(part.evaluated):
+    tables = scored(part.evaluated)
+    for rows, floor in tables:
         protocol = rows[0].protocol
-        said = [about_nearest(rows, floor), about_largest(rows)]
+        first = rows is tables[0][0]  # other rulers have tables, and no sentences of their own
+        said = [about_nearest(rows, floor), about_largest(rows)] if first else []
         notes = [
             f"{protocol.n} samples against {protocol.n} {protocol.title}; pictures of "
             f"{protocol.size} px. {NOTE} They depend on N, on the extractor (weights "
@@ -85,6 +89,21 @@ def score_table(rows: list[ModelScores], floor: Floor) -> list[list[str]]:
     return table
 
 
+def samples(part: Part) -> Iterator[Content]:
+    """A row of samples a model, as `genbench evaluate` drew them."""
+    rows: dict[str, np.ndarray] = {}
+    for model in part.evaluated:
+        for name in model.having("samples")[:1]:
+            picture = read_picture(model.runs[0].path / name)
+            if picture is not None:
+                rows[model.title] = picture
+    same = {one.shape for one in rows.values()}
+    if len(rows) > 1 and len(same) == 1:
+        caption = f"Samples, a row a model; from above: {'; '.join(rows)}."
+        draw = partial(np.concatenate, list(rows.values()))
+        yield Content("Samples of each", figures=[Drawing("samples_of_each", caption, draw)])
+
+
 def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
     """Who comes nearest, and how sure that is: over training seeds, else over samples."""
     if len(rows) < 2 or not all(RANKED_BY in row.values for row in rows):
@@ -105,7 +124,8 @@ def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
         METRICS[RANKED_BY],
         f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}",
     )
-    real = f"; other real pictures are at {scalar.show(floor[RANKED_BY])}" * (RANKED_BY in floor)
+    at = floor.get(RANKED_BY)
+    real = "" if at is None else f"; other real pictures are at {scalar.show(at)}"
     basis = seeds.basis if over_seeds else "a single training: another seed may differ"
     where = f"by {scalar.title} to the {first.protocol.title}"
     return f"{verdict} {where}: {numbers}{real} ({basis})."

@@ -8,21 +8,25 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from genbench.images import first_tiles
 from genbench.record import Record, read_picture
 from genbench.report.drawing import (
+    CLASSES,
+    Picture,
     array,
     as_it_is,
     eight_by_eight,
     kept_arrays,
-    sheet,
+    side_by_side,
     tiled,
 )
 from genbench.report.group import Group
 from genbench.report.part import Content, Drawing, Part, each
 
 STRIP = 8  # codes in the strip, a row each
+FRAMES = 24  # of a film
 EPOCHS = 10  # at most so many columns in it
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 LEAST = 10  # codes that are worth a plot
@@ -63,15 +67,28 @@ def kept(part: Part) -> Iterator[Content]:
         made, real = partial(_sheet, name), name == "neighbours"
         of_codes = [g for g in groups if name == "interpolations" and "encode" in g.can]
         figures = each([g for g in groups if g not in of_codes], file, text, made, real)
-        yield Content(heading, figures=figures + each(of_codes, file, text, made, real=True))
+        figures += each(of_codes, file, text, made, real=True)
+        if name == "interpolations":
+            text = "{group.title}: the same ways as a film."
+            for some, shows in ((groups, False), (of_codes, True)):
+                some = [g for g in some if shows or g not in of_codes]
+                figures += each(some, "{group.model}_ways", text, ways, real=shows)
+        yield Content(heading, figures=figures)
 
 
-def _sheet(name: str, group: Group) -> Figure:
+def ways(group: Group) -> list[Picture]:
+    """Interpolations as frames, there and back: all pairs side by side."""
+    pictures = array(group.runs[0], "pictures", "interpolations")
+    frames = [tiled(pictures[:, [k]].swapaxes(0, 1)) for k in range(pictures.shape[1])]
+    return frames + frames[-2:0:-1]
+
+
+def _sheet(name: str, group: Group) -> Picture:
     """Pictures (rows, columns, H, W[, 3]) as they are, (N, H, W[, 3]) in rows of 8."""
     pictures = array(group.runs[0], "pictures", name)
     if name != "samples":
-        return sheet([tiled(pictures)])
-    return sheet([eight_by_eight(pictures, max(8, -(-len(pictures) // 8)))])
+        return tiled(pictures)
+    return eight_by_eight(pictures, max(8, -(-len(pictures) // 8)))
 
 
 def generated(part: Part) -> Iterator[Content]:
@@ -83,14 +100,24 @@ def generated(part: Part) -> Iterator[Content]:
             whose = f"{group.title}, seed {run.config['seed']}"
             known = sorted(grids)
             for epoch in landmarks(known):
-                name, draw = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
+                name, still = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
                 caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
-                figures.append(Drawing(name, caption, draw, group.model))
+                figures.append(Drawing(name, caption, still, group.model))
             shown, by_class = evenly(known, EPOCHS), bool(run.config.get("conditional"))
             draw = partial(strip, {epoch: grids[epoch] for epoch in shown}, by_class)
             what = "a class, one code z of each" if by_class else "a code z"
-            caption = f"{whose}: a row {what}, a column an epoch."
-            figures.append(Drawing("generated-strip", caption, draw, group.model))
+            caption = f"{whose}: a row {what}, a column an epoch ({', '.join(map(str, shown))})."
+            heads = tuple(
+                f"epoch {epoch}" if i == 0 else str(epoch) for i, epoch in enumerate(shown)
+            )
+            strip_of = Drawing("generated-strip", caption, draw, group.model, columns=heads)
+            figures.append(strip_of)
+            if len(known) > 2:
+                caption = (
+                    f"{whose}: the same codes from epoch {known[0]} to {known[-1]}, as a film."
+                )
+                film = partial(training_film, [grids[epoch] for epoch in evenly(known, FRAMES)])
+                figures.append(Drawing("generated-film", caption, film, group.model))
     yield Content("Generated pictures", figures=figures)
 
 
@@ -122,19 +149,24 @@ def landmarks(epochs: list[int]) -> list[int]:
     return list(dict.fromkeys([*epochs[:1], *epochs[(len(epochs) - 1) // 2 :][:1], *epochs[-1:]]))
 
 
+def training_film(grids: list[Path]) -> list[Picture]:
+    """The upper half of each epoch's grid: 32 pictures a frame."""
+    pictures = [picture for path in grids if (picture := read_picture(path)) is not None]
+    side = pictures[0].shape[1] // 8
+    return [p[: 4 * side] for p in pictures if p.shape == pictures[0].shape]
+
+
 def evenly(items: list[int], n: int) -> list[int]:
     """Up to n of the items, evenly spread, the first and the last among them."""
     places = np.linspace(0, len(items) - 1, min(n, len(items)))
     return [items[round(place)] for place in places]
 
 
-def strip(grids: dict[int, Path], by_class: bool) -> Figure:
+def strip(grids: dict[int, Path], by_class: bool) -> Picture:
     """The first samples of each epoch's grid, or the first of each class; a column an epoch."""
     pictures = map(read_picture, grids.values())
     columns = [first_tiles(picture, STRIP, by_class) for picture in pictures if picture is not None]
-    width = columns[0].shape[2] + 2
-    titles = [(width * (i + 0.5), f"epoch {epoch}") for i, epoch in enumerate(grids)]
-    return sheet([tiled(np.stack(columns, axis=1))], titles)
+    return tiled(np.stack(columns, axis=1))
 
 
 def against_originals(part: Part) -> Iterator[Content]:
@@ -149,12 +181,13 @@ def against_originals(part: Part) -> Iterator[Content]:
     alike = [(group, some) for group, some in samples if some.shape[1:] == originals.shape[1:]]
     pictures, shown = [originals, *(some for _, some in alike)], [group for group, _ in alike]
     panels, gap = [eight_by_eight(some) for some in pictures], 24
-    step, middle = panels[0].shape[1] + gap, panels[0].shape[1] / 2
-    names = ["original", *(group.title for group in shown)]
-    titles = [(step * i + middle, name) for i, name in enumerate(names)]
-    caption = "64 held-out pictures beside 64 samples of each configuration's first seed."
-    draw = partial(sheet, panels, titles, gap)
-    figure = Drawing("generated_against_original", caption, draw, first[0].model, real=True)
+    names = ("original", *(group.title for group in shown))
+    caption = (
+        "64 held-out pictures beside 64 samples of each configuration's first seed; from left: "
+        f"{'; '.join(names)}."
+    )
+    draw, model = partial(side_by_side, panels, gap), first[0].model
+    figure = Drawing("generated_against_original", caption, draw, model, real=True, columns=names)
     yield Content("Generated against original", figures=[figure])
 
 
@@ -167,25 +200,21 @@ def reconstructions(part: Part) -> Iterator[Content]:
         strips += [some for some in made if some.shape == strips[0].shape]
         caption = f"The first images of the {part.split} split; below them, what is made of them: "
         caption += ", ".join(group.title for group in groups)
-        draw = partial(sheet, [tiled(np.stack(strips))])
+        draw = partial(tiled, np.stack(strips))
         figure = Drawing("reconstructions", f"{caption}.", draw, groups[0].model, real=True)
         yield Content("Reconstructions", figures=[figure])
 
 
 def latent_spaces(part: Part) -> Iterator[Content]:
-    """Codes as points, on one scale for all models, and how much of them is used."""
+    """Codes as points, and how much of them is used."""
     groups = _keeping(part, "latents", "z", "labels")
     groups = [g for g in groups if len(array(g.runs[0], "latents", "z")) >= LEAST]
-    points = {g.model: projections(array(g.runs[0], "latents", "z")[:POINTS]) for g in groups}
     classes = any(array(g.runs[0], "latents", "labels").any() for g in groups)
-    caption = (
-        f"{{group.title}}: codes of {part.split} images{', coloured by label' * classes}; each "
-        "projection has one scale for all models."
-    )
-    draw = partial(latent_space, points)
+    coloured = ", coloured by label, which stands where its codes' mean is" * classes
+    caption = f"{{group.title}}: codes of {part.split} images{coloured}; scales differ by model."
     said = [about_code(group, part.split) for group in part.groups]
-    figures = each(groups, "{group.model}_latent_space", caption, draw)
-    yield Content("Latent spaces", [*said, about_sizes(part), about_prior(part)], figures=figures)
+    figures = each(groups, "{group.model}_latent_space", caption, latent_space, alt=seen_of_codes)
+    yield Content("Latent spaces", [about_prior(part), *said, about_sizes(part)], figures=figures)
 
 
 def projections(z: np.ndarray) -> dict[str, np.ndarray]:
@@ -202,19 +231,38 @@ def projections(z: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def latent_space(points: dict[str, dict[str, np.ndarray]], group: Group) -> Figure:
-    """A panel a projection; `points` (N, 2) are by family and projection."""
-    own, labels = points[group.model], array(group.runs[0], "latents", "labels")[:POINTS]
-    figure, axes = plt.subplots(1, len(own), figsize=(4.6 * len(own), 4.2), squeeze=False)
+def latent_space(group: Group) -> Figure:
+    """A panel a projection, on the scale of its own points."""
+    run = group.runs[0]
+    own, labels = projections(array(run, "latents", "z")[:POINTS]), _labels(group)
+    figure, axes = plt.subplots(
+        1, len(own), figsize=(4.4 * len(own), 4.2), squeeze=False, layout="constrained"
+    )
     for ax, (name, xy) in zip(axes[0], own.items(), strict=True):
-        shared = [kinds[name] for kinds in points.values() if name in kinds]
-        limit = 1.05 * max(float(np.abs(p).max()) for p in shared)
-        dots = ax.scatter(xy[:, 0], xy[:, 1], c=labels, cmap="tab10", s=7, vmin=-0.5, vmax=9.5)
-        ax.set(title=f"{group.title}: {name}", xlim=(-limit, limit), ylim=(-limit, limit))
-        ax.set_aspect("equal")
-    if labels.any():  # there are classes
-        figure.colorbar(dots, ax=list(axes[0]), ticks=range(10), label="label", shrink=0.8)
+        colours = [CLASSES[label % len(CLASSES)] for label in labels]
+        ax.scatter(xy[:, 0], xy[:, 1], c=colours, s=7, lw=0, alpha=0.6, rasterized=True)
+        for label in np.unique(labels) if labels.any() else ():
+            x, y = np.median(xy[labels == label], axis=0)
+            text = {"color": CLASSES[label % len(CLASSES)], "fontsize": 13, "fontweight": "bold"}
+            around = [withStroke(linewidth=3, foreground="white")]
+            ax.text(x, y, str(label), ha="center", va="center", path_effects=around, **text)
+        ax.set(title=f"{group.title}: {name}")
+        ax.set_aspect("equal", adjustable="datalim")
     return figure
+
+
+def _labels(group: Group) -> np.ndarray:
+    return array(group.runs[0], "latents", "labels")[:POINTS].astype(int)
+
+
+def seen_of_codes(group: Group) -> str:
+    """How many points of how many classes a scatter plot has."""
+    labels, z = _labels(group), array(group.runs[0], "latents", "z")
+    how = "as they are" if z.shape[1] <= 2 else "by PCA and by t-SNE"
+    return (
+        f"Scatter plot of {len(labels)} codes of the {group.title} ({z.shape[1]} numbers each) in "
+        f"the plane, {how}; {len(np.unique(labels))} classes, each labelled at its middle."
+    )
 
 
 def about_code(group: Group, split: str) -> str | None:
@@ -247,14 +295,17 @@ def about_sizes(part: Part) -> str | None:
 
 
 def about_prior(part: Part) -> str | None:
-    """Which models can be drawn from, and why."""
-    codes = [group for group in part.groups if "encode" in group.can]
+    """How each model with codes is drawn from."""
+    codes = [group for group in part.groups if "encode" in group.can and "decode" in group.can]
     priors = [group for group in codes if "generate" in group.can]
-    if len(priors) != 1 or len(codes) == 1 or not priors[0].score(f"{part.split}/kl"):
+    others = [group for group in codes if group not in priors]
+    if not priors or not others:
         return None
+    named = [" and the ".join(dict.fromkeys(g.named for g in some)) for some in (priors, others)]
     return (
-        f"Of these only the {priors[0].named} has a prior to draw new images from: the KL term of "
-        "its loss ties its codes to N(0, 1)."
+        f"Both can be drawn from: the {named[0]} by its prior N(0, 1), which the KL term of its "
+        f"loss ties the codes to, the {named[1]} by a mixture of Gaussians fitted to its codes, "
+        "as `genbench sample` and `genbench evaluate` do; which is better only scores tell."
     )
 
 

@@ -15,6 +15,7 @@ from genbench.scalars import MEASURED, Scalar
 FEW = 500  # held-out pictures; a distance to fewer says little
 OF_PICTURES = ("crops", "images", "held_out")  # what digits have no use for
 CODES = ("active_units", "knn_accuracy", "probe_accuracy")
+EQUAL = 1.1  # times as long a training is as good as as long
 TAKEN = ("best_epoch", "steps", "seconds")
 UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
 CLAIMS = {  # of the better of two configurations, and what is compared
@@ -53,8 +54,9 @@ def scores(part: Part) -> Iterator[Content]:
         for name, (claim, subject) in CLAIMS.items()
     ]
     called = [text for word, text in NOTES.items() if any(word in cells[0] for cells in table)]
-    notes = [*_meaning(part), *called, *_few(part), *_provenance(part)]
+    notes = [*called, *_few(part)]
     heading = "Scores" if part.judged_by_samples else f"Scores on the {part.split} split"
+    heading += " at the end of training"
     yield Content(heading, said, table, notes)
 
 
@@ -109,6 +111,20 @@ def _scalar_rows(part: Part) -> Iterator[list[str]]:
         best = replace(scalar, title=f"{scalar.title}, best epoch")
         here = row(part.groups, f"{part.split}/{name}", scalar)
         yield here or row(part.groups, f"best/{name}", best)
+
+
+def certainty(part: Part) -> list[str]:
+    """How sure the numbers are: what ± is, of which data, code and machines, what is left out."""
+    return [*_meaning(part), *_budgets(part), *_provenance(part)] if part.groups else []
+
+
+def _budgets(part: Part) -> Iterator[str]:
+    """How much training each had, where that differs."""
+    known = [(g.title, g.score("steps"), g.score("seconds")) for g in part.groups]
+    told = [f"{title} {a.mean:,.0f} steps in {b.mean:,.0f} s" for title, a, b in known if a and b]
+    seconds = [b.mean for _, _, b in known if b]
+    if len(told) > 1 and max(seconds) > EQUAL * min(seconds):
+        yield f"Budgets differ: {', '.join(told)} a training."
 
 
 def _meaning(part: Part) -> Iterator[str]:
@@ -181,9 +197,13 @@ def _shown(group: Group, name: str) -> bool:
     return field_roles(group.model).get(name, HYPER_PARAMETER).shown
 
 
+def text_of(value: object) -> str:
+    """A hyper-parameter's value."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
+
+
 def _cell(group: Group, name: str) -> str:
     """The value, `(searched)` behind one that a search chose."""
-    value = group.config.get(name, "—")
-    text = f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
+    text = text_of(group.config.get(name, "—"))
     searched = group.chosen_by and name in group.chosen_by["space"]
     return f"{text} (searched)" if searched else text

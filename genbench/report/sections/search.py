@@ -1,32 +1,26 @@
 """What searches tried, gained and found to matter, from their study files."""
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-import optuna
 from matplotlib.figure import Figure
-from optuna.distributions import json_to_distribution
-from optuna.trial import TrialState, create_trial
-from optuna.visualization import matplotlib as optuna_plots
 
-from genbench.console import first_line, say_once
+from genbench.console import say_once
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Study
-from genbench.record.shapes import Trial
+from genbench.report import trials
 from genbench.report.group import Group, family_title
 from genbench.report.part import Content, Drawing, Part
+from genbench.report.trials import completed, explained
 from genbench.stats import difference, show_ends
 
-ENOUGH = 4  # completed trials without which importances tell nothing
-PLOTS: tuple[tuple[str, Callable[..., Any], tuple[float, float], int, str], ...] = (
-    # file, what Optuna draws, its size in inches, completed trials that it needs, caption
-    ("history", optuna_plots.plot_optimization_history, (6, 3), 1, "each trial, the best so far"),
-    ("importances", optuna_plots.plot_param_importances, (6, 3), ENOUGH, "importance (PED-ANOVA)"),
-    ("parallel", optuna_plots.plot_parallel_coordinate, (11, 4), 2, "a line each completed trial"),
+ENOUGH = 20  # completed trials without which nothing is said of what mattered
+PLOTS: tuple[tuple[str, Callable[[Study], Figure], str], ...] = (
+    ("history", trials.history, "each trial, and the best so far"),
+    ("slices", trials.slices, "each completed trial over each hyper-parameter"),
+    ("parallel", trials.parallel, "a line a completed trial, the better the darker"),
 )
 
 
@@ -38,19 +32,18 @@ def search(part: Part) -> Iterator[Content]:
         model, title = group.model, family_title(group.model)
         if study := shown(part, group, objectives=1):
             (metric,) = study["objectives"]
-            for name, plot, size, least, text in PLOTS:
-                if len(_completed(study)) >= least:
-                    draw = partial(_figure, plot, study, size, target_name=metric)
-                    caption = f"{title}: {metric} in its search; {text}."
-                    figures.append(Drawing(f"{model}_search_{name}", caption, draw, model))
-            said.append(about_search(group, study) if study.get("best") is not None else None)
+            n = len(completed(study))
+            for name, plot, text in PLOTS if n > 1 else ():
+                caption = f"{title}: {metric} in its search; {text} (n = {n})."
+                draw, alt = partial(plot, study), trials.seen(study)
+                figures.append(Drawing(f"{model}_search_{name}", caption, draw, model, alt=alt))
             said.append(about_gain(part, group, study))
+            said.append(about_search(group, study) if study.get("best") is not None else None)
         pareto = shown(part, group, objectives=2)
-        if pareto and _completed(pareto):
+        if pareto and len(completed(pareto)) > 1:
             names = pareto["objectives"]
             caption = f"{title}: {' against '.join(names)}; red: no trial is better in both."
-            plot = optuna_plots.plot_pareto_front
-            draw = partial(_figure, plot, pareto, (6, 3.6), target_names=names)
+            draw = partial(trials.front, pareto)
             figures.append(Drawing(f"{model}_pareto_front", caption, draw, model))
     yield Content("Search", said, figures=figures)
 
@@ -64,14 +57,14 @@ def shown(part: Part, group: Group, objectives: int) -> Study | None:
 
 def about_search(group: Group, study: Study) -> str:
     """What the search tried, what it gained, and what mattered."""
-    metric, trials = study["objectives"][0], study["trials"]
-    scalar, done = group.scalar(metric), _completed(study)
+    metric = study["objectives"][0]
+    scalar, done = group.scalar(metric), completed(study)
     values = {trial["number"]: trial["values"][0] for trial in done if trial["values"]}
     best = values[study["best"]] if study["best"] is not None else math.nan
     twice = {int(n): value for n, value in study.get("again", {}).items()}
-    states = Counter(trial["state"].lower() for trial in trials).most_common()
+    states = Counter(trial["state"].lower() for trial in study["trials"]).most_common()
     text = (
-        f"The {family_title(group.model)}'s search ran {len(trials)} trials "
+        f"The {family_title(group.model)}'s search ran {len(study['trials'])} trials "
         f"({', '.join(f'{n} {state}' for state, n in states)}) of {study['epochs']} epochs; "
         f"the best {metric} was {scalar.show(best)}"
     )
@@ -82,8 +75,13 @@ def about_search(group: Group, study: Study) -> str:
         unit = f" {scalar.unit}" if scalar.unit else ""
         gain = f"{scalar.show(abs(best - default))}{unit} better than the defaults"
         text += f", {gain}" if best != default else ", that of the defaults"
-    ranked = [f"{name} (importance {share:.2f})" for name, share in importances(study).items()]
-    return text + (f". What mattered most was {', next '.join(ranked[:2])}." if ranked else ".")
+    mattered = [f"{name} {share:.0%}" for name, share in explained(study).items() if share > 0]
+    if len(done) < ENOUGH or not mattered:
+        return f"{text}."
+    return (
+        f"{text}. Over its {len(done)} completed trials the quarters of a hyper-parameter explain "
+        f"of the ranks of {metric}: {', '.join(mattered[:2])} (Kelley's epsilon squared)."
+    )
 
 
 def about_gain(part: Part, group: Group, study: Study) -> str | None:
@@ -109,58 +107,8 @@ def about_gain(part: Part, group: Group, study: Study) -> str | None:
     )
 
 
-def to_study(record: Study) -> optuna.Study:
-    """The recorded trials as a study in memory."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=record["directions"])
-    space = {name: json_to_distribution(text) for name, text in record["space"].items()}
-    for trial in record["trials"]:
-        state = TrialState[trial["state"]]
-        if state in (TrialState.COMPLETE, TrialState.PRUNED) and trial["values"]:
-            study.add_trial(
-                create_trial(
-                    state=state,
-                    values=trial["values"],
-                    params=trial["params"],
-                    distributions={name: space[name] for name in trial["params"]},
-                    intermediate_values={int(k): v for k, v in trial["intermediate"].items()},
-                )
-            )
-    return study
-
-
 def is_whole(record: Study) -> bool:
-    """Whether Optuna takes its trials; else a line says why they are passed over."""
-    try:
-        to_study(record)
-    except Exception as error:  # Optuna's, whatever it is
-        say_once(f"studies/{record['name']}.json: {first_line(error)}; passed over")
-        return False
-    return True
-
-
-def importances(record: Study) -> dict[str, float]:
-    """Share of each hyper-parameter in the objective, largest first (PED-ANOVA).
-
-    Watanabe et al. 2023 (arXiv:2304.10255); empty where too few trials were completed to tell.
-    """
-    if len(_completed(record)) < ENOUGH:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.importance.get_param_importances(to_study(record))
-
-
-def _completed(study: Study) -> list[Trial]:
-    return [trial for trial in study["trials"] if trial["state"] == "COMPLETE"]
-
-
-def _figure(
-    plot: Callable[..., Any], study: Study, size: tuple[float, float], **names: Any
-) -> Figure:
-    """One of Optuna's matplotlib figures, without its title: the caption says it."""
-    axes = plot(to_study(study), **names)
-    axes.set_title("")
-    figure: Figure = axes.get_figure(root=True)
-    figure.set_size_inches(*size)
-    return figure
+    """Whether its trials lie in its space; else a line says why they are passed over."""
+    if why := trials.contradiction(record):
+        say_once(f"studies/{record['name']}.json: {why}; passed over")
+    return not why

@@ -8,14 +8,14 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from genbench.metrics.names import ScoreName
+from genbench.metrics.table import RANKED_BY
 from genbench.report.comparison import above, compared
-from genbench.report.drawing import SEEDS, Line, Panel, curves
+from genbench.report.drawing import COLOURS, SEEDS, Clock, Line, Panel, alt_of, curves
 from genbench.report.group import Group, sample_scores
 from genbench.report.part import Content, Drawing, Part, each
 from genbench.stats import share
 
-FIRST, SECOND = "#1f77b4", "#d95f02"  # of two lines in a panel
-COLOURS = ("#1b6ca8", "#d95f02", "#6a51a3", "#1b9e77", "#e7298a", "#7f7f7f")  # a group each
+FIRST, SECOND = COLOURS[:2]  # of two lines in a panel
 TERMS = ("loss", "reconstruction", "kl")  # a loss and what it is the sum of
 LATE = 0.9  # a best epoch in the last tenth of a training says that it was short
 MEASURES = {  # logged while training, beside scores of samples
@@ -41,12 +41,14 @@ def losses(part: Part) -> Iterator[Content]:
             g = Line(group, "train", "loss_g", SECOND, "generator")
             panels.append(Panel(group.title, [d, g], f"loss ({group.config.get('loss')})"))
         caption = f"Training losses of discriminator and generator. {SEEDS}."
-        draw = partial(curves, panels, 3)
-        figures = [Drawing("losses_disc_gene", caption, draw, two[0].model)]
-    others = [group for group in part.groups if group not in two and _terms(group)]
+        draw, alt = partial(curves, panels, 2, part.clock), alt_of(panels)
+        figures = [Drawing("losses_disc_gene", caption, draw, two[0].model, alt=alt)]
+    others = [group for group in part.groups if group not in two and _panels(group)]
     caption = f"{{group.title}}: training (running means) and validation. {SEEDS}."
-    figures += each(others, "{group.model}_loss", caption, _train_and_val)
-    said = [about(group) for group in part.groups for about in (about_bound, about_training)]
+    draw_one = partial(_train_and_val, part.clock)
+    seen = lambda group: alt_of(_panels(group))  # noqa: E731
+    figures += each(others, "{group.model}_loss", caption, draw_one, alt=seen)
+    said = [about(group) for about in (about_bound, about_training) for group in part.groups]
     yield Content("Losses", said, figures=figures)
 
 
@@ -61,14 +63,19 @@ def _terms(group: Group) -> list[str]:
     return names or [name for name in both if group.logs("train", name)][:3]
 
 
-def _train_and_val(group: Group) -> Figure:
+def _train_and_val(clock: Clock | None, group: Group) -> Figure:
+    return curves(_panels(group), 2, clock)
+
+
+def _panels(group: Group) -> list[Panel]:
+    """One a term, of those with a curve."""
     panels = []
     for name in _terms(group):
         train = Line(group, "train", name, FIRST, "training")
         val = Line(group, "val", name, SECOND, "validation", "o")
         scalar = group.scalar(name)
         panels.append(Panel(f"{group.title}: {scalar.title}", [train, val], scalar.unit))
-    return curves(panels, 3)
+    return [panel for panel in panels if panel.is_curve]
 
 
 def about_bound(group: Group) -> str | None:
@@ -108,6 +115,7 @@ def distances(part: Part) -> Iterator[Content]:
     """Whose samples are nearer to real pictures, how far from the floor, and curves of that."""
     groups = part.groups
     names = [name for name in part.sample_scores(part.split) if name.scalar.better]
+    names.sort(key=lambda name: name.metric != RANKED_BY)
     said = [nearer(a, b, name) for a, b in part.comparisons for name in names]
     said += [above_floor(group, name) for group in part.leading for name in names]
     said += [about_length(group) for group in groups]
@@ -115,8 +123,11 @@ def distances(part: Part) -> Iterator[Content]:
     if panels := _distance_panels(groups):
         model = part.leading[0].model
         bound = f" {BOUND}" if any(group.logs("train", "js_bound") for group in groups) else ""
-        caption = f"How far samples are from real pictures.{bound} {SEEDS}."
-        figures = [Drawing(f"{model}_divergence", caption, partial(curves, panels, 2), model)]
+        caption = f"How far samples are from real pictures, while training.{bound} {SEEDS}."
+        if any(name for panel in panels for name, _ in panel.levels):
+            caption += " Dashed: the floor, how far other real pictures are."
+        draw, alt = partial(curves, panels, 2, part.clock), alt_of(panels)
+        figures = [Drawing(f"{model}_divergence", caption, draw, model, alt=alt)]
     yield Content("Distances while training", said, figures=figures)
 
 
@@ -184,6 +195,22 @@ def _distance_panels(groups: list[Group]) -> list[Panel]:
             lines.append(Line(group, "val", name, colour, group.title, "o", dots=bound))
         values = [v for g in groups for run in g.ended for v in run.curve("val", name)[1]]
         low = min([0.0, *filter(math.isfinite, values)])  # KID may fall below 0
-        limits, level = ((-0.2, 0.75), math.log(2)) if bound else ((low, None), None)
-        panels.append(Panel(title, lines, limits=limits, level=level))
-    return panels
+        levels = (("", math.log(2)),) if bound else _floors(groups, name)
+        low = min([low, *(level for _, level in levels)])
+        limits = (-0.2, 0.75) if bound else (low, None)
+        panels.append(Panel(title, lines, limits=limits, levels=levels))
+    return [panel for panel in panels if panel.is_curve]
+
+
+def _floors(groups: list[Group], name: str) -> tuple[tuple[str, float], ...]:
+    """The floor of a score: at its N, else of KID, which does not depend on N, any other's."""
+    score = ScoreName.parse(f"val/{name}")
+    if not score.is_sample_score:
+        return ()
+    known = {key: v for g in groups for run in g.runs for key, v in run.scores.items()}
+    for key in sorted(known, reverse=True):
+        floor = ScoreName.parse(key)
+        alike = floor.floor and (floor.metric, floor.extractor) == (score.metric, score.extractor)
+        if alike and (floor.n == score.n or score.metric == RANKED_BY):
+            return (("floor", known[key]),)
+    return ()

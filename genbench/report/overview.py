@@ -1,0 +1,225 @@
+"""The answer first: a row a model, the best first, who wins and what speaks against it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+
+import numpy as np
+
+from genbench.families import FAMILIES
+from genbench.images import first_tiles
+from genbench.metrics.table import METRICS, RANKED_BY
+from genbench.record import read_picture
+from genbench.report.drawing import array, kept_arrays, tiled
+from genbench.report.group import Group, field_roles
+from genbench.report.part import Cell, Content, Drawing, Part
+from genbench.report.sections.adversarial import collapses, for_a_while
+from genbench.report.sections.scores import text_of
+from genbench.report.standing import Row, rows_of
+from genbench.stats import Sample, compare
+
+SHOWN = (RANKED_BY, "fd", "precision", "recall")  # scores of samples, in the table's order
+OF_CODES = ("elbo", "bce")  # where there are codes
+ALWAYS = ("latent_dim", "lr")  # in the line of hyper-parameters, beside what is not a default
+SETTINGS = 7  # in that line
+STRIP = 6  # samples in a row
+DEARER = 1.2  # times the seconds of the next one that speak against a model
+FEW_SEEDS = 3
+
+
+def answer(data: str, parts: Sequence[Part]) -> Content:
+    """The table on a data set, who wins, what speaks against it, and what the table is of."""
+    rows, floor, way = rows_of(parts)
+    names = [name for name in SHOWN if any(name in row.samples for row in rows)]
+    table = [_head(names), *(_cells(row, names) for row in rows)]
+    if names:
+        shown = [METRICS[name].show(floor[name]) if name in floor else "—" for name in names]
+        pad = len(table[0]) - len(names) - 3
+        table.append(["other real pictures", "(the floor)", "—", *shown, *["—"] * pad])
+    notes = [f"Best first by {METRICS[RANKED_BY].title}. {way}"] if names else []
+    unscored = [row.title for row in rows if names and RANKED_BY not in row.samples]
+    if unscored:
+        notes.append(f"Not scored so: {', '.join(unscored)} (`genbench evaluate RUN …` does it).")
+    notes.append(
+        "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training. "
+        "ELBO and reconstruction are of the end of training, NLL of `genbench evaluate`."
+    )
+    said = [about_winner(rows, floor), about_against(rows)]
+    return Content(data, said, _without_empty(table), notes)
+
+
+def _head(names: Sequence[str]) -> list[Cell]:
+    titles = [f"{METRICS[name].title}{METRICS[name].arrow}" for name in names]
+    return [
+        *("model", "hyper-parameters", "samples", *titles, "NLL (nats) ↓", "ELBO (nats) ↑"),
+        *("BCE (nats) ↓", "seconds", "parameters", "seeds"),
+    ]
+
+
+def _cells(row: Row, names: Sequence[str]) -> list[Cell]:
+    group = row.group
+    nll = _nll(row)
+    scalars = [group.score(f"test/{name}") or group.score(f"val/{name}") for name in OF_CODES]
+    seconds = group.score("seconds")
+    count = f"{len(group.runs)}" + f" and {len(group.failed)} diverged" * bool(group.failed)
+    return [
+        *(row.title, settings(group), strip(row) or "—"),
+        *(row.shown.get(name, "—") for name in names),
+        Sample.of(nll).show(2) if nll else "—",
+        *(sample.show(2) if sample else "—" for sample in scalars),
+        seconds.show(0) if seconds else "—",
+        f"{group.about['parameters']:,}",
+        count,
+    ]
+
+
+def _nll(row: Row) -> list[float]:
+    known = row.evaluated.having("likelihood") if row.evaluated else []
+    return [one["nll"] for one in known if "nll" in one]
+
+
+def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
+    """The table without columns in which no row has anything."""
+    used = [
+        any(cell not in ("—", "") for cell in column[1:]) for column in zip(*table, strict=True)
+    ]
+    return [[cell for cell, keep in zip(row, used, strict=True) if keep] for row in table]
+
+
+def settings(group: Group) -> str:
+    """The hyper-parameters in a line: what a search chose, and what is no default."""
+    known = FAMILIES.get(group.model)
+    defaults = {f.name: f.default for f in fields(known.config)} if known else {}
+    searched = group.chosen_by["space"] if group.chosen_by else {}
+    names = [
+        name
+        for name, value in group.config.items()
+        if (role := field_roles(group.model).get(name))
+        and role.key
+        and role.sweep == "search"
+        and not role.compare
+        and name
+        not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
+        and (name in ALWAYS or name in searched or value != defaults.get(name))
+    ][:SETTINGS]
+    length = f"{group.config.get('epochs')} epochs"
+    if group.config.get("minutes"):
+        length = f"{group.config['minutes']:g} minutes"
+    return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])
+
+
+def strip(row: Row) -> Drawing | None:
+    """A few of a model's samples in a line, as its first training left them."""
+    pictures = None
+    for run in row.group.runs[:1]:
+        kept = row.evaluated.having("samples") if row.evaluated else []
+        grid = read_picture(run.path / kept[0]) if kept else None
+        if grid is None and not (row.evaluated and row.evaluated.prior):
+            if kept_arrays(run, "pictures", "samples"):
+                pictures = array(run, "pictures", "samples")[:STRIP]
+            elif grids := run.grids():
+                grid = read_picture(grids[max(grids)])
+        if grid is not None and grid.shape[1] // 8 > 2:
+            pictures = first_tiles(grid, STRIP)
+    if pictures is None or not len(pictures):
+        return None
+    draw = partial(tiled, np.stack([pictures]))
+    caption = f"{len(pictures)} pictures generated by the {row.title}"
+    return Drawing(f"{row.group.model}_answer", caption, draw, row.group.model)
+
+
+def about_winner(rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
+    """Who comes nearest to real pictures, how sure that is, and how far it is from them."""
+    scored = [r for r in rows if (s := r.score(RANKED_BY)) and math.isfinite(s.mean)]
+    if not scored:
+        return _about_reconstruction(rows)
+    first, metric = scored[0], METRICS[RANKED_BY]
+    at = floor.get(RANKED_BY)
+    real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
+    mine = f"{metric.title} {first.shown[RANKED_BY]}"
+    if len(scored) == 1:
+        return f"The samples of the {first.title} have {mine}{real}; no other model was scored so."
+    second = scored[1]
+    comparison = compare(first.samples[RANKED_BY], second.samples[RANKED_BY])
+    numbers = f"{mine} against {second.shown[RANKED_BY]} of the {second.title}{real}"
+    if comparison.p is None:
+        return f"The {first.title} generates best here: {numbers} (a single seed: not proven)."
+    if not comparison.differ:
+        return (
+            f"The {first.title} and the {second.title} cannot be told apart as generators: "
+            f"{numbers} ({comparison.basis})."
+        )
+    return f"The {first.title} generates best: {numbers} ({comparison.basis})."
+
+
+def _about_reconstruction(rows: Sequence[Row]) -> str | None:
+    """Without scores of samples, who reconstructs best."""
+    coded = [(row, sample) for row in rows if (sample := row.score("bce"))]
+    if len(coded) < 2:
+        return None
+    (first, a), (second, b) = coded[:2]
+    verdict = compare(a, b)
+    sure = verdict.basis if verdict.p is not None else "a single seed: not proven"
+    return (
+        f"No samples were scored. By reconstruction the {first.title} is first: {a.show(2)} against"
+        f" {b.show(2)} nats of the {second.title} ({sure})."
+    )
+
+
+def about_against(rows: Sequence[Row]) -> str | None:
+    """What speaks against the first row: where it loses, its trouble, its cost, its few seeds."""
+    if not rows or (RANKED_BY not in rows[0].samples and len(rows) < 2):
+        return None
+    first, *others = rows
+    reasons = [*_losses(first, others), *_trouble(first.group), *_cost(first, others)]
+    if any(_nll(row) for row in others) and not _nll(first):
+        reasons.append("it has no likelihood")
+    scored = len(first.evaluated.runs) if first.evaluated else len(first.group.runs)
+    if scored < FEW_SEEDS:
+        reasons.append(f"it was scored on {scored} training seed{'s' * (scored > 1)}")
+    return f"Against the {first.title}: {'; '.join(reasons)}." if reasons else None
+
+
+def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
+    """The scores by which another row is better, and by how much."""
+    names = [*SHOWN[1:], *OF_CODES, "best/histogram_kl"]
+    for name in names:
+        scalar = (
+            METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
+        )
+        mine = first.score(name)
+        theirs = [(row, sample) for row in others if (sample := row.score(name))]
+        if not mine or not theirs or not math.isfinite(mine.mean):
+            continue
+        row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)
+        if (scalar.sign or -1) * (best.mean - mine.mean) > 0:
+            title = scalar.title if scalar.title.isupper() else scalar.title.lower()
+            title = title.replace("fréchet", "Fréchet").replace("bce", "BCE").replace("kl ", "KL ")
+            numbers = f"{scalar.show(best.mean)} against {scalar.show(mine.mean)}"
+            yield f"the {row.title} has the better {title} ({numbers})"
+
+
+def _trouble(group: Group) -> Iterator[str]:
+    """What went wrong in how many of its trainings."""
+    total, ended, passing = len(group.ended), sum(collapses(group)), len(for_a_while(group))
+    for n, what in ((len(group.failed), "diverged"), (ended, "ended collapsed")):
+        if n:
+            yield f"{n} of {total} trainings {what}"
+    if passing:
+        yield f"{passing} of {total} trainings had collapsed for a while"
+
+
+def _cost(first: Row, others: Sequence[Row]) -> Iterator[str]:
+    """Its seconds against the next one's; both unlike budgets and a dear winner show here."""
+    mine = first.group.score("seconds")
+    theirs = [
+        (r, s) for r in others if r.group is not first.group and (s := r.group.score("seconds"))
+    ]
+    if mine and theirs:
+        row, least = min(theirs, key=lambda pair: pair[1].mean)
+        if least.mean and mine.mean > DEARER * least.mean:
+            yield (
+                f"a training took {mine.mean:.0f} s, {mine.mean / least.mean:.1f} times as long as "
+                f"the {row.title}'s"
+            )
