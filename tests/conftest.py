@@ -43,7 +43,7 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 
     def run(*args: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess:
         name, *rest = args
-        if name == "genbench" or name.endswith(".py"):
+        if "PYTHONPATH" not in env and (name == "genbench" or name.endswith(".py")):
             path = ROOT / "experiments" / name if name != "genbench" else None
             return forked.run(path, rest, tmp_path, os.environ | env, timeout)
         return subprocess.run(

@@ -36,7 +36,7 @@ from genbench.metrics.extractors import Extractor
 from genbench.metrics.stability import collapsed, diversity
 from genbench.model import Model
 from genbench.record import read_runs
-from genbench.report import make_pages
+from genbench.report import make_pages, make_report
 from genbench.train import train
 
 KINDS = ["bce", "lsgan", "hinge", "wgan-gp", "r3"]
@@ -844,7 +844,7 @@ def test_a_small_gallery_has_a_distance_that_is_said_to_be_wide(tmp_path, capsys
     for metric in ("kid", "fd", "precision", "recall"):
         assert math.isfinite(scores[f"test/{metric}_lite0_n10"])
         assert math.isfinite(scores[f"test/floor_{metric}_lite0_n10"])
-    text = str(make_pages(read_runs(tmp_path / "runs"), []))
+    text = str(make_report(make_pages(read_runs(tmp_path / "runs"), [])))
     assert "KID to held-out pictures (lite0, N = 10)" in text
     assert "each with the weights of its last epoch, scored once" in text
     assert "best epoch by validation" not in text

@@ -89,8 +89,8 @@ def test_the_wheel_trains_searches_and_sweeps_in_an_empty_folder(run, tmp_path):
     (trained,) = read_runs(tmp_path / "runs")
     assert (trained.status, trained.config["width"]) == ("finished", 16)
     assert trained.about["command"] == ["genbench", "train", "vae", *small]
-    printed = re.search(r"^val/elbo +(\S+)$", said, re.MULTILINE)[1]
-    assert float(printed) == pytest.approx(trained.scores["val/elbo"], abs=1e-3)
+    printed = re.search(r"^val/elbo.* (\S+)$", said, re.MULTILINE)[1]
+    assert float(printed) == pytest.approx(trained.scores["val/elbo"], abs=5.1e-3)
 
     Path(tmp_path / "small.yaml").write_text(SWEEP)
     flags = ("--sweep=small.yaml", "--trials=1", "--final_epochs=1")
