@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 SMALL := --trials=8 --timeout=3600 --epochs=3 --final_epochs=5 --wandb=offline --runs_dir=$(DEMO)
-ART := --images=1000 --held_out=300 --eval_images=300 --epochs=6 --eval_every=3 --test=True \
+ART := --images=960 --held_out=200 --eval_images=200 --epochs=5 --eval_every=5 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
 .PHONY: help install demo test lint report bench soak
@@ -24,7 +24,7 @@ demo: install  ## search AE and VAE on the bundled digits, train a small GAN, re
 	@echo "Hyper-parameters on real digits: two studies of 8 trials, then the best over 3 seeds"
 	$(BIN)/python experiments/optuna_ae.py $(SMALL)
 	$(BIN)/python experiments/optuna_vae.py $(SMALL)
-	@echo "A small GAN on painted art: 372 steps"
+	@echo "A small GAN on painted art: 300 steps"
 	$(BIN)/python experiments/gan.py $(ART)
 	$(BIN)/genbench report --runs_dir=$(DEMO) --out=$(DEMO)/report
 
