@@ -12,7 +12,7 @@ from records import CONFIG, Records
 
 from genbench import UserError
 from genbench.report import write_report
-from genbench.report.sections.pictures import projections
+from genbench.report.sections.codes import projections
 from genbench.report.sections.search import shown
 from genbench.report.trials import contradiction, explained, seen
 

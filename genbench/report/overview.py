@@ -11,11 +11,11 @@ from genbench.families import FAMILIES
 from genbench.images import first_tiles
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.drawing import array, kept_arrays, tiled
 from genbench.report.group import Group, field_roles
 from genbench.report.part import Cell, Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses, for_a_while
 from genbench.report.sections.scores import text_of
+from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.report.standing import Row, rows_of
 from genbench.stats import Sample, compare
 

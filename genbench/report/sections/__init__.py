@@ -3,6 +3,7 @@
 from genbench.report.part import Section
 from genbench.report.sections import (
     adversarial,
+    codes,
     contest,
     evaluations,
     pictures,
@@ -21,8 +22,8 @@ SECTIONS: list[Section] = [
     pictures.generated,
     pictures.against_originals,
     pictures.reconstructions,
-    pictures.latent_spaces,
-    pictures.manifolds,
+    codes.latent_spaces,
+    codes.manifolds,
     pictures.kept,
     search.search,
     scores.hyperparameters,

@@ -8,10 +8,10 @@ import numpy as np
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record
-from genbench.report.drawing import array, kept_arrays, tiled
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
+from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.stats import Sample, compare
 
 STRIP = 12  # samples of a side

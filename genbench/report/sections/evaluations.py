@@ -11,9 +11,9 @@ from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.drawing import as_it_is
 from genbench.report.evaluated import Evaluated
 from genbench.report.part import Content, Drawing, Part
+from genbench.report.sheets import as_it_is
 from genbench.scalars import Scalar
 from genbench.stats import Sample, compare, disjoint, share
 
