@@ -1,9 +1,11 @@
 """The summary as a page: its answer, order, sizes, and how it stands in a browser."""
 
+import itertools
 import re
-import shutil
 
 import pytest
+from browser import browser_page
+from conftest import ROOT
 from markdown_it import MarkdownIt
 from records import Records
 
@@ -118,26 +120,29 @@ def test_numbers_are_known_by_their_looks(cell, number):
 
 
 def test_the_page_fits_a_phone_and_a_desk_in_both_themes_and_sorts(records, tmp_path):
-    sync = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no chromium")
     two_gans(records)
-    page_file = write_report(str(records.folder), str(tmp_path / "out"))
-    problems: list[str] = []
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for width, theme in ((390, "dark"), (1280, "light")):
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-            page.on("console", lambda message: problems.append(message.text))
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("request", lambda r: r.url.startswith("http") and problems.append(r.url))
-            page.goto(page_file.as_uri())
+    url = write_report(str(records.folder), str(tmp_path / "out")).as_uri()
+    with browser_page() as page:
+        for width, theme in itertools.product((390, 1280), ("dark", "light")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=theme)
+            page.goto(url)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             first = page.locator(".answer tbody th").first
             page.get_by_role("button", name="Precision").first.click()
             assert first.inner_text().startswith("GAN (palette, r3)")  # the least first
             page.get_by_role("button", name="Precision").first.click()
             assert first.inner_text().startswith("GAN (dcgan, bce, baseline)")
-        browser.close()
-    assert problems == []
+        assert page.heard.errors == []
+        assert page.heard.elsewhere == []
+
+
+def test_every_table_of_the_readme_is_one():
+    text = (ROOT / "README.md").read_text()
+    html = MarkdownIt().enable("table").render(text)
+    assert html.count("<table>") == len(re.findall(r"^\|[-: |]+\|$", text, re.MULTILINE)) > 5
+    assert not re.search(r"<p>\|", html)
+    missing = [
+        f for f in re.findall(r"!?\[[^]]*\]\((?!http|#)([^)]+)\)", text) if not (ROOT / f).exists()
+    ]
+    assert missing == []
