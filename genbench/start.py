@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from genbench import UserError
 from genbench.cli import run_search, run_training, search_family, train_family
+from genbench.console import counted
 
 
 def train(*words: str) -> None:
@@ -147,7 +148,7 @@ def _check(path: Path) -> None:
         raise UserError(f"genbench sweep translate {path} prints the nearest file that is right")
     checked = read_sweep(path)
     repeated = f", each point over {len(checked.seeds)} seeds" if checked.seeds[1:] else ""
-    print(f"{path}: {len(checked.space)} parameters to search{repeated}, nothing wrong")
+    print(f"{path}: {counted(len(checked.space), 'parameter')} to search{repeated}, nothing wrong")
     refused, why = contradictions(checked.family.config, checked.space, checked.held)
     if refused:
         print(f"of 100 draws {refused} will be failed trials, such as {why}")

@@ -105,7 +105,7 @@ def test_a_family_that_genbench_does_not_know_goes_through_everything(
     assert row[:3] == ["gap_lenet_n60", "↓", f"{np.mean(values):.2f}"]
 
     checked = genbench(monkeypatch, capsys, "sweep", "check", sweep_file(family))
-    assert "1 parameters to search, nothing wrong" in checked
+    assert "1 parameter to search, nothing wrong" in checked
     options = SearchConfig(trials=2, wandb="disabled", device="cpu")
     search = Search(read_sweep(Path("sweep.yaml"), family), options)
     search.run()

@@ -99,7 +99,7 @@ def test_a_grid_over_seeds_repeats_every_point(script, tmp_path):
         method="grid",
     )
     checked = script("genbench", "sweep", "check", str(path))
-    said = "1 parameters to search, each point over 2 seeds, nothing wrong"
+    said = "1 parameter to search, each point over 2 seeds, nothing wrong"
     assert checked.stdout == f"{path}: {said}\n"
     done = script("genbench", "sweep", str(path), "--count=9")
     assert done.returncode == 0, done.stderr
