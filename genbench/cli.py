@@ -172,10 +172,11 @@ def print_run(folder: Path, scores: dict[str, float]) -> None:
     real = ["other real pictures"] if any(len(row) > 2 for row in rows) else []
     title = f"Epoch {record.summary.get('best_epoch')}, the best:"
     print_table([title, "score", *real], rows)
-    if "generate" in FAMILIES[model].can:
-        print(f"Draw:  genbench sample {shown(folder)}")
-    print(f"Score: genbench evaluate {shown(folder)}    Summary: genbench report")
-    print(f"Look:  wandb leet {shown(folder)}/wandb    All runs: genbench runs")
+    if any(folder.glob("checkpoints/*.pt")):
+        if "generate" in FAMILIES[model].can:
+            print(f"Draw:  genbench sample {shown(folder)}")
+        print(f"Score: genbench evaluate {shown(folder)}")
+    print("Look:  genbench ui    Runs: genbench runs    Summary: genbench report")
 
 
 def search_family(

@@ -81,7 +81,17 @@ class Config(Checked):
     notes: Annotated[str, RUNTIME] = ""  # what W&B says below the name (default: $WANDB_NOTES)
     # what the run is in W&B (default: $WANDB_JOB_TYPE, else train, or trial in a sweep)
     job_type: Annotated[str, SEARCHS_OWN] = ""
-    wandb_artifacts: Annotated[bool, RUNTIME] = False  # W&B has best.pt and last.pt too
+    # W&B has best.pt and last.pt too (which keep_checkpoints=all leaves for it)
+    wandb_artifacts: Annotated[bool, RUNTIME] = False
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` also for checkpoints that are to be uploaded and not to be kept."""
+        super().__post_init__()
+        if self.wandb_artifacts and self.keep_checkpoints != "all":
+            raise UserError(
+                f"keep_checkpoints={self.keep_checkpoints}: wandb_artifacts uploads all of them; "
+                "keep all, and `genbench runs rm --checkpoints` removes them later"
+            )
 
     @classmethod
     def check(cls, name: str, value: Any) -> Any:

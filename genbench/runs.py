@@ -195,6 +195,8 @@ def _holds(value: Value, sign: str, text: str) -> bool:
         return text in str(value)
     left: Any = str(value)
     right: Any = text
+    if isinstance(value, bool):
+        left, right = left.lower(), right.lower()
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             left, right = float(value), float(text)

@@ -55,6 +55,8 @@ def runs(
     if json and csv:
         raise UserError("--json and --csv: choose one")
     folders = [find_run(name, runs_dir) for name in names]
+    if names and (where or model):
+        raise UserError("name runs, or choose some with --where and --model, not both")
     if action == "rm":
         folders += [row.record.path for row in chosen(_rows(runs_dir), model, where)] * (not names)
         if not names and not (where or model):

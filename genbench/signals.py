@@ -59,10 +59,12 @@ class _Owner:
                 os.write(2, self.hint.encode())
 
     def check(self) -> None:
-        """Raise what came first, once."""
+        """Raise what came first, once; not where it is being raised already, in a `finally`."""
         if not self.came or self.checked:
             return
         self.checked = True
+        if isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
+            return
         if self.at_once:
             _throw(self.came[0])
         self.give_back()  # in somebody's notebook they decide what to do

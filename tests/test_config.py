@@ -89,3 +89,8 @@ def test_minus_zero_is_zero():
     plus, minus = (VAEConfig(lr_decay=zero) for zero in (0.0, -0.0))
     assert str(minus.lr_decay) == "0.0"
     assert minus.key == plus.key
+
+
+def test_checkpoints_that_are_uploaded_are_kept():
+    with pytest.raises(UserError, match="keep_checkpoints=none: wandb_artifacts uploads"):
+        VAEConfig(wandb_artifacts=True, keep_checkpoints="none")

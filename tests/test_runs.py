@@ -76,6 +76,7 @@ def test_the_table_has_the_fields_in_which_runs_of_a_model_differ(records, genbe
         ("arch~con", ["run-003"]),
         ("seed=3", ["run-003"]),
         ("lr=fast", []),
+        ("save=true,model=ae", ["run-003"]),
     ],
 )
 def test_conditions_choose_runs(records, where, found):
@@ -173,6 +174,9 @@ def test_what_is_no_run_or_still_runs_is_not_removed(genbench, records):
     assert "paintings: no run folder" in said
     assert other.exists()
     assert genbench("runs", "rm")[0] == 2
+    code, _, said = genbench("runs", "rm", "run-001", "--where=status=pruned", "--yes")
+    assert (code, (records.folder / "run-001").exists()) == (2, True)  # which of both is meant?
+    assert "not both" in said
     with Run(str(records.folder), "toy", "disabled") as run:
         run.begin({"lr": 1.0})
         code, _, said = genbench("runs", "rm", run.id, "--yes")

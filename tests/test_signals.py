@@ -333,3 +333,20 @@ def test_ctrl_c_while_a_worker_is_started_waits_and_is_not_lost():
     blocked = int(re.search(r"\w+$", said[0].strip())[0], 16)
     assert blocked & 1 << (signal.SIGINT - 1)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_what_a_finally_keeps_is_kept_whole_after_ctrl_c():
+    kept = []
+    keep = signals.noted()(kept.append)
+
+    def work():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        finally:
+            keep(1)
+            keep(2)
+
+    with pytest.raises(KeyboardInterrupt), signals.owned():
+        work()
+    assert kept == [1, 2]

@@ -17,7 +17,7 @@ from genbench.evaluate.folders import read_pair
 from genbench.evaluate.likelihood import likelihood
 from genbench.evaluate.measures import errors, measure
 from genbench.evaluate.reals import sides
-from genbench.evaluate.runs import Candidate, copies
+from genbench.evaluate.runs import Candidate, copies, keep_samples
 from genbench.images import framed
 from genbench.metrics import METRICS, Features
 from genbench.metrics.cache import Cache, content_hash, feature_cache
@@ -75,6 +75,8 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
                 yield score(candidates, options, benchmark)
         for candidate in candidates if extractor.name == options.extractor else ():
             found, model = candidate.findings, candidate.model
+            if names:
+                found["samples"] = keep_samples(candidate, options)
             if "memorization" in metrics and (
                 copied := copies(candidate, options, extractor, cache)
             ):

@@ -162,7 +162,6 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     """
     model, folder = candidate.model, candidate.record.path
     scores = _scores(candidate.findings)
-    kept = _keep_samples(model, folder, options.seed)
     line = {
         "created": now(),
         "commit": git("rev-parse", "HEAD"),
@@ -172,7 +171,6 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "sampler": model.sampler,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
-        **kept,
         "logged": scores,
     }
     path = folder / "evaluations.jsonl"
@@ -181,15 +179,14 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     log_evaluation(folder, scores, options.wandb)
 
 
-def _keep_samples(model: Model, folder: Path, seed: int) -> dict[str, str]:
-    """The first samples as a row of pictures beside the record, for reports."""
-    if not {"generate", "decode"} & model.family.can:
-        return {}
-    path = folder / f"samples-{model.sampler}.png"
-    samples = channels_last(framed(model.sample_bytes(KEPT, seed)))
-    with whole(path) as file:
+def keep_samples(candidate: Candidate, options: EvaluateConfig) -> str:
+    """The first samples as a row of pictures beside the record, for reports; the file's name."""
+    model = candidate.model
+    name = f"samples-{model.sampler}.png"
+    samples = channels_last(framed(model.sample_bytes(KEPT, options.seed)))
+    with whole(candidate.record.path / name) as file:
         Image.fromarray(tile(samples, KEPT)).save(file, "PNG")
-    return {"samples": path.name}
+    return name
 
 
 def _scores(findings: dict[str, Any]) -> dict[str, float]:

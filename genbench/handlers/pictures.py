@@ -17,7 +17,8 @@ def is_drawn(epoch: int, every: int) -> bool:
     """Whether there are pictures after an epoch: every so many; 0: ever more rarely.
 
     Then after each of the first 50, every second to 100, every fourth to 200, and so on: 25 in
-    each doubling, so that a long training fills no disk.
+    each doubling, so that a long training fills no disk. (The last epoch has some too: those of a
+    run that was extended are still there.)
     """
     return epoch % (every or 2 ** ((epoch - 1) // ALL).bit_length()) == 0
 

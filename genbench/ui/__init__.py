@@ -42,7 +42,7 @@ def ui(
             say(f"host={host}: whoever can reach this machine can see the runs; no password")
         if open:
             _open(url)
-        server_of(make_app(folder, local)).run(sockets=[socket])
+        server_of(make_app(folder, local, str(socket.getsockname()[0]))).run(sockets=[socket])
 
 
 def _open(url: str) -> None:

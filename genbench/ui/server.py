@@ -142,13 +142,14 @@ def _missing(request: Request, error: Exception) -> Response:
     return Json({"error": "the records have no such thing"}, status_code=404)
 
 
-def make_app(folder: Path, local: bool = True) -> Starlette:
+def make_app(folder: Path, local: bool = True, host: str = "127.0.0.1") -> Starlette:
     """The page over the records in a folder, which need not be there.
 
     Args:
         folder: With the run folders.
         local: Only this machine is to reach it: requests by another name are refused, so that no
             web page can have its own name point here and read the answers (DNS rebinding).
+        host: The address that it is served at.
     """
     pages = Pages(Store(folder))
     found = find_spec("plotly")  # without an import, which takes a second
@@ -170,7 +171,7 @@ def make_app(folder: Path, local: bool = True) -> Starlette:
     ]
     middleware = [
         Middleware(Headers),
-        Middleware(TrustedHostMiddleware, allowed_hosts=OURS if local else ["*"]),
+        Middleware(TrustedHostMiddleware, allowed_hosts=[*OURS, host] if local else ["*"]),
         Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1),
     ]
     return Starlette(routes=routes, middleware=middleware, exception_handlers={KeyError: _missing})

@@ -14,7 +14,7 @@ from genbench.images import tile
 from genbench.metrics.latent import principal_axes
 from genbench.metrics.names import ScoreName
 from genbench.metrics.protocol import ModelScores, Protocol
-from genbench.record import Evaluation, Record
+from genbench.record import Evaluation, Record, is_running
 from genbench.record.reader import problems_of
 from genbench.record.source import Tail
 from genbench.scalars import MEASURED, Scalar
@@ -34,7 +34,8 @@ def log(folder: Path, at: int, before: str) -> dict[str, Any]:
     now, file = generation(folder), folder / "metrics.jsonl"
     size = file.stat().st_size if file.exists() else 0
     anew = before != now or at > size
-    tail = Tail(folder, 0 if anew else at)
+    at = 0 if anew else at
+    tail = Tail(folder, at)
     rows = tail.rows(MOST)
     more = size - tail.at > MOST // 2 or (size > tail.at and tail.at - at >= MOST)
     return {"generation": now, "anew": anew, "rows": rows, "at": tail.at, "more": more}
@@ -57,10 +58,10 @@ def detail(record: Record, runs_dir: Path) -> dict[str, Any]:
 
 def _commands(record: Record, runs_dir: Path) -> list[tuple[str, str]]:
     """What one does next with a run, and how."""
-    name, saved = shlex.quote(record.path.name), record.config.get("save", True)
+    name, saved = shlex.quote(record.path.name), any(record.path.glob("checkpoints/*.pt"))
     where = "" if str(runs_dir) == "runs" else f" --runs_dir={shlex.quote(str(runs_dir))}"
     commands = [("Upload it to W&B", f"genbench sync {name}{where}")]
-    if saved and record.status != "finished":
+    if record.status not in ("finished", "pruned") and not is_running(record.path):
         commands.insert(0, ("Go on with it", f"genbench resume {name}{where}"))
     if saved and record.status == "finished":
         commands.insert(0, ("Draw pictures", f"genbench sample {name}{where}"))
