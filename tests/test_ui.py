@@ -246,7 +246,8 @@ def test_a_run_says_all_that_is_known(records):
     assert (score["draws"], score["floor"]) == (3, 0.001)
     assert found["kept"] == {"originals": 64, "samples": 64, "neighbours": 8, "interpolations": 6}
     commands = [command for _, command in found["commands"]]
-    assert f"genbench sample {path.name} --runs_dir={records.folder}" in commands
+    assert f"genbench sync {path.name} --runs_dir={records.folder}" in commands
+    assert not [command for command in commands if "sample" in command]  # it kept no weights
 
 
 def test_pictures_are_those_of_the_record(records):
