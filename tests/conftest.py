@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import hypothesis
 import pytest
 from disks import mounted
 
 from genbench.record import wait_for_wandb
 
+hypothesis.settings.register_profile("genbench", deadline=None)  # no test is of time
+hypothesis.settings.load_profile("genbench")
 ROOT = Path(__file__).parents[1]
 FONTS = str(Path(tempfile.gettempdir()) / "genbench-tests-matplotlib")
 
