@@ -16,7 +16,9 @@ from disks import mounted
 
 from genbench.record import wait_for_wandb
 
-hypothesis.settings.register_profile("genbench", deadline=None)  # no test is of time
+hypothesis.settings.register_profile(  # no test is of time
+    "genbench", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("genbench")
 ROOT = Path(__file__).parents[1]
 FONTS = str(Path(tempfile.gettempdir()) / "genbench-tests-matplotlib")
