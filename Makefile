@@ -34,8 +34,8 @@ lint: install  ## style, types and the direction of the imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then run the test suite in three processes: some tests wait
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3
+test: lint  ## lint, then run the test suite in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 report: install  ## write reports/ from the records in runs/
 	$(BIN)/genbench report --runs_dir=runs --out=reports
