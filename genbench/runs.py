@@ -27,15 +27,10 @@ def scalar_of(model: str, name: str) -> Scalar:
     return known.get(parsed.metric, parsed.scalar)
 
 
-def is_unfinished(record: Record) -> bool:
-    """Whether it has no end yet: it still runs, or was killed."""
-    return record.status == "unfinished"
-
-
 def facts(record: Record) -> dict[str, Value]:
     """What a run is and how far it came (`OWN`): `score` is the objective at its best epoch."""
     objective = record.about.get("objective", "")
-    running = is_unfinished(record) and is_running(record.path)
+    running = record.status == "unfinished" and is_running(record.path)
     return {
         "run": record.path.name,
         "status": "running" if running else record.status,
@@ -104,7 +99,7 @@ def ordered(rows: Sequence[Row], by: str) -> list[Row]:
         there.sort(key=_goodness, reverse=not falling)
     else:
         there.sort(key=lambda row: _order(row[name]), reverse=falling)
-    return there + [row for row in rows if row not in there]
+    return there + [row for row in rows if row[name] in (None, "")]
 
 
 def best_run(runs_dir: str) -> Record:

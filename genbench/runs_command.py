@@ -58,9 +58,10 @@ def runs(
     if names and (where or model):
         raise UserError("name runs, or choose some with --where and --model, not both")
     if action == "rm":
-        folders += [row.record.path for row in chosen(_rows(runs_dir), model, where)] * (not names)
-        if not names and not (where or model):
+        if not (names or where or model):
             raise UserError("runs rm: name runs, or choose some with --where or --model")
+        if not names:
+            folders = [row.record.path for row in chosen(_rows(runs_dir), model, where)]
         _remove(folders, checkpoints, yes)
         return
     if action == "compare":

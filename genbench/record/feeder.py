@@ -23,7 +23,7 @@ from genbench.record.client import has_key, quiet, restart
 from genbench.record.feeding import BOUND
 from genbench.record.links import link
 from genbench.record.lock import locked
-from genbench.record.searched import end_of, of_search, study_at, trials_of
+from genbench.record.searched import of_search, study_at
 from genbench.record.source import (
     Tail,
     dashboard_of,
@@ -151,8 +151,7 @@ def _feed(upload: Upload, folder: Path, job: Job, jobs: Jobs) -> None:
         upload.close({"status": "finished", "scores": job["scores"]})
         return
     if study := study_at(folder):
-        upload.log_search(*trials_of(study))
-        upload.close(end_of(study))
+        upload.close_with_search(study)
         return
     tail, over = Tail(folder), False
     while not over:

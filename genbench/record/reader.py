@@ -137,7 +137,7 @@ class Record:
     @property
     def epochs_done(self) -> float:
         """How far it came, in epochs, by the end of metrics.jsonl alone."""
-        return reading.read_last_epoch(self.path / "metrics.jsonl")
+        return next((row["epoch"] for row in reading.last_rows(self.path / "metrics.jsonl")), 0.0)
 
     def last_epoch(self, split: str, name: str) -> float | None:
         """A scalar's mean over the last epoch, its rows weighted by the steps they stand for."""

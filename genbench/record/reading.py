@@ -5,9 +5,10 @@ file, where it can the line in it, and what is wrong.
 """
 
 import json
+import os
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from genbench.record.fit import below, brief, fit, is_name, number, position, te
 from genbench.record.shapes import Evaluation
 
 DEEPEST = 20  # objects and lists inside each other
-LAST_BYTES = 65_536  # of a log, in which its last row is looked for
+LAST_BYTES = 65_536  # of a log, in which its last rows are looked for
 SAID = 5  # damaged lines of one file that are named
 UNPACKED = 2**28  # bytes of a run's arrays
 LARGEST_FILE = 2**31  # bytes
@@ -145,18 +146,17 @@ def read_lines(path: Path, parse_line: Callable[[bytes], T]) -> tuple[list[T], l
     return values, problems
 
 
-def read_last_epoch(path: Path) -> float:
-    """The epoch of the last row of a metrics.jsonl that can be read; 0 if there is none."""
+def last_rows(path: Path) -> Iterator[Row]:
+    """The last rows of a metrics.jsonl that can be read, the last one first; see LAST_BYTES."""
     try:
         if not _is_there(path):
-            return 0.0
+            return
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
             lines = file.read().split(b"\n")
     except (OSError, ValueError):
-        return 0.0
-    rows = filter(None, map(row_or_none, reversed(lines)))
-    return float(next(rows, {"epoch": 0.0})["epoch"])
+        return
+    yield from filter(None, map(row_or_none, reversed(lines)))
 
 
 def read_object(path: Path, kind: type[T]) -> tuple[T | None, list[str]]:

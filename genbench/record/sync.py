@@ -11,7 +11,7 @@ from genbench.record.client import has_key, quiet
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
 from genbench.record.reading import Row, check_latent_array, read_arrays
-from genbench.record.searched import end_of, of_search, study_at, trials_of
+from genbench.record.searched import of_search, study_at
 from genbench.record.shapes import Study
 from genbench.record.source import (
     Tail,
@@ -104,8 +104,7 @@ def _upload(folder: Path, scratch: Path, settings: dict[str, Any]) -> str:
 
 def _upload_search(folder: Path, study: Study, settings: dict[str, Any], scratch: Path) -> str:
     upload = Upload(folder, of_search(study), "online", settings, scratch=scratch)
-    upload.log_search(*trials_of(study))
-    upload.close(end_of(study))
+    upload.close_with_search(study)
     return str(upload.run.url)
 
 

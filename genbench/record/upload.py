@@ -14,7 +14,8 @@ from genbench.console import first_line, say
 from genbench.npz import read_npz
 from genbench.record.client import listen, settings_of_ours
 from genbench.record.reading import Row
-from genbench.record.shapes import Dashboard
+from genbench.record.searched import end_of, trials_of
+from genbench.record.shapes import Dashboard, Study
 
 VALIDATED = "_validated"  # in the summary, the step of the last validation that W&B has
 DIVERGED = "Diverged"  # begins the error of a run whose scalars were no longer finite
@@ -165,14 +166,20 @@ class Upload:
             return {row["name"]: _table(path)}
         return {row["name"]: wandb.Image(str(path), caption=f"epoch {row['epoch']:g}")}
 
-    def log_search(self, rows: list[Row], columns: list[str | int], cells: list[list[Any]]) -> None:
-        """Log what the trials of a search gave: a row a trial, and a table of all."""
+    def close_with_search(self, study: Study) -> None:
+        """Log what the trials of a search gave, a row a trial and a table of all, and finish it.
+
+        Raises:
+            Behind: The server has not taken all of it.
+        """
+        rows, columns, cells = trials_of(study)
         for row in rows:
             if row["step"] >= self._next:
                 self.run.log({k: v for k, v in row.items() if k != "step"}, step=row["step"])
         step = max(self._next, rows[-1]["step"] if rows else 0)
         self.run.log({"search/trials": wandb.Table(columns, cells)}, step=step)
         self._logged = True
+        self.close(end_of(study))
 
     def send_missed_files(self, timeout: float) -> None:
         """Send files of rows that are at the server where it does not have them."""

@@ -11,7 +11,8 @@ from genbench.families import FAMILIES, Family
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS
 from genbench.record import Record, Study
-from genbench.scalars import MEASURED, Scalar
+from genbench.runs import scalar_of
+from genbench.scalars import Scalar
 from genbench.stats import Sample
 
 
@@ -119,9 +120,7 @@ class Group:
 
     def scalar(self, name: str) -> Scalar:
         """How a scalar is written; `name` as in a record, with or without its split."""
-        parsed = ScoreName.parse(name)
-        known = MEASURED | dict(self.family.scalars if self.family else {})
-        return parsed.scalar if parsed.is_sample_score else known.get(parsed.metric, parsed.scalar)
+        return scalar_of(self.model, name)
 
     def score(self, name: str) -> Sample | None:
         """A number of the finished runs (see `value`); None unless each of them has it."""

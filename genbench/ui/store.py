@@ -13,14 +13,12 @@ from typing import Any
 from genbench.console import first_line
 from genbench.record import Record, is_running
 from genbench.record.reader import look_at_run
-from genbench.record.reading import Row, row_or_none
+from genbench.record.reading import last_rows
 from genbench.record.source import Tail
 from genbench.record.studies import read_study
 
 BUDGET = 0.5  # seconds that one look reads for; what is left comes with the next
-END = 2**16  # bytes at a log's end in which the last rows are looked for
 FILES = ("config.json", "summary.json", "metrics.jsonl", "evaluations.jsonl")
-Stamp = tuple[tuple[int, int] | None, ...]  # time of change and size of files
 
 
 @dataclass
@@ -68,10 +66,6 @@ class Store:
         if entry.record is None:
             raise KeyError(name)
         return look_at_run(entry.record.path)[0] or entry.record
-
-    def row(self, name: str) -> dict[str, Any]:
-        """What the table shows of a run; `KeyError` for what is none."""
-        return self._entry(name).row
 
     def study(self, name: str) -> tuple[dict[str, Any], Any]:
         """What the list shows of a study, and the study."""
@@ -237,19 +231,8 @@ def _end(log: Path, objective: str) -> tuple[float, float | None]:
     It is read from its end, as far back as is read at once.
     """
     epoch, (split, _, scalar) = 0.0, objective.partition("/")
-    for row in _last_rows(log):
+    for row in last_rows(log):
         epoch = max(epoch, row["epoch"])
         if not objective or (row["split"] == split and scalar in row):
             return epoch, row.get(scalar)
     return epoch, None
-
-
-def _last_rows(log: Path) -> Iterator[Row]:
-    """The last rows of a log, the last one first."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - END))
-            lines = file.read().splitlines()
-    except OSError:
-        return
-    yield from (row for line in reversed(lines) if (row := row_or_none(line)))
