@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
-
 from genbench import UserError
 from genbench.cli import guard, parse
 from genbench.config import (
@@ -39,6 +37,8 @@ from genbench.model import Model
 from genbench.record import Contest, Rung, read_contests, read_runs
 from genbench.report.sections.contest import contest_table, sides_of
 from genbench.train import train_once
+
+import torch  # after genbench, which tells its threads how to wait  # isort: skip
 
 CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves open, and lr
     f"width 32, batch {batch}, lr {lr:g}": {"width": 32, "batch_size": batch, "lr": lr}

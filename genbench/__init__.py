@@ -1,6 +1,13 @@
 """genbench: experiment tracking for generative image models."""
 
+import os
 from typing import Any
+
+# Torch's OpenMP threads spin while they wait, and take the cores from whoever else computes: two
+# trainings at once took three times as long as one after the other. So they wait briefly only.
+# OpenMP reads this when torch is imported; whoever chose how threads wait keeps it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
 
