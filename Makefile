@@ -6,10 +6,10 @@ SMALL := --trials=8 --timeout=3600 --epochs=3 --final_epochs=5 --wandb=offline -
 ART := --images=960 --held_out=200 --eval_images=200 --epochs=5 --eval_every=5 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
-.PHONY: help install demo test lint report bench soak
+.PHONY: help install demo test lint report bench bench-full bench-check screenshots soak
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 13
 
 install: .venv/installed  ## make .venv with genbench and its tools
 
@@ -40,8 +40,20 @@ test: lint  ## lint, then run the test suite in two processes
 report: install  ## write reports/ from the records in runs/
 	$(BIN)/genbench report --runs_dir=runs --out=reports
 
-bench: install  ## speed of training, scoring and searching
-	$(BIN)/python tests/bench.py
+bench: install  ## speed beside a bare loop, Ignite's examples, pythae and others: under 15 minutes
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m bench
+
+bench-full: install  ## the same at length, goes on where it was stopped; writes reports/benchmarks.md
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m bench --full
+
+bench-check: install  ## name what got slower than reports/benchmarks.md says
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m bench --check
+
+screenshots: install  ## README's pictures of genbench ui and wandb leet over runs/demo (Chromium, tmux)
+	PYTHONPATH=tests $(BIN)/python tests/screenshots.py $(DEMO) reports
 
 soak: install  ## kill, signal, fill disks, break W&B and damage inputs, by the hundred: under 15 minutes
 	PYTHONPATH=tests $(BIN)/python -m soak

@@ -517,8 +517,9 @@ def test_the_picture_of_a_code_and_the_trials_of_a_search(records, page_of):
         point.hover(force=True)
         thumb.wait_for()
         assert thumb.get_attribute("aria-label") == "picture of a code, label 3"
-        buttons = "[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)"
-        assert page.evaluate(buttons) == ["Zoom", "Pan", "Reset axes", "Download plot as a PNG"]
+        buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
+        kept = ["zoom", "pan", "reset axes", "download plot as a png"]
+        assert [title.lower() for title in buttons] == kept
         page.get_by_role("tab", name="Search").click()
         page.locator("#panel tbody tr").nth(2).wait_for()
         trials = page.locator("#panel tbody tr td:nth-child(-n+3)").all_text_contents()
