@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import itertools
 import math
 import secrets
@@ -140,6 +141,8 @@ class Search:
     @studies.reachable()
     def work(self, todo: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Run trials until `todo` have begun in all processes of this search, or one says stop."""
+        gc.collect()
+        gc.freeze()  # what is there now outlives all trials: collections after them skip it
         while not stop():
             signals.check()
             with studies.turn(self.file) as turn:

@@ -204,7 +204,7 @@ def empty_trials(trials: int, folder: str) -> dict[str, Any]:
     options = SearchConfig(trials=trials, timeout=1e9, wandb="disabled", runs_dir=folder)
     found = Search(sweep, options)
     found.file.parent.mkdir(parents=True)
-    with contextlib.redirect_stderr(None):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         started = time.perf_counter()
         found.work(trials - 10)
         before = time.perf_counter()
