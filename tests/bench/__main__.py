@@ -1,6 +1,7 @@
 """`make bench`, `bench-full`, `bench-check`: measure what is not measured yet, and say it."""
 
 import argparse
+import inspect
 import json
 import os
 import platform
@@ -57,7 +58,7 @@ def measure(call: Call) -> dict[str, Any]:
 
     name, arguments = call
     with tempfile.TemporaryDirectory() as folder:
-        wants = "folder" in TASKS[name].__code__.co_varnames[: TASKS[name].__code__.co_argcount + 4]
+        wants = "folder" in inspect.signature(TASKS[name]).parameters
         given = arguments | ({"folder": folder} if wants else {})
         done = subprocess.run(
             [sys.executable, "-m", "bench.tasks", name, json.dumps(given)],
