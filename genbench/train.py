@@ -211,11 +211,13 @@ def attach_trial(
     prune_on: str,
 ) -> None:
     """What a search adds: the trial knows its run, and may stop it."""
+    from genbench.handlers.pruning import attach_giving_up, attach_pruning
+
     trial.set_user_attr("run", run.id)
     if prune_on:
-        h.attach_pruning(trainer, evaluator, run, trial, prune_on)
+        attach_pruning(trainer, evaluator, run, trial, prune_on)
     if prune_on and model.family.adversarial:
-        h.attach_giving_up(trainer, evaluator, run, trial)
+        attach_giving_up(trainer, evaluator, run, trial)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from genbench.handlers.checkpoint import Best, Checkpoints, Part, attach_checkpoints, tidy
 from genbench.handlers.costs import attach_costs
-from genbench.handlers.health import attach_giving_up, attach_health
+from genbench.handlers.health import attach_health
 from genbench.handlers.pictures import attach_pictures
 from genbench.handlers.scores import attach_scores
 from genbench.handlers.training import (
     Diverged,
     attach_early_stopping,
     attach_lr_decay,
-    attach_pruning,
     attach_time_limit,
     attach_training_log,
     attach_validation,
@@ -25,11 +24,9 @@ __all__ = [
     "attach_checkpoints",
     "attach_costs",
     "attach_early_stopping",
-    "attach_giving_up",
     "attach_health",
     "attach_lr_decay",
     "attach_pictures",
-    "attach_pruning",
     "attach_scores",
     "attach_time_limit",
     "attach_training_log",

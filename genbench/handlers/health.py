@@ -1,11 +1,9 @@
 """What goes wrong where a discriminator trains a generator: noticed, said once, and recorded."""
 
-import optuna
 from ignite.engine import Engine, Events
 
 from genbench.console import say
 from genbench.evaluate import EVAL_SEED
-from genbench.handlers.training import over
 from genbench.images import to_bytes
 from genbench.metrics import stability
 from genbench.model import Model
@@ -59,20 +57,3 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
             return  # none of them judged reals
         gap = last["d_real"] - last["d_fake"]
         notice("the discriminator is saturated", gap > stability.SATURATED)
-
-
-def attach_giving_up(trainer: Engine, evaluator: Engine, run: Run, trial: optuna.Trial) -> None:
-    """Prune the run of a search that prunes once it is hopeless (`stability.hopeless`).
-
-    Raises:
-        optuna.TrialPruned: With the reason.
-    """
-    if isinstance(trial.study.pruner, optuna.pruners.NopPruner):
-        return
-
-    @evaluator.on(Events.COMPLETED)
-    def give_up() -> None:
-        why = stability.hopeless(run.rows)
-        if why and not over(trainer):
-            run.status = "pruned"
-            raise optuna.TrialPruned(why)

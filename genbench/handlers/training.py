@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import optuna
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
-from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
-from genbench import UserError, signals
+from genbench import signals
 from genbench.console import say
 from genbench.data import Batches
 from genbench.engines import Means
 from genbench.evaluate import EVAL_BATCH
-from genbench.evaluate.distances import late
 from genbench.families.state import State
 from genbench.model import Model
 from genbench.record import Run
@@ -269,32 +266,3 @@ def mid_epoch(trainer: Engine) -> bool:
 def over(trainer: Engine) -> bool:
     """Whether this epoch is the last."""
     return bool(trainer.should_terminate) or trainer.state.epoch == trainer.state.max_epochs
-
-
-def attach_pruning(
-    trainer: Engine, evaluator: Engine, run: Run, trial: "optuna.Trial", name: str
-) -> None:
-    """Report the validation scalar `name` to Optuna every epoch, and stop where it says so.
-
-    Of a run that goes on, the epochs before are reported first.
-    """
-    for row in run.rows:
-        if row["split"] == "val" and name in row:
-            trial.report(row[name], round(row["epoch"]))
-    handler = PyTorchIgnitePruningHandler(trial, name, trainer)
-
-    @evaluator.on(Events.COMPLETED)
-    def prune() -> None:
-        if late(name) and name not in evaluator.state.metrics and not over(trainer):
-            return
-        if name not in evaluator.state.metrics:
-            known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)
-            raise UserError(f"metric: val/{name} is never logged; choose one of {known}")
-        if over(trainer):
-            trial.report(evaluator.state.metrics[name], trainer.state.epoch)
-            return  # nothing left to save: a run that is done is a finished one
-        try:
-            handler(evaluator)
-        except optuna.TrialPruned:
-            run.status = "pruned"
-            raise
