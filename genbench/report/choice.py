@@ -20,6 +20,7 @@ from genbench.report.part import Part, in_order
 COLUMNS = 3  # groups of a family
 CROPPED = {"propaganda-debian": 200}  # crops of a picture where a configuration names none
 FEW_SOURCES = 10  # pictures held out to cut crops from; scores against fewer say little
+CONTEST = "contest-"  # begins the names of contests
 Kind = tuple[tuple[str, str], ...]  # fields that runs must share to be compared, and their values
 
 
@@ -119,7 +120,19 @@ def _part(
     keys = {study["name"]: study.get("defaults_key") for study in studies}
     by_key = {group.about["key"]: group for group in groups}
     defaults = {name: by_key[key] for name, key in keys.items() if key in by_key}
-    return Part(title, data, shown, split, studies, defaults, counts, left_out)
+    named = series(groups, studies)
+    return Part(title, data, shown, split, studies, defaults, counts, left_out, series=named)
+
+
+def series(groups: list[Group], studies: Sequence[Study]) -> dict[str, list[Group]]:
+    """Configurations whose runs share a name, where that is no search's or contest's own."""
+    own = (*(study["name"] for study in studies), CONTEST)
+    named: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        name = group.config.get("group")
+        if name and group.runs and not name.startswith(own):
+            named[name].append(group)
+    return {name: alike for name, alike in named.items() if len(alike) > 1}
 
 
 def held_out_sources(group: Group) -> int:

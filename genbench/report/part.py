@@ -25,6 +25,7 @@ class Part:
     left_out: Runs that are not shown, in words.
     contests: Each with its sides by name, which need not be among the groups shown.
     evaluated: Of the part on evaluations, which has no groups: what was drawn from.
+    series: Configurations that share a name that was given with --group, by that name.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Part:
     counts: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
+    series: dict[str, list[Group]] = field(default_factory=dict)
     contests: list[tuple[Contest, Mapping[str, Group]]] = field(default_factory=list)
 
     @property

@@ -9,6 +9,7 @@ from genbench.report.sections import (
     pictures,
     scores,
     search,
+    series,
     training,
 )
 
@@ -25,6 +26,7 @@ SECTIONS: list[Section] = [
     codes.latent_spaces,
     codes.manifolds,
     pictures.kept,
+    series.series,
     search.search,
     scores.hyperparameters,
     evaluations.against,
