@@ -25,23 +25,29 @@ if TYPE_CHECKING:
 
 
 def report(
-    runs_dir: str = "runs", out: str = "reports", data: str = "", originals: bool = True
+    runs_dir: str = "runs",
+    out: str = "reports",
+    data: str = "",
+    originals: bool = True,
+    private: str = "",
 ) -> None:
     """Write summary.md, summary.html and figures/ from the run records.
 
     Args:
         runs_dir: Folder with the run folders.
         out: Folder to write to.
-        data: Data set to report on (default: of families with codes, and of those that are
-            judged by samples, the one with the most finished runs; others are named as left out).
+        data: Data sets to report on, by commas (default: of families with codes, and of those that
+            are judged by samples, the one with the most finished runs; others are named as left
+            out).
         originals: Also draw figures with real pictures in them (not if others may not see those).
+        private: Data sets, by commas, of which no real picture is drawn.
     """
     from genbench.record.links import link_all
     from genbench.report import write_report
     from genbench.runs import best_run
 
     print(f"Drawing the figures of {runs_dir}", flush=True)
-    page = write_report(runs_dir, out, data, originals)
+    page = write_report(runs_dir, out, data, originals, private)
     print(f"Summary:  {page.resolve()} (and summary.md beside it)")
     # the commands as they work here, whether or not the virtual environment is activated
     wandb, genbench = (

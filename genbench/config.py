@@ -166,17 +166,18 @@ class PictureConfig(Config):
 
 @dataclass(frozen=True)
 class SearchConfig(Checked):
-    """Search hyper-parameters with Optuna, then train the best ones over three seeds."""
+    """Search hyper-parameters with Optuna, then train the best ones over several seeds."""
 
     trials: Count = 30  # trials to add to the study
     timeout: Annotated[float, Positive] = 720.0  # seconds after which no new trial starts
     workers: Count = 1  # processes, each with its share of the cores
     epochs: Annotated[int, Range(0)] = 0  # epochs a trial (0: the sweep file's, or the model's)
     final_epochs: Annotated[int, Range(0)] = 0  # epochs of the final trainings (0: 2 x epochs)
+    final_seeds: Count = 3  # trainings of the best, each with a seed that chose nothing
     data: str = ""  # data set (default: the sweep file's, or the model's)
     data_dir: str = ""  # where data sets lie (default: $GENBENCH_DATA, else the user's cache)
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records and the study go here
-    seed: Seed = 0  # of the sampler and of the trials; finals use the next 3
+    seed: Seed = 0  # of the sampler and of the trials; finals use the next ones
     # best trials that are trained again with another seed before one is chosen by the mean, and
     # held against the defaults over the finals' seeds (-1: 3 of GANs, whose scores depend on the
     # seed; else 0)

@@ -621,6 +621,23 @@ def test_a_report_for_others_has_no_real_pictures(records, tmp_path):
     assert real <= everything
 
 
+def test_several_data_sets_stand_in_one_report_and_some_show_no_real_picture(records, tmp_path):
+    for data in ("synthetic-art", "folder"):
+        for seed in (1, 2):
+            records.gan(seed, key=data, data_hash=data * 4, config={"data": data})
+    pages = records.pages("folder,synthetic-art")
+    assert [part.data for part, _ in pages] == ["folder", "synthetic-art"]
+    page = write_report(
+        str(records.folder), str(tmp_path / "r"), "folder,synthetic-art", private="folder"
+    )
+    text = page.with_suffix(".md").read_text()
+    of_folder, of_painted = text[text.index("GAN on folder") :].split("GAN on synthetic-art", 1)
+    assert "against_original" not in of_folder
+    assert "against_original" in of_painted
+    with pytest.raises(UserError, match="may show real pictures"):
+        write_report(str(records.folder), str(tmp_path / "r"), private="folder")
+
+
 def test_a_search_on_other_pictures_is_not_this_parts(records):
     seeds(records, KID, [0.1, 0.2])
     base = {"base": vars(GANConfig(image_size=32)), "data": "synthetic-art"}

@@ -26,14 +26,18 @@ from genbench.report.sections.search import is_whole
 
 
 @signals.noted()
-def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True) -> Path:
+def write_report(
+    runs_dir: str, out: str, data: str = "", originals: bool = True, private: str = ""
+) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
     Args:
         runs_dir: Folder of run folders.
         out: Folder to write to; made if need be.
-        data: The data set to report on; empty: of each part the one with the most finished runs.
+        data: The data sets to report on, by commas; empty: of each part the one with the most
+            finished runs.
         originals: Also draw the figures that have real pictures in them.
+        private: Data sets, by commas, of which no real picture is drawn.
 
     Returns:
         The path of summary.html.
@@ -45,13 +49,16 @@ def write_report(runs_dir: str, out: str, data: str = "", originals: bool = True
     pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir))
     folder = Path(out).expanduser()
     pictures = (*(folder / "figures").glob("*.png"), *(folder / "figures").glob("*.gif"))
-    if not originals and (old := sorted(pictures)):
+    if (private or not originals) and (old := sorted(pictures)):
         raise UserError(
             f"out={out}: figures/{old[0].name} is of an earlier report and may show real pictures; "
             "remove figures/, or name another --out"
         )
-    if not originals:
-        pages = [(part, [_without_real(c) for c in contents]) for part, contents in pages]
+    hidden = [part.data for part, _ in pages] if not originals else _words(private)
+    pages = [
+        (part, [_without_real(c) for c in contents] if part.data in hidden else contents)
+        for part, contents in pages
+    ]
     if not pages:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
@@ -97,14 +104,28 @@ def make_pages(
     data: str = "",
     contests: Sequence[Contest] = (),
 ) -> list[Page]:
-    """What there is to say of all runs and searches (on `data`, if given), nothing drawn yet."""
+    """What there is to say of all runs and searches, nothing drawn yet.
+
+    Args:
+        records: Of runs.
+        studies: Of searches.
+        data: As for `write_report`.
+        contests: Of these runs.
+    """
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
-    parts = [_with_contests(part, contests, records) for part in make_parts(records, studies, data)]
-    if parts and (evaluated := find_evaluated(records, data)):
-        name = evaluated[0].runs[0].config["data"]
-        parts.append(Part(f"Who generates best on {name}?", name, evaluated=evaluated))
+    parts: list[Part] = []
+    for name in _words(data) or [""]:
+        parts += make_parts(records, studies, name)
+        if parts and (evaluated := find_evaluated(records, name)):
+            of = evaluated[0].runs[0].config["data"]
+            parts.append(Part(f"Who generates best on {of}?", of, evaluated=evaluated))
+    parts = [_with_contests(part, contests, records) for part in parts]
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _without_real(content: Content) -> Content:

@@ -28,7 +28,6 @@ from genbench.sweep import Sweep, holds
 from genbench.sweep.parameters import corners
 from genbench.train import train_once
 
-FINAL_SEEDS = 3
 AGAIN_SEED = 4  # after the search's own, of the trials that are trained again
 AGAIN = "again-"  # of the study: the value of that training, by the trial's number
 
@@ -267,10 +266,11 @@ class Search:
     @signals.noted()
     def _finals(self, name: str, params: dict[str, Any]) -> list[dict[str, float]]:
         scores = []
-        for i in range(1, FINAL_SEEDS + 1):
+        n = self.options.final_seeds
+        for i in range(1, n + 1):
             signals.check()
             config = self.final_config(max(self.seeds) + i, params, name)
-            title = f"{self.family.name} {name}, seed {i}/{FINAL_SEEDS}"
+            title = f"{self.family.name} {name}, seed {i}/{n}"
             scores.append(train_once(config, title, git("rev-parse", "HEAD")))
         return [score for score in scores if score]
 
