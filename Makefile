@@ -6,7 +6,7 @@ SMALL := --trials=8 --timeout=3600 --epochs=3 --final_epochs=5 --wandb=offline -
 ART := --images=960 --held_out=200 --eval_images=200 --epochs=5 --eval_every=5 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
-.PHONY: help install demo test lint report bench bench-full bench-check screenshots soak
+.PHONY: help install demo test lint report bench bench-full bench-check screenshots soak study
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 13
@@ -39,6 +39,9 @@ test: lint  ## lint, then run the test suite in two processes
 
 report: install  ## write reports/ from the records in runs/
 	$(BIN)/genbench report --runs_dir=runs --out=reports
+
+study: install  ## the report's trainings, then reports/: hours, goes on (STUDY="--art_dir=… --scale=…")
+	$(BIN)/python experiments/study.py $(STUDY)
 
 bench: install  ## speed beside a bare loop, Ignite's examples, pythae and others: under 15 minutes
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -1,0 +1,90 @@
+"""The study: its steps, what they ask for, and that nothing is done twice."""
+
+import json
+
+import pytest
+import study as module
+from records import Records
+from study import ART, DIGITS, FAMILIES_GROUP, STEPS, Scored, StudyConfig, Trained, chosen_steps
+
+from genbench import UserError
+
+
+@pytest.fixture
+def options(tmp_path):
+    return StudyConfig(
+        scale=0.1, art_dir="paintings", runs_dir=str(tmp_path / "runs"), digits="mnist-mini"
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The configurations that trainings are asked for, in order."""
+    configs = []
+    monkeypatch.setattr(module, "train_once", lambda config, title: configs.append(config))
+    return configs
+
+
+def test_steps_are_chosen_by_name_in_their_own_order(options):
+    assert list(chosen_steps(options)) == list(STEPS)
+    assert list(chosen_steps(StudyConfig(steps="report, beta"))) == ["beta", "report"]
+    with pytest.raises(UserError, match="steps='bta': unknown; any of search-ae"):
+        chosen_steps(StudyConfig(steps="bta"))
+
+
+def test_a_field_is_varied_over_seeds_at_the_scale_of_the_study(options, asked):
+    STEPS["beta"].run(options)
+    assert [(c.beta, c.seed) for c in asked] == [
+        (beta, seed) for beta in (0.25, 0.5, 1.0, 2.0, 4.0) for seed in (1, 2)
+    ]
+    assert {(c.model, c.group, c.epochs, c.test) for c in asked} == {
+        ("vae", "rate and distortion", 1, True)
+    }
+    assert len({c.key for c in asked}) == 5
+
+
+@pytest.mark.parametrize("name", [n for n, step in STEPS.items() if isinstance(step, Trained)])
+def test_all_trainings_can_be(name, options, asked):
+    step = STEPS[name]
+    step.run(options)
+    assert len(asked) == len(step.each) * max(1, len(step.over[1])) * step.seeds
+    data = options.sets[step.data]
+    assert {(c.data, c.data_dir) for c in asked} == {(data["data"], data["data_dir"])}
+
+
+def test_equal_terms_are_equal(options, asked):
+    STEPS["equal"].run(options)
+    for field in ("latent_dim", "width", "depth", "arch", "batch_size", "lr", "epochs"):
+        assert len({getattr(config, field) for config in asked}) == 1, field
+
+
+def test_minutes_are_scaled_and_epochs_are_then_no_limit(options, asked):
+    STEPS["families"].run(options)
+    assert all(c.minutes == pytest.approx(0.3) and c.epochs > 10_000 for c in asked)
+
+
+def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkeypatch):
+    records = Records(tmp_path / "runs")
+    groups = ("vae-study-best", FAMILIES_GROUP, "contest-folder-64px-4min", "rate and distortion")
+    runs = [
+        records.run("vae", key=str(i), config={"group": group}) for i, group in enumerate(groups)
+    ]
+    records.run("vae", key="x", config={"group": FAMILIES_GROUP, "data": "folder"})
+    calls = []
+
+    def evaluated(paths, options):
+        calls.append((paths, options.n))
+        for path in paths:
+            line = {"sampler": "vae", "scores": [], "at": "now"}
+            with open(f"{path}/evaluations.jsonl", "w") as file:
+                file.write(json.dumps(line) + "\n")
+
+    monkeypatch.setattr(module, "evaluate", evaluated)
+    Scored(DIGITS, {"n": 500}).run(options)
+    Scored(DIGITS, {"n": 500}).run(options)
+    assert calls == [(tuple(map(str, runs[:3])), 500)]
+
+
+def test_art_is_kaggles_unless_a_folder_is_named(options):
+    assert options.sets[ART]["data"] == "folder"
+    assert StudyConfig().sets[ART] == {"data": "abstract-art", "held_out": 300}
