@@ -92,11 +92,28 @@ def test_a_sweep_runs_with_no_server_and_is_reported(script, tmp_path):
     assert script("genbench", "report").returncode == 0
 
 
+POINTS = """#!{python}
+import sys
+sys.path[:0] = [{root!r}]
+from genbench.cli import guard
+from genbench.record import Run
+given = dict(word.removeprefix("--").split("=") for word in sys.argv[1:])
+config = {{name: int(given[name]) for name in ("width", "seed")}}
+def main():
+    with Run({runs!r}, "fake", "disabled") as run:
+        run.begin(config, model="vae")
+        run.summary["scores"] = {{"val/elbo": -100.0 * config["width"] - config["seed"]}}
+guard(main)
+"""
+
+
 def test_a_grid_over_seeds_repeats_every_point(script, tmp_path):
+    program = fake(tmp_path, [], text=POINTS)
     path = write_sweep(
         tmp_path,
         TOY | {"width": {"values": [8, 16]}, "seed": {"values": [1, 0]}, "epochs": {"value": 1}},
         method="grid",
+        command=[str(program), "${args}"],
     )
     checked = script("genbench", "sweep", "check", str(path))
     said = "1 parameter to search, each point over 2 seeds, nothing wrong"
@@ -104,12 +121,8 @@ def test_a_grid_over_seeds_repeats_every_point(script, tmp_path):
     done = script("genbench", "sweep", str(path), "--count=9")
     assert done.returncode == 0, done.stderr
     runs = read_runs(tmp_path / "runs")
-    assert sorted((run.config["width"], run.config["seed"]) for run in runs) == [
-        (8, 0),
-        (8, 1),
-        (16, 0),
-        (16, 1),
-    ]
+    points = sorted((run.config["width"], run.config["seed"]) for run in runs)
+    assert points == [(8, 0), (8, 1), (16, 0), (16, 1)]
     (study,) = read_studies(tmp_path / "runs")
     for trial in study["trials"]:
         own = [run for run in runs if run.config["width"] == trial["params"]["width"]]
@@ -117,7 +130,6 @@ def test_a_grid_over_seeds_repeats_every_point(script, tmp_path):
         assert trial["values"] == [pytest.approx(mean, rel=1e-12)]
         names = {run.config["seed"]: run.path.name for run in own}
         assert (trial["run"], trial["run_0"]) == (names[1], names[0])
-    assert script("genbench", "report").returncode == 0
 
 
 def test_the_checker_prints_every_problem_and_runs_nothing(script, tmp_path):
@@ -157,11 +169,12 @@ guard(main)
 """
 
 
-def fake(tmp_path, elbos, pause=0.0, end="run.summary['scores'] = {'val/elbo': elbo}"):
+def fake(tmp_path, elbos, pause=0.0, end="run.summary['scores'] = {'val/elbo': elbo}", text=""):
     """A program whose validation goes as planned."""
     program = tmp_path / "vae.py"
     values = {"python": sys.executable, "root": str(ROOT), "runs": str(tmp_path / "runs")}
-    program.write_text(PROGRAM.format(**values, elbos=list(elbos), pause=pause, end=end))
+    text = text or PROGRAM
+    program.write_text(text.format(**values, elbos=list(elbos), pause=pause, end=end))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     (tmp_path / "runs").mkdir(exist_ok=True)
     return program

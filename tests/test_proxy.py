@@ -118,7 +118,13 @@ def test_a_killed_worker_is_missed_and_its_trial_run_again(tmp_path, server):
 def test_two_machines_share_a_grid_through_it(tmp_path, server):
     """Two processes with folders of their own, started at once: no point is run twice."""
     path = write_sweep(tmp_path, {"latent_dim": {"values": [1, 2, 3, 4]}})
-    flags = [f"--sweep={path}", "--trials=4", "--final_epochs=1", "--wandb=disabled"]
+    flags = [
+        f"--sweep={path}",
+        "--trials=4",
+        "--final_epochs=1",
+        "--final_seeds=1",
+        "--wandb=disabled",
+    ]
     script = str(ROOT / "experiments" / "optuna_vae.py")
     logs = [tmp_path / name for name in ("one", "two")]
     machines = []

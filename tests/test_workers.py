@@ -238,7 +238,7 @@ def test_a_second_death_of_a_trial_is_its_last(tmp_path):
     assert [t.state.name for t in search.study.trials] == ["FAIL", "FAIL"]
 
 
-KILLED = ("--trials=3", "--workers=2", "--final_epochs=1", "--wandb=disabled")
+KILLED = ("--trials=3", "--workers=2", "--final_epochs=1", "--final_seeds=1", "--wandb=disabled")
 
 
 def training_workers(runs_dir, url):
@@ -417,7 +417,14 @@ def test_two_searches_on_one_database_share_the_grid(tmp_path, postgres):
     logs = [tmp_path / name for name in ("one", "two")]
     machines = []
     for log in logs:
-        command = [sys.executable, script, *flags, f"--runs_dir={log}-runs", "--final_epochs=1"]
+        command = [
+            sys.executable,
+            script,
+            *flags,
+            f"--runs_dir={log}-runs",
+            "--final_epochs=1",
+            "--final_seeds=1",
+        ]
         out = log.open("w")
         machines.append(
             subprocess.Popen(
