@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
-from genbench.console import counted, lenient_output, print_table, say
+from genbench.console import counted, first_line, lenient_output, print_table, say, say_end
 from genbench.files import shown
 
 if TYPE_CHECKING:
@@ -30,18 +30,25 @@ def parse(kind: type[T], words: Sequence[str] | None = None, program: str | None
     return tyro.cli(kind, prog=program, args=words, config=config, use_underscores=True)
 
 
-def guard(main: Callable[[], None]) -> None:
+def guard(main: Callable[[], None], together: bool = False) -> None:
     """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
 
     What cannot be printed costs no work: it is said at the end, but where nobody reads on. A second
     Ctrl-C ends the process at once, also while it closes what the first one left open.
+
+    Args:
+        main: What is run.
+        together: Several processes of torchrun may do it together. The first one prints; one line
+            says why all of them ended.
     """
-    with lenient_output() as stdout:
+    with lenient_output(silent=environment.rank() > 0) as stdout:
         try:
             with signals.owned(signals.HINT):
+                if not together:
+                    environment.check_alone(Path(sys.argv[0]).name)
                 main()
         except UserError as error:
-            say(f"error: {error}")
+            say_end(f"error: {error}")
             sys.exit(2)
         except KeyboardInterrupt:
             atexit.register(signal.signal, signal.SIGINT, signals.end)  # W&B's end may take seconds
@@ -50,6 +57,15 @@ def guard(main: Callable[[], None]) -> None:
         except SystemExit as ended:
             if ended.code:  # 0: --help was printed
                 raise
+        except Exception as error:
+            if environment.rank() == 0 and environment.processes() == 1:
+                raise
+            from genbench.parallel import keep_traceback
+
+            keep_traceback(error)
+            who = f"process {environment.rank() + 1} of {environment.processes()}"
+            say_end(f"failed: {who}: {type(error).__name__}: {first_line(error)}")
+            sys.exit(1)
         stdout.flush()
         if isinstance(stdout.error, BrokenPipeError):  # `genbench runs | head`
             sys.exit(128 + signal.SIGPIPE)
@@ -99,7 +115,7 @@ def parse_training(
 
 def train_main(family: str) -> None:
     """What an experiment runs: `train_family` by its own command line."""
-    guard(lambda: train_family(family))
+    guard(lambda: train_family(family), together=True)
 
 
 def search_main(family: str) -> None:
@@ -127,12 +143,9 @@ def run_training(config: Config, resume: Path | None = None) -> None:
 
     A run of a W&B sweep that was preempted here is gone on with.
     """
-    from genbench.resume import at_home, check_resume, preempted
+    from genbench.resume import at_home
 
-    if resume:
-        check_resume(resume, config)
-    elif resume := preempted(config):
-        print(f"going on with {resume}", flush=True)
+    resume = _to_go_on_with(config, resume)
     if resume:
         config = at_home(resume, config)
     from genbench.handlers import Diverged
@@ -147,8 +160,30 @@ def run_training(config: Config, resume: Path | None = None) -> None:
     try:
         scores = train(config, resume=resume, begun=begun)
     except Diverged as error:
-        sys.exit(f"failed: {error}")
-    print_run(folders[0], scores)
+        say_end(f"failed: {error}")
+        sys.exit(1)
+    if environment.rank() == 0:
+        print_run(folders[0], scores)
+
+
+def _to_go_on_with(config: Config, resume: Path | None) -> Path | None:
+    """The run that is gone on with, named or found, if any; several processes are of one mind."""
+    from genbench.resume import check_resume, preempted
+
+    def decide() -> Path | None:
+        if resume:
+            check_resume(resume, config)
+        elif found := preempted(config):
+            print(f"going on with {found}", flush=True)
+            return found
+        return resume
+
+    if environment.processes() == 1:
+        return decide()
+    from genbench import parallel
+
+    parallel.start(config.device)
+    return parallel.first(decide)
 
 
 def print_run(folder: Path, scores: dict[str, float]) -> None:

@@ -10,7 +10,7 @@ from genbench.record.reader import (
     read_runs,
     read_studies,
 )
-from genbench.record.run import Run, is_running
+from genbench.record.run import Run, Unwritten, is_running
 from genbench.record.shapes import Contest, Evaluation, Rung, Study
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "Rung",
     "Study",
+    "Unwritten",
     "finished",
     "is_running",
     "read_contests",
