@@ -146,7 +146,8 @@ def split(function: Callable[..., T], *batch: Tensor) -> T:
     Args:
         function: Of tensors (b, ...) to one, or to a tuple of some, (b, ...), picture by picture,
             but for batch normalisation; weights may be used here.
-        batch: Tensors (B, ...), the same in all processes.
+        batch: Tensors (B, ...), the same in all processes. What comes of a picture has the place of
+            that picture, in all that is split: gradients of others than this share's are 0 here.
 
     Returns:
         (B, ...), the same in all processes. A gradient flows back into this one's share.

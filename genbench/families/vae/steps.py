@@ -57,10 +57,16 @@ def posterior(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> tu
 
 
 def decoded_nll(state: State[VAEConfig], x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
-    """-log p(x|z) in nats, (B,), of x (B, C, H, W) and z (B, D)."""
-    return split(
-        lambda x, z, *y: reconstruction_nll(state, decode_logits(state, z, *y), x), x, z, *given(y)
-    )
+    """-log p(x|z_k) in nats, (K, B), of x (B, C, H, W) and K codes of each, z (K, B, D)."""
+
+    def nll(x: Tensor, z: Tensor, *y: Tensor) -> Tensor:
+        draws = z.shape[1]
+        codes, labels = z.transpose(0, 1).flatten(0, 1), (each.repeat(draws) for each in y)
+        repeated = x.expand(draws, *x.shape).flatten(0, 1)
+        found = reconstruction_nll(state, decode_logits(state, codes, *labels), repeated)
+        return found.unflatten(0, (draws, len(x))).T
+
+    return split(nll, x, z.transpose(0, 1), *given(y)).T
 
 
 def bound(
@@ -68,7 +74,7 @@ def bound(
 ) -> tuple[Scalars, Tensor]:
     """The scalars of x from one draw of z an image, and mu (B, D)."""
     mu, logvar = posterior(state, x, y)
-    nll = decoded_nll(state, x, reparameterize(mu, logvar, rng), y)
+    nll = decoded_nll(state, x, reparameterize(mu, logvar, rng)[None], y)[0]
     return vae_loss(nll, kl_standard_normal(mu, logvar), beta, state.config.free_bits), mu
 
 
@@ -79,8 +85,7 @@ def log_weights(
     mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x, y))
     z = reparameterize(mu, logvar, rng)
     prior = torch.zeros_like(mu[:1])
-    repeated, labels = x.expand(draws, *x.shape).flatten(0, 1), None if y is None else y.repeat(draws)
-    nll = decoded_nll(state, repeated, z.flatten(0, 1), labels).unflatten(0, (draws, -1))
+    nll = decoded_nll(state, x, z, y)
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
 
