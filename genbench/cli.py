@@ -1,18 +1,17 @@
 """The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
 import argparse
-import atexit
 import dataclasses
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from genbench import UserError, environment, signals
+from genbench import UserError, environment
 from genbench.config import Config, SearchConfig
-from genbench.console import counted, first_line, lenient_output, print_table, say, say_end
+from genbench.console import counted, print_table, say_end
+from genbench.endings import guard as guard
 from genbench.files import shown
 
 if TYPE_CHECKING:
@@ -28,50 +27,6 @@ def parse(kind: type[T], words: Sequence[str] | None = None, program: str | None
 
     config = (tyro.conf.FlagConversionOff,)
     return tyro.cli(kind, prog=program, args=words, config=config, use_underscores=True)
-
-
-def guard(main: Callable[[], None], together: bool = False) -> None:
-    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
-
-    What cannot be printed costs no work: it is said at the end, but where nobody reads on. A second
-    Ctrl-C ends the process at once, also while it closes what the first one left open.
-
-    Args:
-        main: What is run.
-        together: Several processes of torchrun may do it together. The first one prints; one line
-            says why all of them ended.
-    """
-    with lenient_output(silent=environment.rank() > 0) as stdout:
-        try:
-            with signals.owned(signals.HINT):
-                if not together:
-                    environment.check_alone(Path(sys.argv[0]).name)
-                main()
-        except UserError as error:
-            say_end(f"error: {error}")
-            sys.exit(2)
-        except KeyboardInterrupt:
-            atexit.register(signal.signal, signal.SIGINT, signals.end)  # W&B's end may take seconds
-            say("interrupted; what is done is kept")
-            sys.exit(128 + signal.SIGINT)
-        except SystemExit as ended:
-            if ended.code:  # 0: --help was printed
-                raise
-        except Exception as error:
-            if environment.rank() == 0 and environment.processes() == 1:
-                raise
-            from genbench.parallel import keep_traceback
-
-            keep_traceback(error)
-            who = f"process {environment.rank() + 1} of {environment.processes()}"
-            say_end(f"failed: {who}: {type(error).__name__}: {first_line(error)}")
-            sys.exit(1)
-        stdout.flush()
-        if isinstance(stdout.error, BrokenPipeError):  # `genbench runs | head`
-            sys.exit(128 + signal.SIGPIPE)
-        if stdout.error:
-            say(f"error: stdout: cannot be written ({stdout.error.strerror}); all else is done")
-            sys.exit(2)
 
 
 def parse_training(

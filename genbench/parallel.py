@@ -13,6 +13,7 @@ With one process all of this does nothing, and costs nothing.
 
 import atexit
 import datetime
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from genbench import UserError, console, environment
 
@@ -77,7 +79,7 @@ def start(device: str) -> None:
         torch.cuda.set_device(environment.local_rank())
         backend = "cpu:gloo,cuda:nccl"
     try:
-        store, rank, world = next(iter(dist.rendezvous("env://")))
+        store, rank, world = next(iter(rendezvous("env://")))
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"WORLD_SIZE={environment.processes()}: the other processes are not there "
@@ -87,6 +89,22 @@ def start(device: str) -> None:
     _group = _Group(rank, world, store)
     console.choose_speaker(_speaks)
     atexit.register(_leave)
+
+
+def check(device: str, batch_size: int) -> None:
+    """Refuse a training that the processes named by the environment cannot do together.
+
+    Raises:
+        UserError: They share a device, or some of them would have no picture of a batch.
+    """
+    n = environment.processes()
+    if n > 1 and device == "mps":
+        raise UserError(f"device=mps: {n} processes train on as many GPUs, or by --device=cpu")
+    if batch_size < n:
+        raise UserError(
+            f"batch_size={batch_size}: is not a picture for each of {n} processes; use "
+            f"--batch_size={n} or more"
+        )
 
 
 def _leave() -> None:
@@ -130,6 +148,11 @@ def _exchange() -> Iterator[None]:
             "--resume goes on from the last checkpoint"
         )
         raise Lost from error
+
+
+def several() -> bool:
+    """Whether other processes do now what this one does."""
+    return _together() is not None
 
 
 def share(n: int) -> slice:
@@ -179,7 +202,7 @@ def complete(values: Tensor) -> Tensor:
 def _gather(group: _Group, part: Tensor, n: int) -> Tensor:
     """The shares (b, ...) of all processes, (n, ...); the graph is that of this one's."""
     ends = [n * i // group.world for i in range(group.world + 1)]
-    sizes = [end - begin for begin, end in zip(ends, ends[1:], strict=False)]
+    sizes = [end - begin for begin, end in itertools.pairwise(ends)]
     sent = part.detach().contiguous()
     if lacking := max(sizes) - len(part):  # all send as many
         sent = torch.cat([sent, sent.new_zeros(lacking, *part.shape[1:])])
@@ -219,36 +242,9 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(gradients[0])
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167) of all processes' shares.
-
-    torch's SyncBatchNorm is of GPUs alone, and has no second derivative, which penalties need.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (b, C, H, W) -> the same shape."""
-        if not (self.training and _together()):
-            return super().forward(x)
-        values = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        count = values.new_tensor([values[:, 0].numel()])
-        sums = _Sum.apply(torch.cat([values.sum((0, 2, 3)), count]))
-        n = sums[-1].detach()
-        mean = sums[:-1] / n
-        centred = values - mean[:, None, None]
-        var = _Sum.apply(centred.square().sum((0, 2, 3))) / n
-        self._keep(mean.detach(), var.detach() * n / (n - 1))
-        normal = centred * (var + self.eps).rsqrt()[:, None, None]
-        return (normal * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
-
-    def _keep(self, mean: Tensor, var: Tensor) -> None:
-        """Move the running statistics towards those of a batch."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+def total(x: Tensor) -> Tensor:
+    """The sum over all processes of what each has; so is the gradient that flows back."""
+    return _Sum.apply(x) if _together() else x
 
 
 def first(make: Callable[[], T]) -> T:
@@ -292,11 +288,3 @@ def most(number: float) -> float:
     with _exchange():
         dist.all_reduce(numbers, dist.ReduceOp.MAX)
     return numbers.item()
-
-
-def keep_traceback(error: BaseException) -> None:
-    """Have torchrun show where this process failed, when it tells which was the first."""
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-    if environment.by_torchrun():
-        get_error_handler().record_exception(error)

@@ -110,14 +110,7 @@ def check(config: Config) -> None:
         raise UserError(
             f"eval_every={config.eval_every}: model {family.name} has no prior to draw from{hint}"
         )
-    if (n := environment.processes()) > 1:
-        if config.device == "mps":
-            raise UserError("device=mps: several processes train on GPUs or --device=cpu")
-        if config.batch_size < n:
-            raise UserError(
-                f"batch_size={config.batch_size}: is less than a picture for each of {n} processes;"
-                f" use --batch_size={n} or more"
-            )
+    parallel.check(config.device, config.batch_size)
 
 
 def train_once(config: Config, title: str, commit: str | None = None) -> dict[str, float] | None:

@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from ignite.handlers import EarlyStopping
 from optuna_integration import PyTorchIgnitePruningHandler
 from tqdm import tqdm
 
-from genbench import UserError, parallel, signals
+from genbench import UserError, parallel
 from genbench.console import say
 from genbench.data import Batches
 from genbench.engines import Means
@@ -244,39 +244,6 @@ def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> I
 
     with bar:
         yield
-
-
-@contextmanager
-def signals_between_steps(trainer: Engine, keep: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the step, and of the epoch after its last step.
-
-    In the middle of a file being written they would tear it, and the writer may turn the
-    KeyboardInterrupt into an error of its own, which a search takes for a failed trial. In
-    mid-epoch `keep` is called first: it writes the checkpoint that an epoch's end has anyway.
-    Several processes end after the same step, whichever of them a signal reaches first.
-    """
-
-    @trainer.on(Events.ITERATION_COMPLETED)
-    def within() -> None:
-        if stop_asked() and mid_epoch(trainer):
-            keep()
-            signals.check()
-
-    @trainer.on(Events.EPOCH_COMPLETED)
-    def between() -> None:
-        if stop_asked():
-            signals.check()
-
-    with signals.noted():
-        yield
-
-
-def stop_asked() -> bool:
-    """Whether a signal waits, which came to this process or to another one of the training."""
-    number = int(parallel.most(signals.waiting()))
-    if number and not signals.waiting():
-        signals.came_elsewhere(number)
-    return number > 0
 
 
 def mid_epoch(trainer: Engine) -> bool:

@@ -10,8 +10,9 @@ from genbench.record.reader import (
     read_runs,
     read_studies,
 )
-from genbench.record.run import Run, Unwritten, is_running
+from genbench.record.run import Run, is_running
 from genbench.record.shapes import Contest, Evaluation, Rung, Study
+from genbench.record.unwritten import Unwritten
 
 __all__ = [
     "Contest",

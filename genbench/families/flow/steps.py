@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from genbench.families.ema import update_ema
 from genbench.families.flow import FlowConfig
 from genbench.families.flow.unet import UNet
-from genbench.families.state import Shape, State, Steps
 from genbench.families.labels import given
+from genbench.families.state import Shape, State, Steps
 from genbench.losses import Scalars
 from genbench.parallel import backward, split
 
@@ -90,7 +90,9 @@ def eval_step(
 
 def generate(state: State[FlowConfig], z: Tensor, y: Tensor | None = None) -> Tensor:
     """Noise z (B, C, H, W) -> x (B, C, H, W) in [0, 1]."""
-    x = integrate(velocity_of(averaged(state), y), z, state.config.sample_steps, state.config.solver)
+    x = integrate(
+        velocity_of(averaged(state), y), z, state.config.sample_steps, state.config.solver
+    )
     return ((x + 1) / 2).clamp(0, 1)
 
 

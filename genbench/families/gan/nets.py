@@ -14,9 +14,9 @@ import math
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genbench.families.gan.batchnorm import BatchNorm2d
 from genbench.families.gan.palette import BOTTOM, SLOPE, PaletteGenerator, linear
 from genbench.families.labels import Labelled, Projection
-from genbench.parallel import BatchNorm2d
 
 
 def make_generator(
