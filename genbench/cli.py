@@ -137,6 +137,7 @@ def _to_go_on_with(config: Config, resume: Path | None) -> Path | None:
         return decide()
     from genbench import parallel
 
+    parallel.check(config.device, config.batch_size)
     parallel.start(config.device)
     return parallel.first(decide)
 

@@ -3,7 +3,8 @@
     torchrun --nproc_per_node=2 together.py OUT
 
 The first process saves OUT: of each case the scalars of all steps and of an evaluation, and the
-weights. All is in float64, so that what differs is not rounding.
+weights. All is in float64, so that what differs is not rounding. Of the pretrained network whose
+features a GAN learns from, which is slow in float64, only the first blocks are there.
 """
 
 import sys
@@ -13,6 +14,7 @@ import torch
 
 from genbench import parallel
 from genbench.families import FAMILIES
+from genbench.families.gan.features import LEVELS, load_eyes
 from genbench.families.state import State
 
 STEPS, SIDE, CLASSES = 10, 16, 3
@@ -57,6 +59,8 @@ def in_float64() -> None:
     """Everything from now on; what is said to be `float` too."""
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
+    eyes = load_eyes("cpu")
+    eyes.blocks = eyes.blocks[: LEVELS[0] + 1]
 
 
 def built(case: str) -> State:
