@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from conftest import ROOT
 from genbench import UserError, parallel, signals
 from genbench.cli import parse_training
 from genbench.families.ae import AEConfig
+from genbench.families.gan import GANConfig
 from genbench.families.gan.batchnorm import BatchNorm2d
 from genbench.record import read_run, read_runs, read_studies
 from genbench.resume import check_resume
@@ -96,13 +98,29 @@ def test_any_number_of_processes_writes_one_record_and_goes_on_with_it(tmp_path,
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     found = read_run(run.path)
     assert [at["step"] for at in found.about["resumed"]] == [18, 36]
-    config, _ = parse_training(
-        AEConfig, [f"--config={run.path}/config.json", f"--runs_dir={tmp_path / 'alone'}"]
-    )
-    train(config)
+    again = (f"--config={run.path}/config.json", f"--runs_dir={tmp_path / 'alone'}")
+    train(parse_training(AEConfig, again)[0])
     (expected,) = read_runs(tmp_path / "alone")
     assert losses(found) == pytest.approx(losses(expected), rel=1e-4)
     assert len(losses(found)) == 3
+
+
+def test_samples_and_scores_are_those_of_one_process(tmp_path, monkeypatch):
+    words = ["--images=64", "--held_out=50", "--image_size=16", "--width=4", "--epochs=1"]
+    words += ["--eval_images=50", "--eval_every=1", "--save=False", "--wandb=disabled"]
+    words += ["--lr=1e-30"]  # the weights stay, so that only the scores could differ
+    both = together(ROOT / "experiments" / "gan.py", words, tmp_path)
+    assert [process.returncode for process in both] == [0, 0], both[0].stderr
+    monkeypatch.chdir(tmp_path)
+    scores = train(parse_training(GANConfig, words)[0])
+    mine, theirs = sorted(read_runs("runs"), key=lambda run: run.about["processes"])
+    assert theirs.scores == pytest.approx(scores, rel=1e-4)
+    assert "val/kid_lite0_n50" in scores
+    (row,), (expected,) = (
+        [r for r in run.metrics() if r["split"] == "val"] for run in (theirs, mine)
+    )
+    for name in ("spread", "nearest", "histogram_kl", "accuracy_train"):
+        assert row[name] == pytest.approx(expected[name], rel=1e-4)
 
 
 ENDS = """
@@ -231,11 +249,15 @@ def test_a_sweep_file_may_start_torchrun(script, tmp_path):
 
 
 def test_a_signal_that_another_process_had_first_does_not_count_twice():
-    with pytest.raises(KeyboardInterrupt), signals.owned(), signals.noted():
-        signals.came_elsewhere(2)
-        assert signals.waiting() == 2
-        signals.signal.raise_signal(2)  # a second Ctrl-C would end this process
-        assert signals.waiting() == 2
+    def told_twice():
+        with signals.owned(), signals.noted():
+            signals.came_elsewhere(signal.SIGINT)
+            assert signals.waiting() == signal.SIGINT
+            signal.raise_signal(signal.SIGINT)  # a second Ctrl-C would end this process
+            assert signals.waiting() == signal.SIGINT
+
+    with pytest.raises(KeyboardInterrupt):
+        told_twice()
 
 
 def test_alone_everything_is_as_without_others():
