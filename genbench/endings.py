@@ -27,7 +27,7 @@ def guard(main: Callable[[], None], together: bool = False) -> None:
         try:
             with signals.owned("" if silent else signals.HINT):
                 if not together:
-                    environment.check_alone(Path(sys.argv[0]).name)
+                    environment.check_alone(" ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]))
                 main()
         except UserError as error:
             say_end(f"error: {error}")
