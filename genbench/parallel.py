@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.rendezvous import rendezvous
 
 from genbench import UserError, console, environment
 
@@ -78,6 +77,8 @@ def start(device: str) -> None:
             )
         torch.cuda.set_device(environment.local_rank())
         backend = "cpu:gloo,cuda:nccl"
+    from torch.distributed.rendezvous import rendezvous  # not in every torch
+
     try:
         store, rank, world = next(iter(rendezvous("env://")))
     except (ValueError, RuntimeError) as error:
@@ -256,21 +257,21 @@ def first(make: Callable[[], T]) -> T:
     group = _together()
     if not group:
         return make()
-    said: list[Any] = [None]
+    value, wrong = None, None
     if group.rank == 0:
         group.alone = True
         try:
-            said = [(make(), "")]
+            value = make()
         except UserError as error:
-            said = [(None, str(error))]
+            wrong = error
         finally:
             group.alone = False
+    said: list[Any] = [value, wrong and str(wrong)]
     with _exchange():
         dist.broadcast_object_list(said, src=0, device=torch.device("cpu"))
-    value, wrong = said[0]
-    if wrong:
-        raise UserError(wrong)
-    return value
+    if said[1] is not None:
+        raise wrong or UserError(said[1])
+    return said[0]
 
 
 def in_turn(make: Callable[[], T]) -> T:
