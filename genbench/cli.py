@@ -1,18 +1,17 @@
 """The experiments' command lines: parsing, clear endings, results. Imports are lazy."""
 
 import argparse
-import atexit
 import dataclasses
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from genbench import UserError, environment, signals
+from genbench import UserError, environment
 from genbench.config import Config, SearchConfig
-from genbench.console import counted, lenient_output, print_table, say
+from genbench.console import counted, print_table, say_end
+from genbench.endings import guard as guard
 from genbench.files import shown
 
 if TYPE_CHECKING:
@@ -28,34 +27,6 @@ def parse(kind: type[T], words: Sequence[str] | None = None, program: str | None
 
     config = (tyro.conf.FlagConversionOff,)
     return tyro.cli(kind, prog=program, args=words, config=config, use_underscores=True)
-
-
-def guard(main: Callable[[], None]) -> None:
-    """Run `main`; bad input is one line and exit code 2, Ctrl-C and SIGTERM end in good order.
-
-    What cannot be printed costs no work: it is said at the end, but where nobody reads on. A second
-    Ctrl-C ends the process at once, also while it closes what the first one left open.
-    """
-    with lenient_output() as stdout:
-        try:
-            with signals.owned(signals.HINT):
-                main()
-        except UserError as error:
-            say(f"error: {error}")
-            sys.exit(2)
-        except KeyboardInterrupt:
-            atexit.register(signal.signal, signal.SIGINT, signals.end)  # W&B's end may take seconds
-            say("interrupted; what is done is kept")
-            sys.exit(128 + signal.SIGINT)
-        except SystemExit as ended:
-            if ended.code:  # 0: --help was printed
-                raise
-        stdout.flush()
-        if isinstance(stdout.error, BrokenPipeError):  # `genbench runs | head`
-            sys.exit(128 + signal.SIGPIPE)
-        if stdout.error:
-            say(f"error: stdout: cannot be written ({stdout.error.strerror}); all else is done")
-            sys.exit(2)
 
 
 def parse_training(
@@ -99,7 +70,7 @@ def parse_training(
 
 def train_main(family: str) -> None:
     """What an experiment runs: `train_family` by its own command line."""
-    guard(lambda: train_family(family))
+    guard(lambda: train_family(family), together=True)
 
 
 def search_main(family: str) -> None:
@@ -127,12 +98,9 @@ def run_training(config: Config, resume: Path | None = None) -> None:
 
     A run of a W&B sweep that was preempted here is gone on with.
     """
-    from genbench.resume import at_home, check_resume, preempted
+    from genbench.resume import at_home
 
-    if resume:
-        check_resume(resume, config)
-    elif resume := preempted(config):
-        print(f"going on with {resume}", flush=True)
+    resume = _to_go_on_with(config, resume)
     if resume:
         config = at_home(resume, config)
     from genbench.handlers import Diverged
@@ -147,8 +115,31 @@ def run_training(config: Config, resume: Path | None = None) -> None:
     try:
         scores = train(config, resume=resume, begun=begun)
     except Diverged as error:
-        sys.exit(f"failed: {error}")
-    print_run(folders[0], scores)
+        say_end(f"failed: {error}")
+        sys.exit(1)
+    if environment.rank() == 0:
+        print_run(folders[0], scores)
+
+
+def _to_go_on_with(config: Config, resume: Path | None) -> Path | None:
+    """The run that is gone on with, named or found, if any; several processes are of one mind."""
+    from genbench.resume import check_resume, preempted
+
+    def decide() -> Path | None:
+        if resume:
+            check_resume(resume, config)
+        elif found := preempted(config):
+            print(f"going on with {found}", flush=True)
+            return found
+        return resume
+
+    if environment.processes() == 1:
+        return decide()
+    from genbench import parallel
+
+    parallel.check(config.device, config.batch_size)
+    parallel.start(config.device)
+    return parallel.first(decide)
 
 
 def print_run(folder: Path, scores: dict[str, float]) -> None:

@@ -235,7 +235,7 @@ def main() -> None:
         return
     for command in (train, search):
         if sys.argv[1:2] == [command.__name__]:  # tyro would take the family's flags for its own
-            guard(functools.partial(command, *sys.argv[2:]))
+            guard(functools.partial(command, *sys.argv[2:]), together=command is train)
             return
     import tyro
 
@@ -251,5 +251,6 @@ def main() -> None:
     guard(
         lambda: tyro.extras.subcommand_cli_from_dict(
             named, prog="genbench", use_underscores=True, config=(tyro.conf.OmitArgPrefixes,)
-        )
+        ),
+        together=sys.argv[1:2] == [resume.__name__],
     )

@@ -4,13 +4,31 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 
 def say(line: str) -> None:
     """One line on stderr."""
     print(line, file=sys.stderr, flush=True)
+
+
+_speaks: Callable[[], bool] | None = None  # of several processes: whether it is this one
+
+
+def choose_speaker(speaks: Callable[[], bool]) -> None:
+    """Of several processes, one that `speaks` says of itself shall say how all of them ended."""
+    global _speaks
+    _speaks = speaks
+
+
+def say_end(line: str) -> None:
+    """How a command ended, one line on stderr; of several processes one says it."""
+    if not _speaks:
+        say(line)
+    elif _speaks():
+        with contextlib.suppress(OSError):
+            print(line, file=sys.__stderr__, flush=True)  # others than the first are silent
 
 
 @functools.cache
@@ -55,9 +73,12 @@ class Stream:
 
 
 @contextlib.contextmanager
-def lenient_output() -> Iterator[Stream]:
-    """stdout and stderr as `Stream`s, flushed at the end of the block, which gets the first."""
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
+def lenient_output(silent: bool = False) -> Iterator[Stream]:
+    """stdout and stderr as `Stream`s, flushed at the end of the block, which gets the first.
+
+    `silent`: what is written goes nowhere.
+    """
+    out, err = (Stream(None if silent else stream) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield out

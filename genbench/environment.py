@@ -4,7 +4,9 @@ GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, pain
 once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. `OF_ONE_RUN` and WANDB_PROJECT,
 WANDB_ENTITY: as W&B documents them, but for WANDB_DIR and WANDB_RESUME, which a run's folder stands
 in place of. W&B itself reads the others of its own. CUDA_VISIBLE_DEVICES: the GPUs that workers
-share. PATH: where a sweep's program is looked for. DISPLAY, WAYLAND_DISPLAY: whether a browser can
+share. RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE: the processes of one training, and
+TORCHELASTIC_ERROR_FILE: where each says how it failed, as torchrun sets them. PATH: where a sweep's
+program is looked for. DISPLAY, WAYLAND_DISPLAY: whether a browser can
 be shown. Set for W&B where the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY,
 WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
 """
@@ -175,6 +177,53 @@ def gpus(count: int) -> list[str]:
     if named is None:
         return [str(i) for i in range(count)]
     return [name for name in named.split(",") if name]
+
+
+def processes() -> int:
+    """How many processes torchrun has started for one training; 1: this one alone.
+
+    Raises:
+        UserError: WORLD_SIZE is no such number.
+    """
+    named = os.environ.get("WORLD_SIZE") or "1"
+    if not named.isdecimal() or int(named) < 1:
+        raise UserError(f"WORLD_SIZE={named}: must be a number of processes; unset it")
+    return int(named)
+
+
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    named = os.environ.get("RANK", "")
+    several = os.environ.get("WORLD_SIZE") not in (None, "", "1")
+    return int(named) if several and named.isdecimal() else 0
+
+
+def local_rank() -> int:
+    """Which of those on this machine this one is, from 0."""
+    return int(os.environ.get("LOCAL_RANK") or 0)
+
+
+def local_processes() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+
+
+def by_torchrun() -> bool:
+    """Whether torchrun wants to know how this process fails."""
+    return bool(os.environ.get("TORCHELASTIC_ERROR_FILE"))
+
+
+def check_alone(what: str) -> None:
+    """Refuse what several processes cannot do together.
+
+    Raises:
+        UserError: There are several.
+    """
+    if (n := processes()) > 1:
+        raise UserError(
+            f"{what} is one process, not the {n} of WORLD_SIZE; torchrun is for trainings "
+            "(experiments/{ae,vae,gan,flow}.py, genbench train, genbench resume); else unset it"
+        )
 
 
 def with_variables(text: str) -> str:

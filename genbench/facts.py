@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from genbench import dashboard
+from genbench import dashboard, environment
 from genbench.data import count_sources
 from genbench.metrics.extractors import load_extractor
 from genbench.model import Model
@@ -34,6 +34,7 @@ def facts(model: Model, floors: dict[str, float]) -> dict[str, Any]:
         "parameters": model.state.parameters,
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        "processes": environment.processes(),
         "extractor": extractor and extractor.name,
         "extractor_weights": extractor and extractor.weights,
         "dashboard": dashboard.of_training(

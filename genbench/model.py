@@ -1,6 +1,7 @@
 """A model of any family as one object: in training, or trained and loaded from its run."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from genbench.data import Data, count_classes, load_data, steps_per_epoch
 from genbench.families import Family, family_of
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
+from genbench.parallel import split
 from genbench.prior import Prior, check_draw, fit_prior, great_circle, straight_lines, truncated
 
 BATCH = 100  # images made at once
@@ -159,7 +161,7 @@ class Model:
         """
         encode = self._able("encode")
         parts = self._with_labels(self._batches(x), y)
-        return torch.cat([encode(self.state, *part) for part in parts]).cpu()
+        return torch.cat([split(partial(encode, self.state), *part) for part in parts]).cpu()
 
     def decode(self, z: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:
         """Images of codes z (N, D).
@@ -269,7 +271,7 @@ class Model:
         draw = self._able(by)
         for part in self._with_labels(codes, y):
             with torch.no_grad():
-                images = draw(self.state, *part)
+                images = split(partial(draw, self.state), *part)
             yield images.cpu()
 
     def _with_labels(

@@ -30,6 +30,7 @@ class _Owner:
         self.at_once, self.hint = at_once, hint
         self.before: dict[int, Any] = {}
         self.came: list[int] = []
+        self.expected: list[int] = []  # came to another process first, and will come here too
         self.only_note = False
         self.checked = False  # `check` has raised what came first, where it is not lost
 
@@ -46,6 +47,9 @@ class _Owner:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Note a signal, and raise it unless that has to wait; the second Ctrl-C ends all."""
+        if number in self.expected:
+            self.expected.remove(number)
+            return
         again = number in self.came
         self.came.append(number)
         if again and number == signal.SIGINT and self.at_once:
@@ -136,10 +140,18 @@ def noted() -> Iterator[None]:
             owner.check()
 
 
-def waiting() -> bool:
-    """Whether the next `check` raises."""
+def waiting() -> int:
+    """The signal that the next `check` raises; 0: none."""
     owner = _here()
-    return bool(owner and owner.came and not owner.checked)
+    return owner.came[0] if owner and owner.came and not owner.checked else 0
+
+
+def came_elsewhere(number: int) -> None:
+    """Note a signal that another process of the same training was sent, and this one will be."""
+    owner = _here()
+    if owner and number not in owner.came:
+        owner.came.append(number)
+        owner.expected.append(number)
 
 
 def check() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine
 
-from genbench import UserError, dashboard, environment
+from genbench import UserError, dashboard, environment, parallel
 from genbench import handlers as h
 from genbench.config import Config
 from genbench.console import say
@@ -30,7 +30,7 @@ from genbench.facts import facts
 from genbench.families import family_of
 from genbench.metrics.stability import summarise
 from genbench.model import Model
-from genbench.record import Run, finished
+from genbench.record import Run, Unwritten, finished
 from genbench.resume import stopped_in_group
 from genbench.weights import best_weights
 
@@ -68,12 +68,15 @@ def train(
     """
     config = dataclasses.replace(config, device=pick_device(config.device))  # auto, as resolved
     check(config)
-    data = load_data(config, config.device)
+    if trial:
+        environment.check_alone("a search")
+    parallel.start(config.device)
+    data = parallel.in_turn(lambda: load_data(config, config.device))
     model = Model.build(config, data, config.device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
-    floors = val_floors(model)  # kept on disk: the run's seconds are without it
+    floors = parallel.first(lambda: val_floors(model))  # kept on disk: no part of the run's seconds
     name = f"{config.model}-{config.data}-s{config.seed}"
     with open_run(config, name, resume) as run:
         trainer, evaluator = make_trainer(model), make_evaluator(model)
@@ -87,7 +90,8 @@ def train(
         with passing(checkpoints.folder, config.save), bar:
             with h.signals_between_steps(trainer, checkpoints.write), stability_kept(model, run):
                 take_steps(trainer, batches, model.state.step, config.epochs)
-            scores = finish(model, run, best_weights(checkpoints.folder, config.device))
+            best = parallel.in_turn(lambda: best_weights(checkpoints.folder, config.device))
+            scores = finish(model, run, best)
             h.tidy(checkpoints.folder, config.keep_checkpoints)
             return scores
 
@@ -106,6 +110,7 @@ def check(config: Config) -> None:
         raise UserError(
             f"eval_every={config.eval_every}: model {family.name} has no prior to draw from{hint}"
         )
+    parallel.check(config.device, config.batch_size)
 
 
 def train_once(config: Config, title: str, commit: str | None = None) -> dict[str, float] | None:
@@ -134,10 +139,19 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
 
 
 def open_run(config: Config, name: str, resume: Path | None) -> Run:
-    """The record of a new run, or of the one that goes on."""
-    if resume:
-        return Run.reopen(resume, config.wandb)
-    return Run(config.runs_dir, name, config.wandb, dashboard.place(config))
+    """The record of a new run, or of the one that goes on; the first process writes it."""
+    opened: list[Run] = []
+
+    def open_it() -> Path:
+        if resume:
+            run = Run.reopen(resume, config.wandb)
+        else:
+            run = Run(config.runs_dir, name, config.wandb, dashboard.place(config))
+        opened.append(run)
+        return run.dir
+
+    folder = parallel.first(open_it)
+    return opened[0] if opened else Unwritten(folder)
 
 
 def begin_run(
@@ -244,7 +258,7 @@ def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
     if model.family.judged_by_samples and config.test:
         scores |= sample_scores(model)
     if config.save:
-        scores |= keep_pictures(model, run, splits, step)
+        scores |= parallel.first(lambda: keep_pictures(model, run, splits, step))
     if config.test:
         tested = {k.removeprefix("test/"): v for k, v in scores.items() if k.startswith("test/")}
         run.log("test", tested, step, epoch)
@@ -282,5 +296,5 @@ def passing(folder: Path, keep: bool) -> Iterator[None]:
         keep = True
         raise
     finally:
-        if not keep:
+        if not (keep or parallel.rank()):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,9 @@
 """Distances of samples to real pictures, while training and of its best epoch."""
 
+from functools import partial
 from statistics import fmean
 
-from genbench import UserError
+from genbench import UserError, parallel
 from genbench.console import say
 from genbench.data import Split
 from genbench.evaluate import EVAL_SEED
@@ -41,13 +42,13 @@ def sample_features(model: Model, n: int, seed: int) -> Features:
     return load_extractor(device=str(model.device))(framed(model.sample_bytes(n, seed)))
 
 
-def val_reference(model: Model) -> Features | None:
-    """The real features of the scores while training; None if these are off or pictures too few."""
+def val_pictures(model: Model) -> Split | None:
+    """The reals of the scores while training; None if these are off or pictures too few."""
     val = model.data.splits["val"]
     index = val.spread(model.config.eval_images)
     if not model.config.eval_every or len(index) < LEAST:
         return None
-    return real_features(val.take(index))
+    return val.take(index)
 
 
 def val_floors(model: Model) -> dict[str, float]:
@@ -55,11 +56,11 @@ def val_floors(model: Model) -> dict[str, float]:
 
     They are as many training pictures, none of which shares a source with the reference's.
     """
-    reference = val_reference(model) if "generate" in model.family.can else None
+    reals = val_pictures(model) if "generate" in model.family.can else None
     rivals = sides(model.data, "val")[1]
-    if reference is None or len(rivals) < len(reference):
+    if reals is None or len(rivals) < len(reals):
         return {}
-    found = distances(real_features(rivals.take(slice(len(reference)))), reference)
+    found = distances(real_features(rivals.take(slice(len(reals)))), real_features(reals))
     return {str(ScoreName.parse(name).as_floor): value for name, value in found.items()}
 
 
@@ -69,11 +70,17 @@ def val_distances(model: Model) -> dict[str, float]:
     Where there are fewer pictures than `eval_images`, KID is the mean over several draws of as many
     samples: epochs are chosen by it, and by 50 samples alone mostly a lucky one would be.
     """
-    reference = val_reference(model)
-    if reference is None:
+    reals = val_pictures(model)
+    if reals is None:
         return {}
-    n = len(reference)
+    n = len(reals)
     samples = sample_features(model, max(1, model.config.eval_images // n) * n, EVAL_SEED)
+    return parallel.first(lambda: _mean_distances(samples, real_features(reals)))
+
+
+def _mean_distances(samples: Features, reference: Features) -> dict[str, float]:
+    """The scores of the first N samples to N reals, but KID as the mean over all draws of N."""
+    n = len(reference)
     draws = [samples[first : first + n] for first in range(0, len(samples), n)]
     scores = distances(draws[0], reference)
     name = str(ScoreName(RANKED_BY, extractor=short_name(DEFAULT), n=n))
@@ -96,13 +103,20 @@ def sample_scores(model: Model) -> dict[str, float]:
             say(f"no {split} scores: {n} pictures, {FEWEST} needed; --crops cuts more")
             continue
         warn_of_few(f"{split} scores", n)
-        reals, rivals = (real_features(part.take(slice(n))) for part in (pictures, others))
-        floor = distances(rivals, reals, at_end=True)
         if n not in drawn:
             drawn[n] = sample_features(model, n, SCORE_SEED)
-        scores |= {f"{split}/{name}": v for name, v in distances(drawn[n], reals, True).items()}
-        scores |= {f"{split}/{ScoreName.parse(name).as_floor}": v for name, v in floor.items()}
+        held = pictures.take(slice(n)), others.take(slice(n))
+        found = parallel.first(partial(_with_floors, drawn[n], *held))
+        scores |= {f"{split}/{name}": value for name, value in found.items()}
     return scores
+
+
+def _with_floors(samples: Features, pictures: Split, others: Split) -> dict[str, float]:
+    """The final scores of samples against real pictures, and of others against the same."""
+    reals, rivals = real_features(pictures), real_features(others)
+    floor = distances(rivals, reals, at_end=True)
+    floors = {str(ScoreName.parse(name).as_floor): value for name, value in floor.items()}
+    return distances(samples, reals, at_end=True) | floors
 
 
 def warn_of_few(what: str, n: int) -> None:

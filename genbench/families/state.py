@@ -66,6 +66,8 @@ class Steps:
     Of a conditional configuration `build` gets the number of classes and each other function
     labels y (B,), as one more argument, the last.
 
+    Where several processes train together, all are given the same batches: see `parallel.split`.
+
     Images x are (B, C, H, W) in [0, 1]. Codes z of images are (B, D); draws of the prior are
     (B, *state.z_shape), which is (D,) where there are codes of images too.
     """

@@ -5,6 +5,7 @@ from genbench.handlers.costs import attach_costs
 from genbench.handlers.health import attach_health
 from genbench.handlers.pictures import attach_pictures
 from genbench.handlers.scores import attach_scores
+from genbench.handlers.stopping import signals_between_steps
 from genbench.handlers.training import (
     Diverged,
     attach_early_stopping,
@@ -13,7 +14,6 @@ from genbench.handlers.training import (
     attach_training_log,
     attach_validation,
     progress_bar,
-    signals_between_steps,
 )
 
 __all__ = [

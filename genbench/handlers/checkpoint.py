@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from genbench import UserError
+from genbench import UserError, parallel
 from genbench.console import first_line, say
 from genbench.families.state import State
 from genbench.files import whole, writing
@@ -94,7 +94,12 @@ class Checkpoints:
         self.parts = {**parts, "best": best, "noise": GlobalNoise()}
 
     def write(self, as_best: bool = False) -> None:
-        """Write the state of this moment as last.pt, and before as best.pt if it is the best."""
+        """Write the state of this moment as last.pt, and before as best.pt if it is the best.
+
+        Of several processes, which all have the same state, the first one writes.
+        """
+        if parallel.rank():
+            return
         with writing(self.folder):
             self.folder.mkdir(exist_ok=True)
         training = {name: dict(part.state_dict()) for name, part in self.parts.items()}
@@ -160,6 +165,8 @@ def attach_checkpoints(
 
 def tidy(folder: Path, keep: str) -> None:
     """Of a finished run's checkpoints keep all, the best (or the only one), or none."""
+    if parallel.rank():
+        return
     if keep == "none":
         shutil.rmtree(folder, ignore_errors=True)
     elif keep == "best" and (folder / "best.pt").is_file():

@@ -2,6 +2,7 @@
 
 from ignite.engine import Engine, Events
 
+from genbench import parallel
 from genbench.console import say
 from genbench.evaluate import EVAL_SEED
 from genbench.images import to_bytes
@@ -45,8 +46,12 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
         metrics["accuracy_train"] = model.eval_scalars(known, of_known, EVAL_SEED)["accuracy"]
         metrics["accuracy_ratio"] = metrics["accuracy_train"] / max(metrics["accuracy"], 1e-3)
         samples = to_bytes(model.generate(z, y))
-        metrics |= stability.diversity(samples, trained_on)
-        metrics["histogram_kl"] = stability.histogram_kl(held_out, samples)
+        metrics |= parallel.first(
+            lambda: {
+                **stability.diversity(samples, trained_on),
+                "histogram_kl": stability.histogram_kl(held_out, samples),
+            }
+        )
         alike = stability.collapsed(metrics["spread"], metrics["nearest"])
         notice("the samples have collapsed", alike and trainer.state.epoch > stability.INFANCY)
 

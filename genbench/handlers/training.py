@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from tqdm import tqdm
 
-from genbench import signals
+from genbench import parallel
 from genbench.console import say
 from genbench.data import Batches
 from genbench.engines import Means
@@ -42,7 +42,8 @@ def attach_training_log(trainer: Engine, run: Run, state: State, every: int) -> 
 
     @trainer.on(Events.ITERATION_COMPLETED(every=every) | Events.EPOCH_COMPLETED)
     def log() -> None:
-        scalars = means.take()
+        mine = means.take()
+        scalars = parallel.first(lambda: mine)
         if not scalars:
             return
         trainer.state.metrics.update(scalars)
@@ -69,6 +70,8 @@ def attach_validation(trainer: Engine, evaluator: Engine, model: Model, run: Run
 
     @evaluator.on(Events.COMPLETED)  # before what is attached later may end the run
     def log() -> None:
+        mine = evaluator.state.metrics
+        evaluator.state.metrics = parallel.first(lambda: mine)  # no two decide by unlike scores
         run.log("val", evaluator.state.metrics, state.step, state.epoch)
         check_finite("val", evaluator.state.metrics, state.step)
 
@@ -76,7 +79,8 @@ def attach_validation(trainer: Engine, evaluator: Engine, model: Model, run: Run
 class Clock:
     """How many seconds the steps of a training took, those before a resume included.
 
-    What happens between epochs (validation, samples, scores) does not count.
+    What happens between epochs (validation, samples, scores) does not count. Several processes go
+    by the slowest one's.
     """
 
     def __init__(self, trainer: Engine):
@@ -90,16 +94,19 @@ class Clock:
 
     def stop(self) -> None:
         """Steps have ended."""
-        self.before, self.since = self.seconds, 0.0
+        self.before, self.since = self._until_now(), 0.0
+
+    def _until_now(self) -> float:
+        return self.before + (time.monotonic() - self.since if self.since else 0.0)
 
     @property
     def seconds(self) -> float:
-        """So many until now."""
-        return self.before + (time.monotonic() - self.since if self.since else 0.0)
+        """So many until now; of several processes all have to ask."""
+        return parallel.most(self._until_now())
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds."""
-        return {"seconds": self.seconds}
+        return {"seconds": self._until_now()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Count on from there."""
@@ -233,26 +240,6 @@ def progress_bar(trainer: Engine, evaluator: Engine, name: str, title: str) -> I
             print(f"{title}: epoch {epoch}/{epochs}{score}", flush=True)
 
     with bar:
-        yield
-
-
-@contextmanager
-def signals_between_steps(trainer: Engine, keep: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the step, and of the epoch after its last step.
-
-    In the middle of a file being written they would tear it, and the writer may turn the
-    KeyboardInterrupt into an error of its own, which a search takes for a failed trial. In
-    mid-epoch `keep` is called first: it writes the checkpoint that an epoch's end has anyway.
-    """
-
-    @trainer.on(Events.ITERATION_COMPLETED)
-    def within() -> None:
-        if signals.waiting() and mid_epoch(trainer):
-            keep()
-            signals.check()
-
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, signals.check)
-    with signals.noted():
         yield
 
 

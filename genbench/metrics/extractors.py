@@ -25,6 +25,7 @@ from genbench.console import first_line
 from genbench.metrics import lenet
 from genbench.metrics.cache import Cache, KeyPart, source_hash
 from genbench.metrics.features import Features
+from genbench.parallel import split
 from genbench.weights import read_tensors
 
 DEFAULT = "efficientnet-lite0"
@@ -56,6 +57,11 @@ class Extractor:
         images = torch.as_tensor(images)
         if images.dtype != torch.uint8:
             raise TypeError(f"features are taken of uint8 pictures, not {images.dtype}")
+        features, logits = split(partial(self._look, title), images)
+        return Features(features.numpy(), logits.numpy())
+
+    def _look(self, title: str, images: Tensor) -> tuple[Tensor, ...]:
+        """Features (N, D) and logits (N, K) of pictures (N, 1 or 3, H, W) `uint8`."""
         parts = []
         silent = None if title else True
         bar = tqdm(total=len(images), desc=title, unit="picture", leave=False, disable=silent)
@@ -64,8 +70,7 @@ class Extractor:
                 outputs = self.network(batch.to(self.device).expand(-1, 3, -1, -1))
                 parts.append(tuple(part.float().cpu() for part in outputs))
                 bar.update(len(batch))
-        features, logits = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-        return Features(features, logits)
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
     def cached(self, images: Tensor | np.ndarray, files: Cache, title: str = "") -> Features:
         """The same, read back if the cache has it; the key is the pixels and the weights."""

@@ -12,6 +12,7 @@ from genbench.record.reader import (
 )
 from genbench.record.run import Run, is_running
 from genbench.record.shapes import Contest, Evaluation, Rung, Study
+from genbench.record.unwritten import Unwritten
 
 __all__ = [
     "Contest",
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "Rung",
     "Study",
+    "Unwritten",
     "finished",
     "is_running",
     "read_contests",

@@ -53,6 +53,7 @@ class About(TypedDict, total=False):
     parameters: int
     hardware: str
     threads: int
+    processes: int
     extractor: str | None
     extractor_weights: str | None
     config: Required[Settings]

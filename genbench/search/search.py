@@ -52,6 +52,7 @@ class Search:
 
     def __post_init__(self) -> None:
         """Name the study; a `UserError` if the sweep and the options contradict each other."""
+        environment.check_alone("a search")
         o, sweep = self.options, self.sweep
         if sweep.engine not in ("", "optuna"):
             raise UserError(

@@ -18,6 +18,7 @@ from genbench.losses import (
     gaussian_nll,
     image_errors,
 )
+from genbench.parallel import backward, split
 
 
 class Sigma(nn.Module):
@@ -72,7 +73,7 @@ def update(state: State[Any], loss: Tensor) -> None:
     """One optimiser step down the gradient of `loss`."""
     optimizer = state.optimizers["adam"]
     optimizer.zero_grad()
-    loss.backward()
+    backward(loss, state.modules.parameters())
     optimizer.step()
     state.step += 1
 
@@ -84,16 +85,20 @@ def build(config: AEConfig, shape: Shape, steps_per_epoch: int, device: str) -> 
 
 def train_step(state: State[AEConfig], x: Tensor) -> Scalars:
     """One update on x (B, C, H, W)."""
-    logits = decode_logits(state, encode(state, x))
-    scalars = ae_loss(reconstruction_nll(state, logits, x))
+    scalars = ae_loss(split(lambda x: reconstruction_nll(state, reconstruct(state, x), x), x))
     update(state, scalars["loss"])
     return {name: value.detach() for name, value in scalars.items()}
 
 
 def eval_step(state: State[AEConfig], x: Tensor, rng: torch.Generator) -> Scalars:
     """The training scalars and the image errors of x (B, C, H, W)."""
-    logits = decode_logits(state, encode(state, x))
+    logits = split(lambda x: reconstruct(state, x), x)
     return ae_loss(reconstruction_nll(state, logits, x)) | image_errors(logits, x)
+
+
+def reconstruct(state: State[Any], x: Tensor) -> Tensor:
+    """x (B, C, H, W) -> the logits of x_hat, the same shape."""
+    return decode_logits(state, encode(state, x))
 
 
 def encode(state: State[Any], x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ t = 1.
 
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,10 @@ from torch import Tensor, nn
 from genbench.families.ema import update_ema
 from genbench.families.flow import FlowConfig
 from genbench.families.flow.unet import UNet
+from genbench.families.labels import given
 from genbench.families.state import Shape, State, Steps
 from genbench.losses import Scalars
+from genbench.parallel import backward, split
 
 LARGEST_GRADIENT = 1.0  # norm; longer ones are shortened to it
 
@@ -55,13 +56,18 @@ def matching_loss(velocity: Velocity, x: Tensor, rng: torch.Generator) -> Tensor
     return (velocity(x_t, t) - (x - noise)).square().mean()
 
 
+def velocity_of(network: nn.Module, y: Tensor | None) -> Velocity:
+    """What a network says of pictures with the labels y (B,), where there are classes."""
+    return lambda x_t, t: split(network, x_t, t, *given(y))
+
+
 def train_step(state: State[FlowConfig], x: Tensor, y: Tensor | None = None) -> Scalars:
     """One update on x (B, C, H, W) in [0, 1]."""
     network, optimizer = state.modules["network"], state.optimizers["adam"]
     images = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    loss = matching_loss(partial(network, y=y), images, state.rng)
+    loss = matching_loss(velocity_of(network, y), images, state.rng)
     optimizer.zero_grad()
-    loss.backward()
+    backward(loss, network.parameters())
     norm = nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
     optimizer.step()
     if "ema" in state.modules:
@@ -79,12 +85,14 @@ def eval_step(
     state: State[FlowConfig], x: Tensor, rng: torch.Generator, y: Tensor | None = None
 ) -> Scalars:
     """The same loss of held-out x (B, C, H, W) in [0, 1], of the averaged network."""
-    return {"loss": matching_loss(partial(averaged(state), y=y), 2 * x - 1, rng)}
+    return {"loss": matching_loss(velocity_of(averaged(state), y), 2 * x - 1, rng)}
 
 
 def generate(state: State[FlowConfig], z: Tensor, y: Tensor | None = None) -> Tensor:
     """Noise z (B, C, H, W) -> x (B, C, H, W) in [0, 1]."""
-    x = integrate(partial(averaged(state), y=y), z, state.config.sample_steps, state.config.solver)
+    x = integrate(
+        velocity_of(averaged(state), y), z, state.config.sample_steps, state.config.solver
+    )
     return ((x + 1) / 2).clamp(0, 1)
 
 

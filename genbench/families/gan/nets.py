@@ -14,6 +14,7 @@ import math
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genbench.families.gan.batchnorm import BatchNorm2d
 from genbench.families.gan.palette import BOTTOM, SLOPE, PaletteGenerator, linear
 from genbench.families.labels import Labelled, Projection
 
@@ -55,7 +56,7 @@ def _dcgan_generator(latent_dim: int, channels: int, size: int, width: int) -> n
     ]
     for before, after in itertools.pairwise([*counts, channels]):
         up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
-        layers += [nn.BatchNorm2d(before), nn.ReLU(), up]
+        layers += [BatchNorm2d(before), nn.ReLU(), up]
     return _dcgan_init(nn.Sequential(*layers, nn.Tanh()))
 
 
@@ -67,7 +68,7 @@ def _dcgan_discriminator(channels: int, size: int, width: int) -> nn.Sequential:
     for before, after in itertools.pairwise([channels, *counts]):
         layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False))
         if before != channels:
-            layers.append(nn.BatchNorm2d(after))
+            layers.append(BatchNorm2d(after))
         layers.append(nn.LeakyReLU(SLOPE))
     last = nn.Conv2d(counts[-1], 1, BOTTOM, bias=False)
     return _dcgan_init(nn.Sequential(*layers, last, nn.Flatten(0)))

@@ -26,6 +26,7 @@ from genbench.losses import (
     input_gradients,
     js_bound,
 )
+from genbench.parallel import backward, complete, split
 
 ADA_IMAGES = 20_000  # reals over which the augmentation's probability can rise from 0 to 1
 LOOK_EVERY = 4  # steps between two looks at reals once the memory is full of them
@@ -81,7 +82,7 @@ def train_step(state: State[GANConfig], x: Tensor, y: Tensor | None = None) -> S
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
     z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
     with precision(state.config, x.device):
-        fakes = state.modules["generator"](z, *given(y))
+        fakes = split(state.modules["generator"], z, *given(y))
     update = drifting_step if state.config.loss == "drift" else adversarial_step
     scalars = update(state, reals, fakes, y)
     state.step += 1
@@ -102,9 +103,9 @@ def drifting_step(
     memory = the_memory(state)
     looks = not memory.is_full or state.step % LOOK_EVERY == 0
     with precision(state.config, fakes.device):
-        of_fakes = look(augmented(state, fakes.float()))
+        of_fakes = split(look, augmented(state, fakes.float()))
         if looks:
-            of_reals = look(augmented(state, reals))
+            of_reals = split(look, augmented(state, reals))
             memory.remember(of_reals, False, y)
     scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes, y))}
     memory.remember(of_fakes, True, y)
@@ -164,9 +165,10 @@ def generator_step(
 def discriminate(state: State[GANConfig], images: Tensor, y: Tensor | None = None) -> Tensor:
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
     if state.config.loss == "drift":
-        return the_memory(state).judge(look(images), y)
+        return the_memory(state).judge(split(look, images), y)
     with precision(state.config, images.device):
-        return state.modules["discriminator"](augmented(state, images), *given(y)).float()
+        seen = augmented(state, images)
+        return split(state.modules["discriminator"], seen, *given(y)).float()
 
 
 def augmented(state: State[GANConfig], images: Tensor) -> Tensor:
@@ -188,7 +190,7 @@ def gradient_penalties(
 
     def norms(images: Tensor) -> Tensor:
         images = images.detach().requires_grad_()
-        return input_gradients(discriminate(state, images, y), images)
+        return complete(input_gradients(discriminate(state, images, y), images))
 
     penalties = {}
     if state.config.r1:
@@ -242,7 +244,7 @@ def descend(state: State[GANConfig], name: str, loss: Tensor) -> Tensor:
     """One step of a network's optimiser down the gradient of `loss`; the gradient's norm."""
     optimizer = state.optimizers[name]
     optimizer.zero_grad()
-    loss.backward()
+    backward(loss, state.modules[name].parameters())
     gradients = [p.grad for p in state.modules[name].parameters() if p.grad is not None]
     optimizer.step()
     return nn.utils.get_total_norm(gradients)
@@ -274,7 +276,7 @@ def eval_step(
     d_real = discriminate(state, 2 * x - 1, y)
     most = max(1, EVAL_PIXELS // x[0, 0].numel())
     parts = zip(*(each.split(most) for each in (z, *given(y))), strict=True)
-    fakes = torch.cat([state.modules["generator"](*part) for part in parts])
+    fakes = torch.cat([split(state.modules["generator"], *part) for part in parts])
     return verdict(state.config, d_real, discriminate(state, fakes, y))
 
 

@@ -29,6 +29,7 @@ from genbench.losses import (
     reparameterize,
     vae_loss,
 )
+from genbench.parallel import split
 
 LOGVAR_CAP = 4.0
 
@@ -51,8 +52,21 @@ def posterior(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> tu
     logvar bends smoothly to stay below `LOGVAR_CAP`: a variance above the prior's never pays, and
     without a bound one outlying image overflows exp(logvar) and ends a long training as NaN.
     """
-    mu, raw = state.modules["encoder"](x, *given(y)).chunk(2, dim=1)
+    mu, raw = split(state.modules["encoder"], x, *given(y)).chunk(2, dim=1)
     return mu, LOGVAR_CAP - softplus(LOGVAR_CAP - raw)
+
+
+def decoded_nll(state: State[VAEConfig], x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+    """-log p(x|z_k) in nats, (K, B), of x (B, C, H, W) and K codes of each, z (K, B, D)."""
+
+    def nll(x: Tensor, z: Tensor, *y: Tensor) -> Tensor:
+        draws = z.shape[1]
+        codes, labels = z.transpose(0, 1).flatten(0, 1), (each.repeat(draws) for each in y)
+        repeated = x.expand(draws, *x.shape).flatten(0, 1)
+        found = reconstruction_nll(state, decode_logits(state, codes, *labels), repeated)
+        return found.unflatten(0, (draws, len(x))).T
+
+    return split(nll, x, z.transpose(0, 1), *given(y)).T
 
 
 def bound(
@@ -60,8 +74,7 @@ def bound(
 ) -> tuple[Scalars, Tensor]:
     """The scalars of x from one draw of z an image, and mu (B, D)."""
     mu, logvar = posterior(state, x, y)
-    logits = decode_logits(state, reparameterize(mu, logvar, rng), y)
-    nll = reconstruction_nll(state, logits, x)
+    nll = decoded_nll(state, x, reparameterize(mu, logvar, rng)[None], y)[0]
     return vae_loss(nll, kl_standard_normal(mu, logvar), beta, state.config.free_bits), mu
 
 
@@ -72,9 +85,7 @@ def log_weights(
     mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x, y))
     z = reparameterize(mu, logvar, rng)
     prior = torch.zeros_like(mu[:1])
-    logits = decode_logits(state, z.flatten(0, 1), None if y is None else y.repeat(draws))
-    repeated = x.expand(draws, *x.shape).flatten(0, 1)
-    nll = reconstruction_nll(state, logits, repeated).unflatten(0, (draws, -1))
+    nll = decoded_nll(state, x, z, y)
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
 
@@ -114,7 +125,8 @@ def eval_step(
     x = observe(state, x, rng)
     scalars, mu = bound(state, x, state.config.beta, rng, y)
     scalars |= importance_loss(state, x, rng, y)
-    return scalars | image_errors(decode_logits(state, mu, y), x)
+    logits = split(lambda z, *y: decode_logits(state, z, *y), mu, *given(y))
+    return scalars | image_errors(logits, x)
 
 
 def encode(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> Tensor:
