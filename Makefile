@@ -35,7 +35,7 @@ lint: install  ## style, types and the direction of the imports
 	$(BIN)/lint-imports
 
 test: lint  ## lint, then run the test suite in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist=worksteal
 
 report: install  ## write reports/ from the records in runs/
 	$(BIN)/genbench report --runs_dir=runs --out=reports

@@ -1,4 +1,4 @@
-"""The real scripts and `genbench` in a process of their own that need not import torch first.
+"""The real scripts and `genbench` in a process of their own that need not import all first.
 
 Such a process is forked from a server that has; else it is what a shell starts: its own folder,
 environment, arguments and streams, and its exit code.
@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import IO
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["genbench.train", "genbench.report", "genbench.commands"])
+SERVER.set_forkserver_preload(
+    [
+        *("genbench.train", "genbench.report", "genbench.commands", "genbench.evaluate.evaluation"),
+        *("genbench.search.search", "genbench.handlers.pruning", "optuna.storages._rdb.storage"),
+        *("torch._dynamo", "torch_fidelity", "sklearn.linear_model", "sklearn.neighbors"),
+        "sklearn.mixture",
+    ]
+)
 
 
 def run(
