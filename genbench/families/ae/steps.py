@@ -98,12 +98,12 @@ def eval_step(state: State[AEConfig], x: Tensor, rng: torch.Generator) -> Scalar
 
 def encode(state: State[Any], x: Tensor) -> Tensor:
     """x (B, C, H, W) -> z (B, D)."""
-    return state.modules["encoder"](x)
+    return state.net("encoder")(x)
 
 
 def decode_logits(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> logits (B, C, H, W)."""
-    return state.modules["decoder"](z, *given(y))
+    return state.net("decoder")(z, *given(y))
 
 
 def decode(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:

@@ -59,7 +59,7 @@ def train_step(state: State[FlowConfig], x: Tensor, y: Tensor | None = None) -> 
     """One update on x (B, C, H, W) in [0, 1]."""
     network, optimizer = state.modules["network"], state.optimizers["adam"]
     images = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    loss = matching_loss(partial(network, y=y), images, state.rng)
+    loss = matching_loss(partial(state.net("network"), y=y), images, state.rng)
     optimizer.zero_grad()
     loss.backward()
     norm = nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
