@@ -74,13 +74,15 @@ def drifting_field(
     if labels:
         of_x, of_reals, of_fakes = labels
         apart = apart.masked_fill(of_x[:, None] != torch.cat([of_reals, of_x, of_fakes]), FAR)
-    logits = -apart / apart.new_tensor(temperatures)[:, None, None]  # (T, B, N + M), all at once
-    weights = (torch.softmax(logits, 1) * torch.softmax(logits, 2)).sqrt()
-    near, crowd = weights.split([len(reals), len(fakes)], 2)
-    fields = near @ reals * crowd.sum(2, keepdim=True)
-    fields -= crowd @ fakes * near.sum(2, keepdim=True)
-    lengths = fields.square().sum(2).mean(1).sqrt().clamp(min=1e-8)
-    return (fields / lengths[:, None, None]).sum(0)
+    total = torch.zeros_like(x)
+    for temperature in temperatures:
+        logits = -apart / temperature
+        weights = (torch.softmax(logits, 0) * torch.softmax(logits, 1)).sqrt()
+        near, crowd = weights.split([len(reals), len(fakes)], 1)
+        field = near @ reals * crowd.sum(1, keepdim=True)
+        field -= crowd @ fakes * near.sum(1, keepdim=True)
+        total += field / field.square().sum(1).mean().sqrt().clamp(min=1e-8)
+    return total
 
 
 def drifting_loss(
