@@ -129,4 +129,5 @@ def _summary(x: Tensor) -> list[Tensor]:
 @cache
 def load_eyes(device: str, bf16: bool = False) -> Eyes:
     """The network, kept for the next call; its weights are no part of any model."""
-    return Eyes(bf16).to(device)
+    with torch.inference_mode(False):  # an evaluation may be the first to ask, and a training next
+        return Eyes(bf16).to(device)
