@@ -53,7 +53,7 @@ class Eyes(nn.Module):
         for block in self.blocks:
             if block._depthwise_conv.stride[0] > 1:
                 block._depthwise_conv = Strided(block._depthwise_conv)
-        self.to(self.dtype, memory_format=torch.channels_last)
+        self.to(self.dtype).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 1 or 3, H, W) in [-1, 1] -> what is seen, 3 vectors (B, n) a level.
@@ -79,7 +79,8 @@ class Strided(nn.Module):
     In bfloat16 that is 30 times as slow, on a CPU.
     """
 
-    def __init__(self, layer: nn.Conv2d):
+    def __init__(self, layer: Any):
+        """Of a convolution that has a module before it, `static_padding`."""
         super().__init__()
         self.layer = layer
 
