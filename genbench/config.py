@@ -6,8 +6,9 @@ Nothing here imports torch, so that `--help` is instant.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from genbench import UserError, __version__
 from genbench.fields import FIXED as FIXED
@@ -29,6 +30,8 @@ from genbench.fields import Seed as Seed
 from genbench.fields import roles as roles
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16"]
+Compile = Literal["auto", "True", "False"]
 WandbMode = Literal["auto", "online", "offline", "disabled", "run", "dryrun", "shared"]
 LEAST = 50  # pictures a side of a distance that chooses between epochs or settings
 FEWEST = 10  # and of one that is said at all: of a small gallery, with a word that it is wide
@@ -67,6 +70,10 @@ class Config(Checked):
     # epochs between two grids of pictures (0: each of the first 50, then ever fewer)
     pictures_every: Annotated[int, Range(0), LOGGING] = 0
     device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
+    # of the networks in training, no loss or score (auto: bf16 where the machine gains by it)
+    precision: Annotated[Precision, FIXED] = "auto"
+    # compile the networks that are trained (auto: where a long training gains more than it takes)
+    compile: Annotated[Compile, RUNTIME] = "auto"
     # auto: online if a key is configured, else offline
     wandb: Annotated[WandbMode, RUNTIME] = "auto"
     runs_dir: Annotated[str, FOLDER, RUNTIME] = "runs"  # the run records go here, one folder a run
@@ -99,15 +106,38 @@ class Config(Checked):
         if name == "data" and value not in cls.data_sets:
             known = ", ".join(cls.data_sets)
             raise UserError(f"data={value!r}: unknown to {cls.model}; choose one of {known}")
+        if name == "compile" and isinstance(value, bool):
+            value = str(value)
         return super().check(name, value)
+
+    @classmethod
+    def of_record(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration in a record, of an earlier genbench too.
+
+        Before there was `precision`, trainings were in float32 but where a GAN's `amp` was set.
+
+        Raises:
+            TypeError: It has a field that is unknown here.
+            UserError: A value cannot be.
+        """
+        rest = {name: value for name, value in values.items() if name != "amp"}
+        earlier = {"precision": "bf16" if values.get("amp") else "fp32", "compile": "False"}
+        return cls(**earlier | rest)
+
+    @property
+    def gains(self) -> frozenset[str]:
+        """What of `bf16` and `compile` makes its training on a CPU faster, as measured."""
+        return frozenset()
 
     @property
     def key(self) -> str:
         """Eight hex digits of all that repetitions of one experiment share.
 
-        These are the model, genbench's version and each field that changes weights but the seed.
+        These are the model, genbench's version and each field that changes weights but the seed;
+        `precision` as it is settled (`genbench.speed`), where that is bf16.
         """
         keyed = {name for name, role in roles(type(self)).items() if role.key}
+        keyed -= set() if self.precision == "bf16" else {"precision"}
         fields = {name: value for name, value in dataclasses.asdict(self).items() if name in keyed}
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]

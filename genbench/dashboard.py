@@ -11,7 +11,8 @@ from genbench.metrics.table import RANKED_BY
 from genbench.scalars import MEASURED
 
 LONGEST = 60  # characters of a name
-UNNAMED = ("data", "image_size", "eval_every", "eval_images")  # said first, or of no interest
+# said first, or of no interest
+UNNAMED = ("data", "image_size", "eval_every", "eval_images", "precision")
 SHORT = {"epochs": "{:g}ep", "minutes": "{:g}min", "patience": "patience {:g}"}
 EXTRACTOR = "lite0"  # of the scores while training
 

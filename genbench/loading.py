@@ -34,7 +34,7 @@ def load(run: str | Path, device: Device = "auto") -> Model:
             raise ValueError(record.problems[0])
         about = record.about
         family = FAMILIES.find(record.model, "model")
-        config = family.config(**record.config)
+        config = family.config.of_record(record.config)
         channels, height, width = about["shape"]
         shape = channels, height, width
         per_epoch = steps_per_epoch(about["images"]["train"], config)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from genbench import UserError, environment
 from genbench.config import Config, roles
@@ -27,9 +26,8 @@ def read_config(path: Path) -> Config:
             f"{path}: no configuration of a run ({reason}); name the config.json in a run's folder"
         )
     kind = FAMILIES.find(about.get("model", ""), "model").config
-    values: dict[str, Any] = {**about["config"]}
     try:
-        return kind(**values)
+        return kind.of_record(about["config"])
     except TypeError as error:
         raise UserError(f"{path}: of another version of genbench ({error})") from error
 
@@ -98,8 +96,9 @@ def goes_on(record: Record, config: Config) -> bool:
     """Whether a run of this configuration was ended before its time, and nobody goes on with it."""
     names = [*own_fields(config), *LIMITS]
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    before = defaults | record.config  # a run of before a field was there had its default
-    same = all(before.get(name) == getattr(config, name) for name in names)
+    # a run of before a field was there had its default, but float32
+    before = defaults | {"precision": "fp32"} | record.config
+    same = all(getattr(config, name) in ("auto", before.get(name)) for name in names)
     unfinished = record.status != "finished" and record.model == config.model
     return same and unfinished and not is_running(record.path)
 

@@ -15,7 +15,6 @@ from genbench import handlers as h
 from genbench.config import Config
 from genbench.console import say
 from genbench.data import Batches, load_data
-from genbench.device import pick_device
 from genbench.engines import make_evaluator, make_trainer, split_scores
 from genbench.evaluate.codes import (
     LATENT_IMAGES,
@@ -32,6 +31,7 @@ from genbench.metrics.stability import summarise
 from genbench.model import Model
 from genbench.record import Run, Unwritten, finished
 from genbench.resume import stopped_in_group
+from genbench.speed import prepare, settle
 from genbench.weights import best_weights
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def train(
         genbench.handlers.Diverged: A scalar was no longer finite.
         optuna.TrialPruned: The trial said stop.
     """
-    config = dataclasses.replace(config, device=pick_device(config.device))  # auto, as resolved
+    config = settle(config, begun=resume)
     check(config)
     if trial:
         environment.check_alone("a search")
@@ -74,6 +74,7 @@ def train(
     data = parallel.in_turn(lambda: load_data(config, config.device))
     model = Model.build(config, data, config.device)
     batches = Batches(data.splits["train"], config.batch_size, config.seed, config.whole_batches)
+    prepare(model, config.epochs * len(batches))
     objective = config.objective(len(data.splits["val"]))
     check_logged(prune_on, min(config.eval_images, len(data.splits["val"])))
     floors = parallel.first(lambda: val_floors(model))  # kept on disk: no part of the run's seconds
@@ -126,6 +127,7 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
     Returns:
         As `train`; None where it diverged.
     """
+    config = settle(config)
     there = finished(
         config.runs_dir, config.key, config.seed, commit, config.test, or_diverged=True
     )

@@ -71,7 +71,7 @@ def test_each_fields_role_says_what_others_may_do_with_it(family):
     assert list(found) == [field.name for field in dataclasses.fields(family.config)]
     where_and_how = {"data_dir", "device", "wandb", "runs_dir", "group", "save", "test"}
     where_and_how |= {"log_every", "checkpoint_minutes", "seed", "wandb_artifacts"}
-    where_and_how |= {"pictures_every", "keep_checkpoints"}
+    where_and_how |= {"pictures_every", "keep_checkpoints", "compile"}
     where_and_how |= {"project", "entity", "name", "tags", "notes", "job_type"}
     assert {name for name, role in found.items() if not role.key} == where_and_how
     assert {name for name, role in found.items() if not role.shown} == where_and_how

@@ -170,7 +170,15 @@ def test_a_run_of_an_earlier_genbench_is_loaded_and_reported(earlier, tmp_path):
     model = genbench.load(earlier)
     (run,) = read_runs(earlier.parent)
     assert model.state.epoch == run.summary["best_epoch"]
-    assert model.config == VAEConfig(width=4, latent_dim=2, epochs=1, test=True, wandb="disabled")
+    assert model.config == VAEConfig(
+        width=4,
+        latent_dim=2,
+        epochs=1,
+        test=True,
+        wandb="disabled",
+        precision="fp32",
+        compile="False",
+    )
     error = model.reconstruct(digits(200)) - torch.from_numpy(digits(200)) / 255
     assert error.square().mean().item() == pytest.approx(run.scores["test/mse"], rel=0.1)
     write_report(str(earlier.parent), str(tmp_path / "out"))

@@ -548,7 +548,8 @@ def test_the_users_flags_stand_in_place_of_the_files_values(tmp_path):
         (["python", "${program}"], 'the parameters are not passed on; add "${args}"'),
         (["python", "${args}", "--epochs=many"], "command: --epochs=many: invalid literal"),
         (["python", "${args}", "--epochs", "0"], "command: --epochs=0: epochs=0: must be at least"),
-        (["python", "${args}", "--amp=yes"], "--amp=yes: write True or False"),
+        (["python", "${args}", "--conditional=yes"], "--conditional=yes: write True or False"),
+        (["python", "${args}", "--amp=True"], "--amp=True: is --precision now"),
         (["python", "${args}", "--test=True"], "command: --test is the search's to set"),
         (["python", "${args}", "--seed", "1"], "command: --seed is the search's to set"),
         (["python", "${args}", "--width=4"], "width: the command has --width too; delete one"),
@@ -563,9 +564,9 @@ def test_the_commands_own_flags_are_part_of_the_configuration(tmp_path, monkeypa
     monkeypatch.setenv("PICTURES", "/pictures")
     command = ["python", "x.py", "${args}", "--data_dir=${envvar:PICTURES}", "--epochs", "3"]
     parameters = {"width": {"values": [8, 16]}, "data": {"value": "folder"}}
-    path = write(tmp_path, gan(parameters, command=[*command, "--amp=True", "--key=1"]))
+    path = write(tmp_path, gan(parameters, command=[*command, "--conditional=True", "--key=1"]))
     sweep = read_sweep(path)
-    assert sweep.flags == {"data_dir": "/pictures", "epochs": 3, "amp": True}
+    assert sweep.flags == {"data_dir": "/pictures", "epochs": 3, "conditional": True}
     assert sweep.held == {"data": "folder", **sweep.flags}
 
 

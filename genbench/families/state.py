@@ -1,7 +1,7 @@
 """What training changes, and a family's functions over it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -25,6 +25,20 @@ class State(Generic[C]):
     z_shape: tuple[int, ...]  # of one draw from the prior N(0, 1), without the batch
     steps_per_epoch: int
     step: int = 0
+
+    compiled: dict[str, Callable[..., Tensor]] = field(default_factory=dict)
+
+    def net(self, name: str) -> Callable[..., Tensor]:
+        """A network: in training as `precision` and `compile` say, but float32 comes out of it."""
+        module = self.modules[name]
+        if not self.modules.training:
+            return module
+        net = in_bfloat16(module) if self.config.precision == "bf16" else module
+        if self.config.compile != "True":
+            return net
+        if name not in self.compiled:
+            self.compiled[name] = torch.compile(net)
+        return self.compiled[name]
 
     @property
     def epoch(self) -> float:
@@ -57,6 +71,16 @@ class State(Generic[C]):
             optimizer.load_state_dict(saved["optimizers"][name])
         self.rng.set_state(saved["generator"].cpu())
         self.step = saved["step"]
+
+
+def in_bfloat16(module: nn.Module) -> Callable[..., Tensor]:
+    """The network with its products in bfloat16; its weights and what comes out are float32."""
+
+    def forward(*inputs: Tensor, **more: Tensor | None) -> Tensor:
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+            return module(*inputs, **more).float()
+
+    return forward
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from genbench.search import plan, proposals
 from genbench.search import study as studies
 from genbench.search.record import study_name, to_record
 from genbench.search.trial import run_trial
+from genbench.speed import settle
 from genbench.sweep import Sweep, holds
 from genbench.sweep.parameters import corners
 from genbench.train import train_once
@@ -67,6 +68,8 @@ class Search:
         inside = sweep.flags.get("runs_dir", o.runs_dir)
         if self.launched and inside != o.runs_dir:
             raise UserError(f"command: has --runs_dir={inside}; give genbench sweep the same")
+        self.chosen: dict[str, str] = {"compile": "False"}  # each trial is another network
+        self.chosen["precision"] = settle(self._base()).precision  # whatever the trials vary
         self.base = self._base()
         self.name = study_name(self.base, sweep, o.pareto)
         self.file = Path(o.runs_dir) / "studies" / f"{self.name}.json"
@@ -117,7 +120,8 @@ class Search:
         o = self.options
         names = ("device", "wandb", "runs_dir", "project", "entity", "tags")
         runtime = {name: getattr(o, name) for name in names}
-        return self.family.config(**self.sweep.held | params | o.given | runtime | more)
+        fields = self.chosen | self.sweep.held | params | o.given | runtime | more
+        return self.family.config(**fields)
 
     @signals.noted()
     @studies.reachable()

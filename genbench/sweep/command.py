@@ -75,6 +75,8 @@ def constant_flags(command: list[Any], kind: type[Config]) -> dict[str, Any]:
     words = [with_variables(str(part)) for part in command]
     for word, after in itertools.pairwise([*words, ""]):
         name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--amp="):
+            raise UserError(f"command: {word}: is --precision now; write bf16, or fp32")
         if not word.startswith("--") or name not in fields:
             continue
         if roles(kind)[name].sweep == "own":

@@ -27,6 +27,8 @@ def read_parameters(
     fields = {f.name: f.type for f in dataclasses.fields(kind)}
     for name, entry in sheet.content["parameters"].items():
         with sheet.noting("parameters", name):
+            if name == "amp":
+                raise UserError("amp: is precision now; write precision: {value: bf16}, or fp32")
             refuse_unknown({name: 0}, fields, "parameter")
             use = roles(kind)[name].sweep
             if name == "seed":

@@ -103,12 +103,12 @@ def reconstruct(state: State[Any], x: Tensor) -> Tensor:
 
 def encode(state: State[Any], x: Tensor) -> Tensor:
     """x (B, C, H, W) -> z (B, D)."""
-    return state.modules["encoder"](x)
+    return state.net("encoder")(x)
 
 
 def decode_logits(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:
     """z (B, D) -> logits (B, C, H, W)."""
-    return state.modules["decoder"](z, *given(y))
+    return state.net("decoder")(z, *given(y))
 
 
 def decode(state: State[Any], z: Tensor, y: Tensor | None = None) -> Tensor:

@@ -29,6 +29,11 @@ class FlowConfig(PictureConfig):
         if self.width % 8:
             raise UserError(f"width={self.width}: must be a multiple of 8")
 
+    @property
+    def gains(self) -> frozenset[str]:
+        """Much by both, little by one alone."""
+        return frozenset({"bf16", "compile"})
+
     def objective(self, n_val: int) -> tuple[str, str]:
         """The loss: unlike a GAN's, it says how well the model fits held-out pictures."""
         return "loss", "minimize"

@@ -56,7 +56,7 @@ def matching_loss(velocity: Velocity, x: Tensor, rng: torch.Generator) -> Tensor
     return (velocity(x_t, t) - (x - noise)).square().mean()
 
 
-def velocity_of(network: nn.Module, y: Tensor | None) -> Velocity:
+def velocity_of(network: Callable[..., Tensor], y: Tensor | None) -> Velocity:
     """What a network says of pictures with the labels y (B,), where there are classes."""
     return lambda x_t, t: split(network, x_t, t, *given(y))
 
@@ -65,7 +65,7 @@ def train_step(state: State[FlowConfig], x: Tensor, y: Tensor | None = None) -> 
     """One update on x (B, C, H, W) in [0, 1]."""
     network, optimizer = state.modules["network"], state.optimizers["adam"]
     images = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-    loss = matching_loss(velocity_of(network, y), images, state.rng)
+    loss = matching_loss(velocity_of(state.net("network"), y), images, state.rng)
     optimizer.zero_grad()
     backward(loss, network.parameters())
     norm = nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)

@@ -37,7 +37,6 @@ class GANConfig(PictureConfig):
     lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
     beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
     beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
-    amp: bool = False  # bfloat16 where the device is fast at it (a CPU without it is 20 x slower)
 
     def __post_init__(self) -> None:
         """Raise `UserError` also for a policy or a pair of fields that cannot be."""
@@ -58,6 +57,11 @@ class GANConfig(PictureConfig):
                         f"{name}={value!r} is of a discriminator that is trained; that of "
                         "loss=drift is computed: name another --loss"
                     )
+
+    @property
+    def gains(self) -> frozenset[str]:
+        """The network that looks for loss=drift: not those that are trained."""
+        return frozenset({"bf16"} if self.loss == "drift" else ())
 
     def objective(self, n_val: int) -> tuple[str, str]:
         """KID: a GAN's losses say little of its pictures."""

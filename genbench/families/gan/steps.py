@@ -7,6 +7,7 @@ moving average `ema`, which is what samples and scores are drawn from.
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +82,7 @@ def train_step(state: State[GANConfig], x: Tensor, y: Tensor | None = None) -> S
     """
     reals = (2 * x - 1).contiguous(memory_format=torch.channels_last)
     z = torch.randn(len(x), state.config.latent_dim, generator=state.rng, device=x.device)
-    with precision(state.config, x.device):
-        fakes = split(state.modules["generator"], z, *given(y))
+    fakes = split(state.net("generator"), z, *given(y))
     update = drifting_step if state.config.loss == "drift" else adversarial_step
     scalars = update(state, reals, fakes, y)
     state.step += 1
@@ -102,11 +102,11 @@ def drifting_step(
     """
     memory = the_memory(state)
     looks = not memory.is_full or state.step % LOOK_EVERY == 0
-    with precision(state.config, fakes.device):
-        of_fakes = split(look, augmented(state, fakes.float()))
-        if looks:
-            of_reals = split(look, augmented(state, reals))
-            memory.remember(of_reals, False, y)
+    see = partial(look, bf16=state.config.precision == "bf16")
+    of_fakes = split(see, augmented(state, fakes))
+    if looks:
+        of_reals = split(see, augmented(state, reals))
+        memory.remember(of_reals, False, y)
     scalars = {"grad_norm_g": descend(state, "generator", memory.loss(of_fakes, y))}
     memory.remember(of_fakes, True, y)
     if looks:
@@ -126,7 +126,7 @@ def adversarial_step(
     state: State[GANConfig], reals: Tensor, fakes: Tensor, y: Tensor | None = None
 ) -> Scalars:
     """One update of the discriminator and, where it is due, of the generator through `fakes`."""
-    scalars = discriminator_step(state, reals, fakes.detach().float(), y)
+    scalars = discriminator_step(state, reals, fakes.detach(), y)
     if (state.step + 1) % state.config.d_steps == 0:
         scalars |= generator_step(state, reals, fakes, y)
     return scalars
@@ -166,9 +166,7 @@ def discriminate(state: State[GANConfig], images: Tensor, y: Tensor | None = Non
     """Logits (B,) of images (B, C, H, W) in [-1, 1], augmented by the policy."""
     if state.config.loss == "drift":
         return the_memory(state).judge(split(look, images), y)
-    with precision(state.config, images.device):
-        seen = augmented(state, images)
-        return split(state.modules["discriminator"], seen, *given(y)).float()
+    return split(state.net("discriminator"), augmented(state, images), *given(y))
 
 
 def augmented(state: State[GANConfig], images: Tensor) -> Tensor:
@@ -258,11 +256,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.requires_grad_(True)
-
-
-def precision(config: GANConfig, device: torch.device) -> torch.autocast:
-    """bfloat16 where `amp` asks for it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.amp)
 
 
 def eval_step(

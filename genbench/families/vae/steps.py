@@ -52,7 +52,7 @@ def posterior(state: State[VAEConfig], x: Tensor, y: Tensor | None = None) -> tu
     logvar bends smoothly to stay below `LOGVAR_CAP`: a variance above the prior's never pays, and
     without a bound one outlying image overflows exp(logvar) and ends a long training as NaN.
     """
-    mu, raw = split(state.modules["encoder"], x, *given(y)).chunk(2, dim=1)
+    mu, raw = split(state.net("encoder"), x, *given(y)).chunk(2, dim=1)
     return mu, LOGVAR_CAP - softplus(LOGVAR_CAP - raw)
 
 
