@@ -7,6 +7,8 @@ genbench adds is Ignite, the run record and, in the second comparison, W&B's off
 Scoring: features of 2,000 pictures of 64 px, and the extractor's forward passes alone; then what
 each score takes.
 
+Precision: steps of each family in bfloat16 and in float32, in turns, by the process's CPU time.
+
 Searching: 16 trials of the VAE's sweep without pruning, with it, and by two workers.
 """
 
@@ -26,7 +28,10 @@ from genbench.config import SearchConfig
 from genbench.data import Batches, load_data
 from genbench.data.synthetic import paint
 from genbench.evaluate.measures import measure
+from genbench.families import family_of
 from genbench.families.ae.nets import make_decoder, make_encoder
+from genbench.families.flow import FlowConfig
+from genbench.families.gan import GANConfig
 from genbench.families.vae import VAEConfig
 from genbench.metrics import METRICS
 from genbench.metrics.cache import Cache
@@ -38,6 +43,7 @@ from genbench.train import train
 
 PICTURES = 2_000  # scored
 TRIALS = 16  # of a search
+WARM, STEPS = 40, 8  # steps before and in a measurement: a GAN's memory is full by then
 SWEEP = Path(__file__).parents[1] / "sweeps" / "vae.yaml"
 
 
@@ -189,10 +195,44 @@ def training(repeats: int, epochs: int) -> list[str]:
     return rows
 
 
+def precision(pairs: int) -> list[str]:
+    """Milliseconds of CPU time a step of each family, by precision, and their ratio."""
+    lines = [f"\nMilliseconds of CPU time a step, medians of {pairs} pairs:"]
+    vae = VAEConfig(batch_size=128, width=400, latent_dim=20, lr=1e-3)
+    for config, shape in (
+        (vae, (1, 28, 28)),
+        (FlowConfig(), (3, 64, 64)),
+        (GANConfig(), (3, 64, 64)),
+    ):
+        x = torch.rand(config.batch_size, *shape)
+        times: dict[str, list[float]] = {"bf16": [], "fp32": []}
+        models = {}
+        for name in times:
+            family, chosen = family_of(config), dataclasses.replace(config, precision=name)
+            models[name] = family.steps, family.build(chosen, shape, 100, "cpu", 0)
+            models[name][1].modules.train()
+            for _ in range(WARM):
+                models[name][0].train_step(models[name][1], x)
+        for _ in range(pairs):
+            for name, (steps, state) in models.items():
+                start = time.process_time()
+                for _ in range(STEPS):
+                    steps.train_step(state, x)
+                times[name].append((time.process_time() - start) / STEPS * 1000)
+        bf16, fp32 = (statistics.median(times[name]) for name in times)
+        lines.append(
+            f"{config.model:5} bf16 {bf16:7.1f}   fp32 {fp32:7.1f}   "
+            f"ratio {ratio(times['bf16'], times['fp32']):.3f}"
+        )
+    return lines
+
+
 def main() -> None:
     """Print the medians and ratios of several pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["training", "scoring", "searching"])
+    parser.add_argument(
+        "parts", nargs="*", default=["training", "scoring", "precision", "searching"]
+    )
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3, help="of the searches")
@@ -200,6 +240,7 @@ def main() -> None:
     parts = {
         "training": lambda: training(options.pairs, options.epochs),
         "scoring": lambda: scoring(options.pairs),
+        "precision": lambda: precision(options.pairs),
         "searching": lambda: searching(options.seeds),
     }
     for part in options.parts:
