@@ -47,7 +47,7 @@ def check_resume(folder: Path, config: Config) -> None:
     """
     before = read_config(folder / "config.json")
     for name in own_fields(config):
-        if getattr(config, name) != getattr(before, name):
+        if getattr(config, name) not in ("auto", getattr(before, name)):  # auto: as it was
             raise UserError(
                 f"{name}={getattr(config, name)}: the run has {name}={getattr(before, name)}; "
                 f"leave it out, or train a new run with --config={folder}/config.json"

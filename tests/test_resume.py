@@ -328,7 +328,8 @@ def test_the_commands_go_on_and_do_it_again(tmp_path, half_a_run, script):
     again = script("vae.py", f"--config=runs/{name}/config.json", "--epochs=1", "--runs_dir=again")
     assert again.returncode == 0, again.stderr
     config = read_config(only(tmp_path, "again").path / "config.json")
-    assert config == config_of(tmp_path, epochs=1, runs_dir="again", device="cpu")
+    settled = {"device": "cpu", "precision": "fp32", "compile": "False"}
+    assert config == config_of(tmp_path, epochs=1, runs_dir="again", **settled)
 
 
 @pytest.mark.parametrize(

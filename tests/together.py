@@ -59,7 +59,7 @@ def in_float64() -> None:
     """Everything from now on; what is said to be `float` too."""
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    eyes = load_eyes("cpu")
+    eyes = load_eyes("cpu", False)
     eyes.blocks = eyes.blocks[: LEVELS[0] + 1]
 
 

@@ -19,6 +19,7 @@ VAE = {  # 784-400-400-20: what pythae's and most examples train on digits
     **{"data": "mnist-mini", "arch": "mlp", "width": 400, "depth": 2, "latent_dim": 20},
     **{"activation": "relu", "batch_size": 128, "lr": 1e-3, "seed": 0},
 }
+WARM = 40  # steps before those that are counted: the default GAN's memory is full by then
 PNG = {"compress_level": 1}
 
 
@@ -107,15 +108,15 @@ def _on_pictures(
 def steps(model: str, count: int, pictures: int = 640, **fields: Any) -> dict[str, Any]:
     """Steps alone, after some that are not counted."""
     from genbench.data import Batches, load_data
-    from genbench.device import pick_device
     from genbench.families import FAMILIES
     from genbench.model import Model
+    from genbench.speed import prepare, settle
 
     base = {"data": "folder", "data_dir": str(painted(pictures))}
-    config = FAMILIES[model].config(**base | fields)
-    device = pick_device(config.device)
-    data = load_data(config, device)
-    built = Model.build(config, data, device)
+    config = settle(FAMILIES[model].config(**base | fields))
+    data = load_data(config, config.device)
+    built = Model.build(config, data, config.device)
+    prepare(built, 10_000)  # as for a long training
     batches = Batches(data.splits["train"], config.batch_size, 0, True)
     built.state.modules.train()
 
@@ -129,7 +130,7 @@ def steps(model: str, count: int, pictures: int = 640, **fields: Any) -> dict[st
                     break
         return time.perf_counter() - started
 
-    take(max(4, count // 4))
+    take(WARM)
     return {"seconds": take(count), "steps": count, "images": count * config.batch_size}
 
 

@@ -46,7 +46,7 @@ class Eyes(nn.Module):
                 setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
                 setattr(block, norm, nn.Identity())
         self.requires_grad_(False)
-        self.dtype = torch.bfloat16 if bf16 else torch.float32
+        self.dtype = torch.bfloat16 if bf16 else torch.get_default_dtype()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 _fold_padding(module)

@@ -34,7 +34,7 @@ class Memory(nn.Module):
         super().__init__()
         n = max(REALS, min(REALS_OF_A_CLASS * classes, MOST_REALS))
         m = max(FAKES, min(FAKES_OF_A_CLASS * classes, MOST_FAKES))
-        vectors = load_eyes(device)(torch.zeros(1, 3, 16, 16, device=device))
+        vectors = load_eyes(device, False)(torch.zeros(1, 3, 16, 16, device=device))
         self.sizes = [vector.shape[1] for vector in vectors]
         self.register_buffer("reals", torch.zeros(n, sum(self.sizes)))
         self.register_buffer("fakes", torch.zeros(m, sum(self.sizes)))
