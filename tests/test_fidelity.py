@@ -13,7 +13,7 @@ from genbench.evaluate.distances import (
     sample_scores,
     val_distances,
 )
-from genbench.evaluate.gallery import nearest
+from genbench.evaluate.gallery import gallery, nearest
 from genbench.evaluate.reals import sides
 from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
@@ -403,6 +403,15 @@ def test_the_nearest_pictures_are_found_in_all_parts_of_a_split(toy, monkeypatch
     for image, neighbours in zip(images, found, strict=True):
         order = ((pool - image // 4 * 4) ** 2).sum((1, 2, 3)).argsort()[:3]
         np.testing.assert_array_equal(neighbours, train.images[order].numpy())
+
+
+def test_originals_are_of_all_sources_of_the_held_out_pictures(toy):
+    model, _ = toy
+    pool, rows = model.data.splits["train"].pool, torch.arange(256)
+    crops = Split(pool, rows, 0 * rows, rows // 32)  # of eight pictures, one after the other
+    model.data = Data(model.data.splits | {"test": crops}, "crops")
+    found = gallery(model)["originals"]
+    np.testing.assert_array_equal(found, pool[0:256:4].permute(0, 2, 3, 1).numpy())
 
 
 def test_great_circles_keep_their_distance_and_turn_evenly():

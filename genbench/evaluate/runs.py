@@ -128,6 +128,7 @@ def copies(
         "copies": result.copies,
         "expected": result.expected,
         "p": result.p,
+        "visible": result.visible,
         "alarm": result.alarm,
         "searched": len(searched),
         "extractor": extractor.name,

@@ -6,6 +6,7 @@ from genbench.console import print_table
 from genbench.evaluate.evaluation import Table
 from genbench.evaluate.runs import Candidate
 from genbench.metrics import METRICS, RANKED_BY
+from genbench.metrics.memorization import SURE
 from genbench.metrics.names import SPLITS
 from genbench.metrics.protocol import ranking
 
@@ -64,7 +65,8 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
     folder, findings = candidate.record.path, candidate.findings
     title = f"{candidate.model.sampler} ({folder.name})"
     if copies := findings.get("memorization"):
-        verdict = "copies training pictures" if copies["alarm"] else "no sign of copies"
+        seen = f"no sign of copies ({100 * copies['visible']:.1f} % copies would show in {SURE})"
+        verdict = "copies training pictures" if copies["alarm"] else seen
         yield (
             f"{title}: {verdict}: {100 * copies['copies']:.1f} % of samples are nearer to a "
             f"training picture than all but {100 * copies['expected']:.1f} % of held-out pictures "

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from genbench.metrics.memorization import SURE
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
@@ -216,4 +217,6 @@ def about_copies(model: Evaluated) -> str | None:
     if any(alarms):
         trainings = f"{share(alarms)} trainings"
         return f"The {model.title} copies training pictures in {trainings}: {numbers}."
-    return f"The {model.title} shows no sign of copying training pictures: {numbers}."
+    shares = [test["visible"] for test in tests if "visible" in test]
+    seen = f" ({100 * max(shares):.1f} % copies would show in {SURE})" if shares else ""
+    return f"The {model.title} shows no sign of copying training pictures{seen}: {numbers}."
