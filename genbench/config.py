@@ -213,6 +213,7 @@ class EvaluateConfig(Checked):
     n: Annotated[int, Range(FEWEST)] = 1_500  # pictures a side; fewer where there are not so many
     seeds: Count = 3  # sets of samples drawn from each model
     seed: Seed = 1  # of the first
+    draws: Count = 5_000  # of z a picture, for nll (Burda et al. 2016)
     split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on
     # by commas: fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, or those
     # that you registered; empty: all but fd_infinity

@@ -134,7 +134,13 @@ def runs(trained, tmp_path):
 
 
 def options(**fields):
-    fast = {"extractor": "lenet-digits", "n": 120, "wandb": "disabled", "device": "cpu"}
+    fast = {
+        "extractor": "lenet-digits",
+        "n": 120,
+        "wandb": "disabled",
+        "device": "cpu",
+        "draws": 20,
+    }
     return EvaluateConfig(**fast | fields)
 
 
@@ -145,8 +151,7 @@ def evaluate(paths, **fields):
 
 
 @pytest.fixture(autouse=True)
-def few_draws(monkeypatch):
-    monkeypatch.setattr("genbench.evaluate.likelihood.DRAWS", 20)
+def few_pictures(monkeypatch):
     monkeypatch.setattr("genbench.evaluate.likelihood.PICTURES", 10)
 
 
@@ -399,7 +404,7 @@ def genbench(monkeypatch, *args):
 
 def test_the_command_prints_the_table_twice_alike(runs, monkeypatch, capsys):
     args = [path.name for path in runs] + [f"--runs_dir={runs[0].parent}", "--wandb=disabled"]
-    args += ["--extractor=lenet-digits", "--n=100", "--seeds=2", "--split=test"]
+    args += ["--extractor=lenet-digits", "--n=100", "--seeds=2", "--split=test", "--draws=20"]
     genbench(monkeypatch, *args)
     first = capsys.readouterr().out
     genbench(monkeypatch, *args)
@@ -451,7 +456,8 @@ def test_one_metric_alone_is_enough(runs, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "samples against" not in out
     assert "% of samples are nearer" in out
-    genbench(monkeypatch, *args, "--metrics=nll")
+    genbench(monkeypatch, *args, "--metrics=nll", "--draws=20")
     out = capsys.readouterr().out
     assert "bernoulli, grey values as probabilities; 10 held-out pictures" in out
+    assert re.search(r"20 draws; \d+\.\d\d by a tenth of them, so about \d+\.\d\d too high\)", out)
     assert len(read_runs(runs[1].parent)[1].evaluations()) == 2

@@ -1,6 +1,7 @@
 """Evaluations as printed: a table a protocol, lines a model."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from genbench.console import print_table
 from genbench.evaluate.evaluation import Table
@@ -82,7 +83,17 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
         yield (
             f"{title}, nats an image ({what}; {likelihood['pictures']} held-out pictures): "
             f"-log p({x}) {likelihood['nll']:.2f} (standard error {likelihood['nll_error']:.2f}, "
-            f"{likelihood['draws']} draws), {numbers}"
+            f"{likelihood['draws']} draws{_bias(likelihood)}), {numbers}"
         )
         if likelihood.get("posterior_collapse"):
             yield f"{title}: the posterior has collapsed: the code says nothing of the picture"
+
+
+def _bias(likelihood: dict[str, Any]) -> str:
+    """What more draws would change, in a few words; nothing where there were too few to tell."""
+    if "nll_bias" not in likelihood:
+        return ""
+    return (
+        f"; {likelihood['nll_few']:.2f} by a tenth of them, so about {likelihood['nll_bias']:.2f} "
+        "too high"
+    )
