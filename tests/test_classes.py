@@ -41,7 +41,7 @@ from genbench.families.vae.steps import bound
 from genbench.loading import load
 from genbench.metrics.cache import feature_cache
 from genbench.metrics.extractors import load_extractor
-from genbench.metrics.fidelity import precision_recall
+from genbench.metrics.neighbours import neighbour_scores
 from genbench.record import read_runs
 from genbench.report import write_report
 from genbench.resume import goes_on
@@ -481,8 +481,9 @@ def test_scores_by_class_are_those_of_its_pictures_alone():
     from genbench.evaluate.reals import sides
 
     reals = extractor(sides(model.data, "test")[0].of_class(0).images[:20].numpy())
-    expected = precision_recall(extractor(drawn[:20].numpy()).features, reals.features)
-    assert (found[0]["values"]["precision"], found[0]["values"]["recall"]) == expected
+    expected = neighbour_scores(extractor(drawn[:20].numpy()).features, reals.features)
+    for name in ("precision", "recall"):
+        assert found[0]["values"][name] == expected[name]
 
 
 def test_an_evaluation_says_and_keeps_the_recall_of_each_class(run, monkeypatch, capsys, tmp_path):

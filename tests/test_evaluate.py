@@ -23,6 +23,7 @@ from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.record import read_runs
 from genbench.train import train
 
+NAMES = {"fd", "kid", "isc_mean", "precision", "recall", "density", "coverage", "kl"}
 PROTOCOL = Protocol("efficientnet-lite0", "aa", "bb", "test", 32, 100)
 
 
@@ -167,10 +168,9 @@ def test_all_families_stand_in_one_table_of_one_protocol(runs):
             32,
             120,
         )
-        names = {"fd", "kid", "isc_mean", "precision", "recall", "kl"}
-        assert set(table.floor) == names
+        assert set(table.floor) == NAMES
         for one in table.rows:
-            assert set(one.values) == names
+            assert set(one.values) == NAMES
         # two training seeds of the VAE give a value each, three sampling seeds of the others too
         assert [len(one.values["kid"]) for one in table.rows] == [3, 2, 3]
         assert table.floor["kid"] < min(one.sample("kid").mean for one in table.rows)
@@ -216,7 +216,16 @@ def test_what_was_found_is_in_the_records(runs):
     assert first["seeds"] == [1, 2]
     assert [one["ruler"]["split"] for one in first["scores"]] == ["test", "train"]
     values = first["scores"][0]["values"]
-    assert set(values) == {"fd", "kid", "isc_mean", "precision", "recall", "kl"}
+    assert set(values) == {
+        "fd",
+        "kid",
+        "isc_mean",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "kl",
+    }
     assert all(len(one) == 2 for one in values.values())
     assert set(first["scores"][0]["floor"]) == set(values)
     assert first["scores"][0]["kid_subset"] == 60

@@ -133,26 +133,6 @@ def test_kernel_distance_is_zero_on_average_and_sees_a_shift():
 # --- the other scores -----------------------------------------------------------------------------
 
 
-def test_half_of_each_side_where_the_other_is_twice_as_wide():
-    """Reals on two islands, samples on one of them and far away: half precise, half of recall."""
-    rng_ = rng(0)
-    islands = np.repeat([[0.0, 0.0], [50.0, 0.0]], 100, axis=0)
-    reals = (islands + rng_.normal(size=(200, 2))).astype(np.float32)
-    fakes = reals.copy()
-    fakes[100:] += [0, 500]
-    assert fidelity.precision_recall(fakes, reals) == (0.5, 0.5)
-
-
-def test_precision_and_recall_are_the_right_way_round():
-    reals = np.stack([np.arange(100.0), np.zeros(100)], 1).astype(np.float32)
-    few = reals[40:50]  # all of them real, but of a tenth of what there is
-    precision, recall = fidelity.precision_recall(few, reals)
-    assert precision == 1.0
-    # the ball of a sample reaches its third neighbour: those at the ends reach 3 beyond, ...
-    assert recall == pytest.approx(16 / 100)
-    assert fidelity.precision_recall(reals, few) == (recall, precision)
-
-
 def test_inception_score_of_certain_classes_is_their_number():
     one_hot = 100 * np.eye(7, dtype=np.float32)[np.arange(14000) % 7]
     assert fidelity.inception_score(one_hot) == pytest.approx(7, rel=0.02)
