@@ -244,9 +244,11 @@ class EvaluateConfig(Checked):
     n: Annotated[int, Range(FEWEST)] = 1_500  # pictures a side; fewer where there are not so many
     seeds: Count = 3  # sets of samples drawn from each model
     seed: Seed = 1  # of the first
+    draws: Count = 5_000  # of z a picture, for nll (Burda et al. 2016)
     split: Literal["test", "train", "both"] = "both"  # real pictures: held out, or trained on
-    # by commas: fd, kid, isc, prc (precision, recall), kl, fd_infinity, memorization, nll, or those
-    # that you registered; empty: all but fd_infinity
+    # by commas: fd, kid, isc, prc (precision, recall), dc (density, coverage), kl, fd_infinity,
+    # vendi, authpct, memorization, nll, or those that you registered; empty: all but fd_infinity,
+    # vendi and authpct
     metrics: str = ""
     prior: Literal["mixture", "gaussian"] = (
         "mixture"  # fitted to codes that have none: 10 Gaussians or 1

@@ -50,6 +50,9 @@ MEASURED: dict[str, Scalar] = {
     "active_units": Scalar(title="Active units", digits=1),
     "knn_accuracy": Scalar(title="k-NN accuracy of the code", better="maximize"),
     "probe_accuracy": Scalar(title="Linear-probe accuracy of the code", better="maximize"),
+    "ms_ssim": Scalar(
+        title="Reconstruction, MS-SSIM", better="maximize", digits=4, within=(0.0, 1.0)
+    ),
     "oscillation_d": Scalar(title="Oscillation of the discriminator's loss", digits=3),
     "oscillation_g": Scalar(title="Oscillation of the generator's loss", digits=3),
     "saturated_epochs": Scalar(

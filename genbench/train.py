@@ -21,6 +21,7 @@ from genbench.evaluate.codes import (
     PROBE_IMAGES,
     code_scores,
     portfolio,
+    reconstruction_scores,
     thumbnails,
 )
 from genbench.evaluate.distances import check_logged, sample_scores, val_distances, val_floors
@@ -269,7 +270,7 @@ def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
 
 
 def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[str, float]:
-    """Leave what the report draws, in pictures.npz and latents.npz; the scores of the codes."""
+    """Leave what the report draws, in pictures.npz and latents.npz; scores of both."""
     can, scores = model.family.can, dict[str, float]()
     if model.family.judged_by_samples:
         run.arrays("pictures", **gallery(model))
@@ -279,6 +280,8 @@ def keep_pictures(model: Model, run: Run, splits: list[str], step: int) -> dict[
             z, labels = model.codes(split)
             if model.data.classes and training[1].min() < training[1].max():
                 scores |= code_scores(model, training, (z, labels), split)
+            if "decode" in can:
+                scores |= reconstruction_scores(model, model.data.splits[split], split)
         part = model.data.splits[split]
         index = part.spread(LATENT_IMAGES)
         z, labels = z[index.cpu()], labels[index.cpu()]

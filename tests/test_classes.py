@@ -41,7 +41,7 @@ from genbench.families.vae.steps import bound
 from genbench.loading import load
 from genbench.metrics.cache import feature_cache
 from genbench.metrics.extractors import load_extractor
-from genbench.metrics.fidelity import precision_recall
+from genbench.metrics.neighbours import neighbour_scores
 from genbench.record import read_runs
 from genbench.report import write_report
 from genbench.resume import goes_on
@@ -353,11 +353,11 @@ def test_a_conditional_likelihood_is_of_each_picture_with_its_own_class():
         state.modules["decoder"].classes.weight.mul_(10)
     x = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(3))
     y = torch.tensor([0, 1])
-    log_w = VAE.log_weights(state, x, 4000, torch.Generator().manual_seed(0), y).mean(0)
-    swapped = VAE.log_weights(state, x, 4000, torch.Generator().manual_seed(0), 1 - y).mean(0)
+    noise = torch.randn(4000, 2, *state.z_shape, generator=torch.Generator().manual_seed(0))
+    log_w = VAE.log_weights(state, x, noise, y).mean(0)
+    swapped = VAE.log_weights(state, x, noise, 1 - y).mean(0)
     alone = [
-        VAE.log_weights(state, x[i : i + 1], 4000, torch.Generator().manual_seed(5), y[i : i + 1])
-        for i in (0, 1)
+        VAE.log_weights(state, x[i : i + 1], noise[:, 1 - i, None], y[i : i + 1]) for i in (0, 1)
     ]
     for i in (0, 1):  # the ELBO, estimated twice
         assert log_w[i].item() == pytest.approx(alone[i].mean().item(), abs=0.05)
@@ -481,13 +481,13 @@ def test_scores_by_class_are_those_of_its_pictures_alone():
     from genbench.evaluate.reals import sides
 
     reals = extractor(sides(model.data, "test")[0].of_class(0).images[:20].numpy())
-    expected = precision_recall(extractor(drawn[:20].numpy()).features, reals.features)
-    assert (found[0]["values"]["precision"], found[0]["values"]["recall"]) == expected
+    expected = neighbour_scores(extractor(drawn[:20].numpy()).features, reals.features)
+    for name in ("precision", "recall"):
+        assert found[0]["values"][name] == expected[name]
 
 
 def test_an_evaluation_says_and_keeps_the_recall_of_each_class(run, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("genbench.evaluate.likelihood.DRAWS", 3)
-    options = EvaluateConfig(n=40, seeds=1, extractor="lenet-digits", wandb="disabled")
+    options = EvaluateConfig(n=40, seeds=1, draws=3, extractor="lenet-digits", wandb="disabled")
     (candidate,) = load_candidates([run.path], options)
     list(evaluate_models([candidate], options))
     entries = candidate.findings["classes"]
@@ -506,7 +506,6 @@ def test_an_evaluation_says_and_keeps_the_recall_of_each_class(run, monkeypatch,
 
 
 def test_a_likelihood_hands_each_picture_its_class(run, monkeypatch):
-    monkeypatch.setattr("genbench.evaluate.likelihood.DRAWS", 2)
     monkeypatch.setattr("genbench.evaluate.likelihood.PICTURES", 20)
     model = load(run.path, "cpu")
     assert run.config["conditional"] is True
@@ -514,12 +513,12 @@ def test_a_likelihood_hands_each_picture_its_class(run, monkeypatch):
     seen = []
     log_weights = model.steps.log_weights
 
-    def spy(state, x, draws, rng, y):
-        seen.append(int(y))
-        return log_weights(state, x, draws, rng, y)
+    def spy(state, x, noise, y):
+        seen.extend(y.tolist())
+        return log_weights(state, x, noise, y)
 
     model.steps = dataclasses.replace(model.steps, log_weights=spy)
-    likelihood(model, "test", feature_cache())
+    likelihood(model, "test", feature_cache(), draws=2)
     test = model.data.splits["test"]
     assert seen == test.take(test.spread(20)).labels.tolist()
 

@@ -23,6 +23,7 @@ from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.record import read_runs
 from genbench.train import train
 
+NAMES = {"fd", "kid", "isc_mean", "precision", "recall", "density", "coverage", "kl"}
 PROTOCOL = Protocol("efficientnet-lite0", "aa", "bb", "test", 32, 100)
 
 
@@ -134,7 +135,13 @@ def runs(trained, tmp_path):
 
 
 def options(**fields):
-    fast = {"extractor": "lenet-digits", "n": 120, "wandb": "disabled", "device": "cpu"}
+    fast = {
+        "extractor": "lenet-digits",
+        "n": 120,
+        "wandb": "disabled",
+        "device": "cpu",
+        "draws": 20,
+    }
     return EvaluateConfig(**fast | fields)
 
 
@@ -145,8 +152,7 @@ def evaluate(paths, **fields):
 
 
 @pytest.fixture(autouse=True)
-def few_draws(monkeypatch):
-    monkeypatch.setattr("genbench.evaluate.likelihood.DRAWS", 20)
+def few_pictures(monkeypatch):
     monkeypatch.setattr("genbench.evaluate.likelihood.PICTURES", 10)
 
 
@@ -162,10 +168,9 @@ def test_all_families_stand_in_one_table_of_one_protocol(runs):
             32,
             120,
         )
-        names = {"fd", "kid", "isc_mean", "precision", "recall", "kl"}
-        assert set(table.floor) == names
+        assert set(table.floor) == NAMES
         for one in table.rows:
-            assert set(one.values) == names
+            assert set(one.values) == NAMES
         # two training seeds of the VAE give a value each, three sampling seeds of the others too
         assert [len(one.values["kid"]) for one in table.rows] == [3, 2, 3]
         assert table.floor["kid"] < min(one.sample("kid").mean for one in table.rows)
@@ -211,7 +216,16 @@ def test_what_was_found_is_in_the_records(runs):
     assert first["seeds"] == [1, 2]
     assert [one["ruler"]["split"] for one in first["scores"]] == ["test", "train"]
     values = first["scores"][0]["values"]
-    assert set(values) == {"fd", "kid", "isc_mean", "precision", "recall", "kl"}
+    assert set(values) == {
+        "fd",
+        "kid",
+        "isc_mean",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "kl",
+    }
     assert all(len(one) == 2 for one in values.values())
     assert set(first["scores"][0]["floor"]) == set(values)
     assert first["scores"][0]["kid_subset"] == 60
@@ -399,7 +413,7 @@ def genbench(monkeypatch, *args):
 
 def test_the_command_prints_the_table_twice_alike(runs, monkeypatch, capsys):
     args = [path.name for path in runs] + [f"--runs_dir={runs[0].parent}", "--wandb=disabled"]
-    args += ["--extractor=lenet-digits", "--n=100", "--seeds=2", "--split=test"]
+    args += ["--extractor=lenet-digits", "--n=100", "--seeds=2", "--split=test", "--draws=20"]
     genbench(monkeypatch, *args)
     first = capsys.readouterr().out
     genbench(monkeypatch, *args)
@@ -451,7 +465,8 @@ def test_one_metric_alone_is_enough(runs, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "samples against" not in out
     assert "% of samples are nearer" in out
-    genbench(monkeypatch, *args, "--metrics=nll")
+    genbench(monkeypatch, *args, "--metrics=nll", "--draws=20")
     out = capsys.readouterr().out
     assert "bernoulli, grey values as probabilities; 10 held-out pictures" in out
+    assert re.search(r"20 draws; \d+\.\d\d by a tenth of them, so about \d+\.\d\d too high\)", out)
     assert len(read_runs(runs[1].parent)[1].evaluations()) == 2

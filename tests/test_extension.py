@@ -148,8 +148,9 @@ def test_a_loss_that_depends_on_what_is_searched_is_no_metric(family, tmp_path):
 def test_a_metrics_word_is_known_once_it_is_registered(metric, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         genbench(monkeypatch, capsys, "evaluate", "nothing", "--metrics=gapp")
-    assert "any of fd, kid, isc, prc, kl, fd_infinity, gap, memorization, nll" in (
-        capsys.readouterr().err
+    assert (
+        "any of fd, kid, isc, prc, dc, kl, fd_infinity, vendi, authpct, gap, memorization, nll"
+        in (capsys.readouterr().err)
     )
 
 

@@ -173,8 +173,8 @@ def test_scores_are_those_of_torch_fidelitys_command_on_png_folders(
         "fd": pytest.approx(theirs["frechet_inception_distance"], rel=1e-6),
         "kid": pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-6),
         "isc_mean": pytest.approx(theirs["inception_score_mean"], rel=1e-6),
-        "precision": theirs["precision"],
-        "recall": theirs["recall"],
+        "precision": pytest.approx(theirs["precision"], rel=1e-6),
+        "recall": pytest.approx(theirs["recall"], rel=1e-6),
     }
     assert ours["fd"] > 1
     assert ours["isc_mean"] > 1

@@ -13,7 +13,7 @@ from genbench.evaluate.distances import (
     sample_scores,
     val_distances,
 )
-from genbench.evaluate.gallery import nearest
+from genbench.evaluate.gallery import gallery, nearest
 from genbench.evaluate.reals import sides
 from genbench.families import FAMILIES
 from genbench.families.gan import GANConfig
@@ -131,26 +131,6 @@ def test_kernel_distance_is_zero_on_average_and_sees_a_shift():
 
 
 # --- the other scores -----------------------------------------------------------------------------
-
-
-def test_half_of_each_side_where_the_other_is_twice_as_wide():
-    """Reals on two islands, samples on one of them and far away: half precise, half of recall."""
-    rng_ = rng(0)
-    islands = np.repeat([[0.0, 0.0], [50.0, 0.0]], 100, axis=0)
-    reals = (islands + rng_.normal(size=(200, 2))).astype(np.float32)
-    fakes = reals.copy()
-    fakes[100:] += [0, 500]
-    assert fidelity.precision_recall(fakes, reals) == (0.5, 0.5)
-
-
-def test_precision_and_recall_are_the_right_way_round():
-    reals = np.stack([np.arange(100.0), np.zeros(100)], 1).astype(np.float32)
-    few = reals[40:50]  # all of them real, but of a tenth of what there is
-    precision, recall = fidelity.precision_recall(few, reals)
-    assert precision == 1.0
-    # the ball of a sample reaches its third neighbour: those at the ends reach 3 beyond, ...
-    assert recall == pytest.approx(16 / 100)
-    assert fidelity.precision_recall(reals, few) == (recall, precision)
 
 
 def test_inception_score_of_certain_classes_is_their_number():
@@ -403,6 +383,15 @@ def test_the_nearest_pictures_are_found_in_all_parts_of_a_split(toy, monkeypatch
     for image, neighbours in zip(images, found, strict=True):
         order = ((pool - image // 4 * 4) ** 2).sum((1, 2, 3)).argsort()[:3]
         np.testing.assert_array_equal(neighbours, train.images[order].numpy())
+
+
+def test_originals_are_of_all_sources_of_the_held_out_pictures(toy):
+    model, _ = toy
+    pool, rows = model.data.splits["train"].pool, torch.arange(256)
+    crops = Split(pool, rows, 0 * rows, rows // 32)  # of eight pictures, one after the other
+    model.data = Data(model.data.splits | {"test": crops}, "crops")
+    found = gallery(model)["originals"]
+    np.testing.assert_array_equal(found, pool[0:256:4].permute(0, 2, 3, 1).numpy())
 
 
 def test_great_circles_keep_their_distance_and_turn_evenly():

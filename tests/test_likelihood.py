@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def linear():
 def test_nll_of_a_linear_gaussian_vae_is_its_exact_marginal_likelihood(linear, tmp_path):
     model, marginal = linear
     state = model.state
-    found = likelihood(model, "test", Cache(tmp_path))
+    found = likelihood(model, "test", Cache(tmp_path), draws=5000)
     x = model.data.splits["test"].images.flatten(1) / 255
     exact = -marginal.log_prob(x)
     assert found["nll"] == pytest.approx(exact.mean().item(), abs=0.05)
@@ -91,21 +92,69 @@ def test_likelihoods_are_computed_once_of_the_same_weights_and_pictures(
     computed = []
     original = module._by_picture
     monkeypatch.setattr(module, "_by_picture", lambda *a: computed.append(1) or original(*a))
-    first = likelihood(model, "test", Cache(tmp_path))
-    assert likelihood(model, "test", Cache(tmp_path)) == first
+    first = likelihood(model, "test", Cache(tmp_path), draws=5000)
+    assert likelihood(model, "test", Cache(tmp_path), draws=5000) == first
     assert len(computed) == 1
     with torch.no_grad():
         state.modules["decoder"].weight.mul_(0.9)
-    assert likelihood(model, "test", Cache(tmp_path)) != first
+    assert likelihood(model, "test", Cache(tmp_path), draws=5000) != first
     assert len(computed) == 2
 
 
-def test_a_code_that_says_nothing_is_an_alarm(linear, monkeypatch):
+def test_a_picture_has_its_own_noise_whatever_is_decoded_with_it(linear, monkeypatch):
+    model, _ = linear
+    model.state.config = replace(model.config, likelihood="bernoulli", binarize="dynamic")
+    pixels = nn.Sequential(nn.Linear(2, SIDE**2), nn.Unflatten(1, (1, SIDE, SIDE)))
+    model.state.modules["decoder"] = pixels
+    part = model.data.splits["test"]
+    found = []
+    for values in (1, SIDE**2 * 7, SIDE**2 * 120, 2**20):  # a row, 7, 4 pictures, all of them
+        monkeypatch.setattr(module, "VALUES", values)
+        found.append(module._by_picture(model, part, 30))
+    for other in found[1:]:
+        for name, numbers in found[0].items():
+            np.testing.assert_allclose(other[name], numbers, rtol=1e-5)
+    assert len(np.unique(found[0]["nll"])) == 40
+    few = module._by_picture(model, part.take(slice(0, 3)), 30)
+    np.testing.assert_allclose(few["nll"], found[0]["nll"][:3], rtol=1e-5)
+
+
+def test_the_bias_that_is_left_is_that_of_weights_whose_mean_is_known():
+    """Log-normal ones of mean 1: the bound by K of them is (exp(s^2) - 1) / 2K too low."""
+    s = 0.7
+    log_w = s * torch.randn(50, 80_000, generator=torch.Generator().manual_seed(0)) - s**2 / 2
+    many = losses.importance_bound(log_w).mean().item()
+    few = torch.stack([losses.importance_bound(part).mean() for part in log_w.split(5)])
+    left, expected = losses.bias_left(many, few.mean().item(), 10), math.expm1(s**2) / 100
+    assert -many == pytest.approx(expected, rel=0.2)
+    assert left == pytest.approx(expected, rel=0.2)
+    assert abs(many + left) < expected / 4
+
+
+def test_the_bias_is_c_over_k_and_of_fewer_than_ten_draws_not_said(linear):
+    many, few = (-90.0 - 3.0 / k for k in (5000, 500))
+    assert losses.bias_left(many, few, 10) == pytest.approx(3.0 / 5000)
+    model, _ = linear
+    found = likelihood(model, "test", Cache(None), draws=10)
+    assert found["nll_few"] == pytest.approx(-found["elbo"], rel=1e-6)  # of one draw each
+    assert found["nll_bias"] == pytest.approx((found["nll_few"] - found["nll"]) / 9, rel=1e-5)
+    assert not {"nll_few", "nll_bias"} & set(likelihood(model, "test", Cache(None), draws=9))
+
+
+def test_without_gradients_bernoulli_pixels_are_the_same():
+    logits, x = 20 * torch.randn(50, 1, 28, 28), torch.rand(50, 1, 28, 28)
+    expected = losses.bernoulli_nll(logits.double(), x.double())
+    with torch.no_grad():
+        torch.testing.assert_close(
+            losses.bernoulli_nll(logits, x).double(), expected, rtol=1e-6, atol=1e-4
+        )
+
+
+def test_a_code_that_says_nothing_is_an_alarm(linear):
     model, _ = linear
     state = model.state
-    monkeypatch.setattr(module, "DRAWS", 50)
     state.modules["encoder"] = Posterior(torch.zeros(SIDE**2, 2), 1.0)
-    found = likelihood(model, "test", Cache(None))
+    found = likelihood(model, "test", Cache(None), draws=50)
     assert found["rate"] == pytest.approx(0, abs=0.01)  # logvar's soft limit leaves a little
     assert (found["active_units"], found["posterior_collapse"]) == (0, 1)
 
@@ -137,10 +186,11 @@ def images(n=6):
 def test_log_weights_are_those_of_the_vaes_own_distributions():
     state = make()
     x = images()
-    found = vae.log_weights(state, x, 4, torch.Generator().manual_seed(5))
+    noise = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(5))
+    found = vae.log_weights(state, x, noise)
     mu, logvar = vae.posterior(state, x)
     q = Normal(mu, (logvar / 2).exp())
-    z = mu + (logvar / 2).exp() * torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(5))
+    z = mu + (logvar / 2).exp() * noise
     for k in range(4):
         likelihoods = torch.distributions.Bernoulli(
             logits=state.modules["decoder"](z[k]), validate_args=False
@@ -164,8 +214,8 @@ def test_training_on_the_importance_bound_minimises_it():
 
 def test_more_draws_give_a_tighter_bound():
     state = make()
-    generator = torch.Generator().manual_seed(0)
-    log_w = vae.log_weights(state, images(), 4000, generator)
+    noise = torch.randn(4000, 6, 3, generator=torch.Generator().manual_seed(0))
+    log_w = vae.log_weights(state, images(), noise)
     bounds = [
         np.mean([losses.importance_bound(part).mean().item() for part in log_w.split(k)])
         for k in (1, 10, 100)

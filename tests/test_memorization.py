@@ -1,8 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from genbench.metrics.memorization import LEVEL, memorization, nearest_rows
+from genbench.metrics.memorization import LEVEL, memorization, nearest_rows, visible_share
 
 
 def normal(n, seed, d=16):
@@ -57,3 +60,35 @@ def test_nearest_rows_are_those_of_scipy(monkeypatch):
     expected = cdist(a, b)
     np.testing.assert_array_equal(nearest, expected.argmin(1))
     np.testing.assert_allclose(distances, expected.min(1), rtol=1e-6)
+
+
+def seen(copies, n=1000, m=1000, times=300):
+    """How often an alarm is raised where so many of n samples are copies, by simulation."""
+    rng, train = np.random.default_rng(0), np.zeros((1, 1))
+    alarms = 0
+    for _ in range(times):
+        samples, held_out = rng.uniform(1, 2, (n, 1)), rng.uniform(1, 2, (m, 1))
+        samples[:copies] = 0
+        found = memorization(samples, held_out, train)
+        alarms += found.alarm
+    return alarms / times, found.visible
+
+
+def test_the_share_of_copies_that_is_called_visible_is_seen_in_80_percent_of_cases():
+    power, visible = seen(23)
+    assert visible == visible_share(1000, 1000, 10) == 0.023
+    assert power == pytest.approx(0.8, abs=0.06)
+    assert seen(10)[0] < 0.1
+    assert seen(50)[0] == 1.0
+
+
+def test_fewer_samples_see_larger_shares_alone_and_too_few_see_none():
+    shares = [visible_share(n, n, n // 100) for n in (100, 1000, 9000)]
+    assert shares[0] > shares[1] > shares[2]
+    assert np.isnan(visible_share(1, 50, 1))
+    assert visible_share(3, 50, 1) == 1.0
+
+
+def test_scipys_tests_are_imported_where_they_are_used():
+    code = "import sys, genbench.metrics.memorization; assert 'scipy.stats' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,10 +6,12 @@ import torch
 from genbench.data import Split
 from genbench.images import channels_last, shrink, to_uint8
 from genbench.metrics import latent
+from genbench.metrics.ms_ssim import ms_ssim
 from genbench.model import Model
 
 PROBE_IMAGES = 10_000  # at most so many training codes teach the k-NN and the linear probe
 LATENT_IMAGES = 2_000  # at most so many held-out codes are kept
+CHUNK = 100  # images reconstructed at once
 THUMBNAIL = 32  # pixels at most along a side of the pictures that are kept with them
 SIDE = 15  # images along a side of the manifold
 SHOWN, LINES = 16, 6  # images beside their reconstructions, interpolations between them
@@ -30,6 +32,20 @@ def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> d
     if "generate" in model.family.can:
         scores[f"{split}/active_units"] = float(latent.active_units(held_out[0]))
     return scores
+
+
+def reconstruction_scores(model: Model, part: Split, split: str) -> dict[str, float]:
+    """Mean MS-SSIM of images and what is decoded from their codes' means, as `split/ms_ssim`.
+
+    Of at most 2,000 images, evenly spread; where pixels are binarised, of the grey images.
+    """
+    part = part.take(part.spread(LATENT_IMAGES))
+    values = []
+    for first in range(0, len(part), CHUNK):
+        some = part.take(slice(first, first + CHUNK))
+        x = some.images.cpu().float() / 255
+        values.append(ms_ssim(model.reconstruct(some.images, some.labels), x))
+    return {f"{split}/ms_ssim": float(torch.cat(values).mean())}
 
 
 def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarray]:

@@ -86,7 +86,9 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
     for candidate in candidates:
         signals.check()
         if "nll" in metrics and "log_weights" in candidate.model.family.can:
-            candidate.findings["likelihood"] = likelihood(candidate.model, "test", cache)
+            candidate.findings["likelihood"] = likelihood(
+                candidate.model, "test", cache, options.draws
+            )
 
 
 def _benchmark(

@@ -8,6 +8,7 @@ from genbench.images import channels_last, to_bytes
 from genbench.metrics.stability import squared_distances, thumbnails
 from genbench.model import Model
 
+SHOWN = 64  # held-out pictures
 ALIKE = 8  # samples whose neighbours are shown
 NEIGHBOURS = 3
 CHUNK = 1_000  # pictures read at once
@@ -18,8 +19,8 @@ LINES = 6
 def gallery(model: Model) -> dict[str, np.ndarray]:
     """Pictures for the report, `uint8`.
 
-    originals, samples: (N, S, S[, 3]), 64 held-out pictures, and samples of the epochs' z: 64, or
-        a row of 8 for each class.
+    originals, samples: (N, S, S[, 3]), 64 held-out pictures, evenly spread over their sources,
+        and samples of the epochs' z: 64, or a row of 8 for each class.
     neighbours: (8, 1 + 3, S, S[, 3]), a sample and the training pictures nearest to it.
     interpolations: (6, 9, S, S[, 3]), along great circles between two codes.
     """
@@ -30,7 +31,7 @@ def gallery(model: Model) -> dict[str, np.ndarray]:
     near = nearest(samples[:ALIKE], splits["train"])
     lines = to_bytes(model.interpolate_samples(LINES, seed, STEPS).flatten(0, 1))
     return {
-        "originals": channels_last(held_out.take(slice(64)).images.cpu().numpy()),
+        "originals": channels_last(held_out.take(held_out.spread(SHOWN)).images.cpu().numpy()),
         "samples": channels_last(samples),
         "neighbours": channels_last(np.concatenate([samples[:ALIKE, None], near], axis=1)),
         "interpolations": channels_last(lines.reshape(LINES, STEPS, *lines.shape[1:])),

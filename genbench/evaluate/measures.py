@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from genbench.metrics import METRICS, Features, Metric, fidelity
+from genbench.console import say_once
+from genbench.metrics import METRICS, Features, Metric, fidelity, neighbours, vendi
 from genbench.metrics.cache import Cache, KeyPart, source_hash, source_of
 
 
@@ -24,19 +25,23 @@ def measure(
 def errors(
     samples: Features, reals: Features, metrics: Sequence[str], cache: Cache
 ) -> dict[str, float]:
-    """Standard errors of these scores by half samples, but of slow ones."""
+    """Standard errors of these scores by half samples, but of those on request."""
     return {
         metric.name: _once(
             metric, "error", samples, reals, cache, partial(_half_sample_error, metric)
         )
         for metric in _possible(metrics, samples)
-        if not metric.slow
+        if not metric.on_request
     }
 
 
 def _possible(metrics: Sequence[str], samples: Features) -> list[Metric]:
+    """Those that the extractor and so few pictures can tell."""
     known = [METRICS[name] for name in metrics]
-    return [metric for metric in known if samples.logits.size or not metric.needs_classes]
+    known = [metric for metric in known if samples.logits.size or not metric.needs_classes]
+    for metric in (metric for metric in known if len(samples) < metric.least):
+        say_once(f"no {metric.name} of {len(samples)} pictures a side, {metric.least} needed")
+    return [metric for metric in known if len(samples) >= metric.least]
 
 
 def _half_sample_error(metric: Metric, samples: Features, reals: Features) -> float:
@@ -57,7 +62,7 @@ def _once(
         return compute(samples, reals)
     arrays = [samples.features, samples.logits, reals.features, reals.logits]
     key: list[KeyPart] = [
-        source_hash(__file__, fidelity.__file__, own),
+        source_hash(__file__, fidelity.__file__, neighbours.__file__, vendi.__file__, own),
         version("torch-fidelity"),
         *arrays,
     ]

@@ -128,6 +128,7 @@ def copies(
         "copies": result.copies,
         "expected": result.expected,
         "p": result.p,
+        "visible": result.visible,
         "alarm": result.alarm,
         "searched": len(searched),
         "extractor": extractor.name,
@@ -199,7 +200,7 @@ def _scores(findings: dict[str, Any]) -> dict[str, float]:
         for name, value in entry["floor"].items():
             scores[str(protocol.score(name, floor=True))] = value
     likelihood = findings.get("likelihood", {})
-    for name in ("nll", "elbo", "elbo_gap", "rate", "distortion"):
+    for name in ("nll", "nll_bias", "elbo", "elbo_gap", "rate", "distortion"):
         if name in likelihood:
             n, draws = likelihood["pictures"], likelihood["draws"]
             scores[str(ScoreName(name, "test", n=n, draws=draws))] = likelihood[name]

@@ -1,11 +1,13 @@
 """Evaluations as printed: a table a protocol, lines a model."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from genbench.console import print_table
 from genbench.evaluate.evaluation import Table
 from genbench.evaluate.runs import Candidate
 from genbench.metrics import METRICS, RANKED_BY
+from genbench.metrics.memorization import SURE
 from genbench.metrics.names import SPLITS
 from genbench.metrics.protocol import ranking
 
@@ -64,7 +66,8 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
     folder, findings = candidate.record.path, candidate.findings
     title = f"{candidate.model.sampler} ({folder.name})"
     if copies := findings.get("memorization"):
-        verdict = "copies training pictures" if copies["alarm"] else "no sign of copies"
+        seen = f"no sign of copies ({100 * copies['visible']:.1f} % copies would show in {SURE})"
+        verdict = "copies training pictures" if copies["alarm"] else seen
         yield (
             f"{title}: {verdict}: {100 * copies['copies']:.1f} % of samples are nearer to a "
             f"training picture than all but {100 * copies['expected']:.1f} % of held-out pictures "
@@ -80,7 +83,17 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
         yield (
             f"{title}, nats an image ({what}; {likelihood['pictures']} held-out pictures): "
             f"-log p({x}) {likelihood['nll']:.2f} (standard error {likelihood['nll_error']:.2f}, "
-            f"{likelihood['draws']} draws), {numbers}"
+            f"{likelihood['draws']} draws{_bias(likelihood)}), {numbers}"
         )
         if likelihood.get("posterior_collapse"):
             yield f"{title}: the posterior has collapsed: the code says nothing of the picture"
+
+
+def _bias(likelihood: dict[str, Any]) -> str:
+    """What more draws would change, in a few words; nothing where there were too few to tell."""
+    if "nll_bias" not in likelihood:
+        return ""
+    return (
+        f"; {likelihood['nll_few']:.2f} by a tenth of them, so about {likelihood['nll_bias']:.2f} "
+        "too high"
+    )

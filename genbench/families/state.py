@@ -102,7 +102,8 @@ class Steps:
     encode: Callable[..., Tensor] | None = None  # state, x -> z (its mean, if it is random)
     decode: Callable[..., Tensor] | None = None  # state, z -> x_hat
     generate: Callable[..., Tensor] | None = None  # state, z drawn from N(0, 1) -> x
-    # state, x, K, rng -> log p(x, z_k) - log q(z_k|x), (K, B); the next two may come with it
+    # state, x, noise of N(0, 1) (K, B, *z_shape) -> log p(x, z_k) - log q(z_k|x), (K, B), of the
+    # z_k that it makes; the next two may come with it
     log_weights: Callable[..., Tensor] | None = None
     rate: Callable[..., Tensor] | None = None  # state, x -> KL(q(z|x) || p(z)), (B,), nats
     observe: Callable[[Any, Tensor, torch.Generator], Tensor] | None = (

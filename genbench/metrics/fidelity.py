@@ -14,7 +14,6 @@ from genbench.metrics.features import Features
 KID_SUBSETS = 100
 KID_SUBSET = 1000
 SEED = 0  # of subsets
-NEIGHBOURS = 3  # of precision and recall
 SPLITS = 10  # of the Inception Score
 AXES = 64  # at most, of `gaussian_kl`
 SIZES = 8  # of the sets that `frechet_at_infinity` fits a line through
@@ -82,29 +81,6 @@ def inception_score(logits: np.ndarray) -> float:
 
     scores = isc_features_to_metric(torch.from_numpy(logits), splits=SPLITS, rng_seed=SEED)
     return scores["inception_score_mean"]
-
-
-def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Share of samples among the reals, and of reals among the samples (Kynkaanniemi et al. 2019).
-
-    A picture is among others if it is no further from one of them than that one's third nearest
-    neighbour is.
-
-    Args:
-        features: (N, D), of samples.
-        reference: (M, D), of reals.
-    """
-    import torch
-    from torch_fidelity.metric_prc import prc_features_to_metric
-
-    scores = prc_features_to_metric(
-        torch.from_numpy(features),
-        torch.from_numpy(reference),
-        prc_neighborhood=NEIGHBOURS,
-        save_cpu_ram=True,
-        verbose=False,
-    )
-    return scores["precision"], scores["recall"]
 
 
 def gaussian_kl(features: np.ndarray, reference: np.ndarray, axes: int = 0) -> float:

@@ -1,14 +1,19 @@
-"""Whether samples are copies of training pictures, from features."""
+"""Whether samples are copies of training pictures, from features.
 
+SciPy is imported where it is used: it takes half a second.
+"""
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from genbench.metrics.stability import squared_distances
 
 NEAR = 0.01  # the share of held-out pictures that lie nearer to a training picture than `threshold`
 LEVEL = 0.001  # of the test: a smaller p-value is an alarm
+POWER = 0.8  # the chance of an alarm with which copies count as visible to the test
+SURE = f"{100 * POWER:.0f} % of cases"
 CHUNK = 500
 
 
@@ -18,13 +23,15 @@ class Memorization:
 
     copies: share of samples that are nearer to a training picture than all but 1 % of held-out
     pictures are. expected: the share of held-out pictures that are so near. p: of a one-sided
-    test that samples are no nearer than held-out pictures. nearest (N,): each sample's nearest
-    training picture, distances (N,): how far it is.
+    test that samples are no nearer than held-out pictures. visible: the least share of copies that
+    it sees (`visible_share`). nearest (N,): each sample's nearest training picture, distances (N,):
+    how far it is.
     """
 
     copies: float
     expected: float
     p: float
+    visible: float
     nearest: np.ndarray
     distances: np.ndarray
 
@@ -53,10 +60,34 @@ def memorization(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -
     k = max(1, round(NEAR * m))
     threshold = np.sort(of_held_out)[k - 1]
     near = int((distances <= threshold).sum())
-    # at least `near` samples come before the k-th held-out picture if of the near + k - 1 smallest
-    # distances at most k - 1 are of held-out pictures
-    p = float(hypergeom.cdf(k - 1, n + m, m, near + k - 1))
-    return Memorization(near / n, k / m, p, nearest, distances)
+    p = float(chance_of(near, n, m, k))
+    return Memorization(near / n, k / m, p, visible_share(n, m, k), nearest, distances)
+
+
+def chance_of(near: np.ndarray | int, n: np.ndarray | int, m: int, k: int) -> np.ndarray:
+    """P(at least `near` of n samples come before the k-th of m held-out pictures), all alike.
+
+    They do if of the near + k - 1 smallest distances at most k - 1 are of held-out pictures.
+    """
+    from scipy.stats import hypergeom
+
+    return np.asarray(hypergeom.cdf(k - 1, n + m, m, near + k - 1))
+
+
+def visible_share(n: int, m: int, k: int) -> float:
+    """The least share of copies among n samples that raises an alarm in 80 % of cases.
+
+    Copies are nearer than the k-th of m held-out pictures, the other samples as held-out pictures
+    are. Fewer copies go unseen more often: that there was no alarm says nothing of them. NaN where
+    even n copies raise none.
+    """
+    counts = np.arange(n + 1)
+    alarming = np.flatnonzero(chance_of(counts, n, m, k) < LEVEL)
+    if not len(alarming):
+        return math.nan
+    copies = counts[: alarming[0] + 1]
+    power = chance_of(alarming[0] - copies, n - copies, m, k)
+    return float(np.argmax(power >= POWER) / n)
 
 
 def nearest_rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

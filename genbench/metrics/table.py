@@ -3,6 +3,7 @@
 A new one is a `Metric` and `METRICS.add(...)`, or an entry point of the group `genbench.metrics`.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from genbench.config import FEWEST as FEWEST
 from genbench.config import LEAST as LEAST
 from genbench.metrics import fidelity
 from genbench.metrics.features import Features
+from genbench.metrics.neighbours import neighbour_scores
+from genbench.metrics.vendi import vendi_score
 from genbench.registry import Registry
 from genbench.scalars import Scalar
 
@@ -30,13 +33,14 @@ class Metric(Scalar):
     name: In records and tables.
     compute: The score of samples and reals.
     compute_half: The same of half samples, if it differs; their spread gives the standard error of
-        a single draw, of all but slow ones.
+        a single draw, of all but those on request.
     flag: What `--metrics` calls it, if not by its name.
     while_training: It is cheap enough for the scores while training.
     at_end: It is among the final scores of a training; so are those while training.
     inception: A final evaluation adds it by Inception, where that can be had.
     needs_classes: It reads logits, so that the extractor must have classes.
-    slow: Only computed where `--metrics` names it.
+    on_request: Only computed where `--metrics` names it, and without half samples.
+    least: Pictures a side below which it means nothing, and is left out.
     """
 
     name: str
@@ -47,7 +51,8 @@ class Metric(Scalar):
     at_end: bool = False
     inception: bool = False
     needs_classes: bool = False
-    slow: bool = False
+    on_request: bool = False
+    least: int = FEWEST
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a name that could not be read back from records."""
@@ -64,13 +69,20 @@ METRICS: Registry[Metric] = Registry(
     "genbench.metrics",
     tuple(
         f"{__name__}:{name}"
-        for name in ("FD", "KID", "ISC", "PRECISION", "RECALL", "KL", "FD_INFINITY")
+        for name in (
+            *("FD", "KID", "ISC", "PRECISION", "RECALL", "DENSITY", "COVERAGE", "KL"),
+            *("FD_INFINITY", "VENDI", "AUTHPCT"),
+        )
     ),
 )
 
 
 def _of_features(score: Callable[[np.ndarray, np.ndarray], float]) -> Measure:
     return lambda samples, reals: score(samples.features, reals.features)
+
+
+def _by_neighbours(name: str) -> Measure:
+    return _of_features(lambda samples, reals: neighbour_scores(samples, reals)[name])
 
 
 def _of_logits(samples: Features, reals: Features) -> float:
@@ -122,7 +134,7 @@ PRECISION = Metric(
     title="Precision",
     better="maximize",
     digits=3,
-    compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[0]),
+    compute=_by_neighbours("precision"),
     within=(0.0, 1.0),
     flag="prc",
     at_end=True,
@@ -132,10 +144,30 @@ RECALL = Metric(
     title="Recall",
     better="maximize",
     digits=3,
-    compute=_of_features(lambda samples, reals: fidelity.precision_recall(samples, reals)[1]),
+    compute=_by_neighbours("recall"),
     within=(0.0, 1.0),
     flag="prc",
     at_end=True,
+)
+DENSITY = Metric(
+    name="density",
+    title="Density",
+    better="maximize",
+    digits=3,
+    compute=_by_neighbours("density"),
+    within=(0.0, math.inf),
+    flag="dc",
+    least=LEAST,
+)
+COVERAGE = Metric(
+    name="coverage",
+    title="Coverage",
+    better="maximize",
+    digits=3,
+    compute=_by_neighbours("coverage"),
+    within=(0.0, 1.0),
+    flag="dc",
+    least=LEAST,
 )
 KL = Metric(
     name="kl",
@@ -152,19 +184,43 @@ FD_INFINITY = Metric(
     better="minimize",
     digits=1,
     compute=_of_features(fidelity.frechet_at_infinity),
-    slow=True,
+    on_request=True,
+)
+VENDI = Metric(
+    name="vendi",
+    title="Vendi score",
+    unit="unlike pictures",
+    better="maximize",
+    digits=1,
+    compute=lambda samples, reals: vendi_score(samples.features),
+    within=(1.0, math.inf),
+    on_request=True,
+    least=LEAST,
+)
+AUTHPCT = Metric(
+    name="authpct",
+    title="Authentic samples (AuthPct)",
+    unit="%",
+    better="maximize",
+    digits=1,
+    compute=_by_neighbours("authpct"),
+    within=(0.0, 100.0),
+    on_request=True,
+    least=LEAST,
 )
 
 
 def chosen(words: str) -> tuple[str, ...]:
-    """What `--metrics` asks for, by names of METRICS and BY_MODEL; empty asks for all that is fast.
+    """What `--metrics` asks for, by names of METRICS and BY_MODEL.
+
+    Empty words ask for all but what is computed on request.
 
     Raises:
         UserError: A word is no metric's.
     """
     names = [word.strip() for word in words.split(",") if word.strip()]
     if not names:
-        return *(name for name, metric in METRICS.items() if not metric.slow), *BY_MODEL
+        return *(name for name, metric in METRICS.items() if not metric.on_request), *BY_MODEL
     known = dict.fromkeys([*(metric.asked_by for metric in METRICS.values()), *BY_MODEL])
     metrics: dict[str, None] = {}
     for word in names:

@@ -120,6 +120,7 @@ class Copies(TypedDict, total=False):
     copies: Required[float]
     expected: Required[float]
     p: float
+    visible: float
     alarm: Required[bool]
     searched: int
     extractor: str
@@ -136,6 +137,8 @@ class Likelihood(TypedDict, total=False):
     draws: int
     nll: float
     nll_error: float
+    nll_few: float
+    nll_bias: float
     elbo: float
     elbo_gap: float
     rate: float

@@ -79,12 +79,15 @@ def bound(
 
 
 def log_weights(
-    state: State[VAEConfig], x: Tensor, draws: int, rng: torch.Generator, y: Tensor | None = None
+    state: State[VAEConfig], x: Tensor, noise: Tensor, y: Tensor | None = None
 ) -> Tensor:
-    """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of K draws z_k from q(z|x), x (B, C, H, W)."""
-    mu, logvar = (part.expand(draws, -1, -1) for part in posterior(state, x, y))
-    z = reparameterize(mu, logvar, rng)
-    prior = torch.zeros_like(mu[:1])
+    """log p(x, z_k) - log q(z_k|x) in nats, (K, B), of x (B, C, H, W).
+
+    The z_k are the K draws from q(z|x) that noise (K, B, D) of N(0, 1) makes.
+    """
+    mu, logvar = posterior(state, x, y)
+    z = mu + torch.exp(0.5 * logvar) * noise
+    prior = torch.zeros_like(mu)
     nll = decoded_nll(state, x, z, y)
     return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll
 
@@ -96,8 +99,8 @@ def importance_loss(
     draws = state.config.importance_samples
     if draws == 1:
         return {}
-    log_w = log_weights(state, x, draws, rng, y)
-    iwae = importance_bound(log_w).mean()
+    noise = torch.randn(draws, len(x), *state.z_shape, generator=rng, device=x.device)
+    iwae = importance_bound(log_weights(state, x, noise, y)).mean()
     return {"loss": -iwae, "iwae": iwae}
 
 

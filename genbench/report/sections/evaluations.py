@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from genbench.metrics.memorization import SURE
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
@@ -19,6 +20,8 @@ from genbench.stats import Sample, compare, disjoint, share
 
 LIKELIHOODS = {
     "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
+    "nll_few": Scalar(title="By a tenth of the draws", unit="nats", better="minimize", digits=2),
+    "nll_bias": Scalar(title="Still too high by, fit in 1/draws", unit="nats", digits=2),
     "elbo": Scalar(title="ELBO, of the same pictures", unit="nats", better="maximize", digits=2),
     "elbo_gap": Scalar(title="Gap between the two", unit="nats", digits=2),
     "rate": Scalar(title="Rate: KL to the prior", unit="nats", digits=2),
@@ -216,4 +219,6 @@ def about_copies(model: Evaluated) -> str | None:
     if any(alarms):
         trainings = f"{share(alarms)} trainings"
         return f"The {model.title} copies training pictures in {trainings}: {numbers}."
-    return f"The {model.title} shows no sign of copying training pictures: {numbers}."
+    shares = [test["visible"] for test in tests if "visible" in test]
+    seen = f" ({100 * max(shares):.1f} % copies would show in {SURE})" if shares else ""
+    return f"The {model.title} shows no sign of copying training pictures{seen}: {numbers}."
