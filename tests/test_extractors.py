@@ -10,17 +10,22 @@ import torch
 import torch_fidelity
 from PIL import Image
 from torch_fidelity import fidelity as entry_point
+from torch_fidelity.feature_extractor_clip import MODEL_METADATA, CLIPVisual
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from genbench import UserError
 from genbench.data.digits import read_mini
 from genbench.data.synthetic import paint
 from genbench.evaluate.measures import measure
-from genbench.metrics import extractors, lenet
+from genbench.metrics import extractors, lenet, theirs
 from genbench.metrics.cache import Cache
+from genbench.metrics.dinov2 import DinoV2
 from genbench.metrics.extractors import DEFAULT, INCEPTION, LENET, load_extractor
 from genbench.metrics.features import Features
 from genbench.metrics.fidelity import KID_SUBSETS, SEED, frechet_distance
 from genbench.metrics.table import chosen
+
+DINO, CLIP = "dinov2-vit-s-14", "clip-vit-b-32"
 
 
 def pictures(n, seed=0, side=32, channels=3):
@@ -232,7 +237,7 @@ class Program:
         return (print, ("unpickled",))
 
 
-@pytest.mark.parametrize("name", [DEFAULT, LENET, INCEPTION])
+@pytest.mark.parametrize("name", [DEFAULT, LENET, INCEPTION, DINO, CLIP])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -263,6 +268,184 @@ def test_without_a_network_inception_is_one_line_with_a_way_out(monkeypatch):
     flags = "--extractor=inception-v3-compat --extractor_weights=FILE"
     with pytest.raises(UserError, match=rf"cannot be had \(no route to host\); .*{flags}"):
         load_extractor(INCEPTION)
+
+
+@pytest.mark.parametrize(
+    ("name", "download"),
+    [
+        (DINO, "torch.hub.load_state_dict_from_url"),
+        (CLIP, "torch_fidelity.feature_extractor_clip.load_state_dict_from_url"),
+    ],
+)
+def test_missing_weights_of_transformers_are_one_line_with_a_way_out(monkeypatch, name, download):
+    def refused(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(download, refused)
+    expected = (
+        rf"^extractor={name}: its weights cannot be had \(no route to host\); .*_weights=FILE$"
+    )
+    with pytest.raises(UserError, match=expected):
+        load_extractor(name)
+
+
+# --- vision transformers --------------------------------------------------------------------------
+
+TINY = (128, 2, 14, 17)  # width, blocks, pixels of a patch, tokens
+
+
+def random_dinov2(width=128, blocks=2, hidden=160, gated=False):
+    """Weights by the names of Meta's file; of a grid of 4 x 4 patches."""
+    rng = torch.Generator().manual_seed(0)
+    shapes = {
+        **{"cls_token": (1, 1, width), "pos_embed": (1, 17, width), "mask_token": (1, width)},
+        **{"patch_embed.proj.weight": (width, 3, 14, 14), "patch_embed.proj.bias": (width,)},
+        **{"norm.weight": (width,), "norm.bias": (width,)},
+    }
+    first, last = ("w12", "w3") if gated else ("fc1", "fc2")
+    wide = 2 * hidden if gated else hidden
+    for i in range(blocks):
+        linear = {"attn.qkv": (3 * width, width), "attn.proj": (width, width)}
+        linear |= {f"mlp.{first}": (wide, width), f"mlp.{last}": (width, hidden)}
+        for name, shape in linear.items():
+            shapes |= {f"blocks.{i}.{name}.weight": shape, f"blocks.{i}.{name}.bias": shape[:1]}
+        for name in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"):
+            shapes[f"blocks.{i}.{name}"] = (width,)
+        shapes |= {f"blocks.{i}.ls{k}.gamma": (width,) for k in (1, 2)}
+    return {name: 0.2 * torch.randn(shape, generator=rng) for name, shape in shapes.items()}
+
+
+def by_torchs_layers(state, images):
+    """The same by nn.TransformerEncoderLayer, whose last layers take the scales."""
+    width = state["cls_token"].shape[-1]
+    x = torch.nn.functional.conv2d(
+        images, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], 14
+    )
+    x = torch.cat([state["cls_token"].expand(len(x), -1, -1), x.flatten(2).mT], 1)
+    x = x + state["pos_embed"]
+    for i in range(2):
+        own = {k.removeprefix(f"blocks.{i}."): v for k, v in state.items()}
+        layer = torch.nn.TransformerEncoderLayer(
+            width, width // 64, 160, 0.0, "gelu", 1e-6, batch_first=True, norm_first=True
+        ).eval()
+        weights = {"self_attn.in_proj_weight": own["attn.qkv.weight"]}
+        weights |= {"self_attn.in_proj_bias": own["attn.qkv.bias"]}
+        names = {"self_attn.out_proj": "attn.proj", "linear1": "mlp.fc1", "linear2": "mlp.fc2"}
+        names |= {"norm1": "norm1", "norm2": "norm2"}
+        for torchs, ours in names.items():
+            scale = {"attn.proj": own["ls1.gamma"], "mlp.fc2": own["ls2.gamma"]}.get(ours)
+            matrix, bias = own[f"{ours}.weight"], own[f"{ours}.bias"]
+            if scale is not None:
+                matrix, bias = scale[:, None] * matrix, scale * bias
+            weights |= {f"{torchs}.weight": matrix, f"{torchs}.bias": bias}
+        layer.load_state_dict(weights)
+        x = layer(x)
+    return torch.nn.functional.layer_norm(
+        x, (width,), state["norm.weight"], state["norm.bias"], 1e-6
+    )[:, 0]
+
+
+def test_dinov2_is_a_transformer_of_torchs_own_layers():
+    state, images = random_dinov2(), torch.randn(3, 3, 56, 56)
+    with torch.no_grad():
+        expected = by_torchs_layers(state, images)
+        torch.testing.assert_close(DinoV2(state).eval()(images), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_dinov2s_largest_network_has_gates_and_all_stretch_their_positions():
+    state = random_dinov2(gated=True)
+    net = DinoV2(state).eval()
+    x = torch.randn(2, 5, 128)
+    mlp = "blocks.0.mlp"
+    both = x @ state[f"{mlp}.w12.weight"].T + state[f"{mlp}.w12.bias"]
+    hidden = torch.nn.functional.silu(both[..., :160]) * both[..., 160:]
+    expected = hidden @ state[f"{mlp}.w3.weight"].T + state[f"{mlp}.w3.bias"]
+    torch.testing.assert_close(net.blocks[0].mlp(x), expected, rtol=1e-4, atol=1e-4)
+    grid = net._positions(4)[0]
+    torch.testing.assert_close(grid[:, 1, 2], state["pos_embed"][0, 1 + 4 + 2])
+    flat = state | {"pos_embed": torch.ones(1, 17, 128)}
+    torch.testing.assert_close(DinoV2(flat)._positions(16), torch.ones(1, 128, 16, 16))
+
+
+def random_clip():
+    """torch-fidelity's own network at a small size, and its weights by the names of OpenAI's."""
+    torch.manual_seed(0)
+    net = CLIPVisual(24, 56, 2, 128, 14)
+    return net, net.state_dict()
+
+
+def normalised(x, size, mean, std):
+    """Bytes as a network of torch-fidelity's sees them."""
+    x = interpolate_bilinear_2d_like_tensorflow1x(x.float(), (size, size), align_corners=False)
+    mean, std = (255 * torch.tensor(part)[:, None, None] for part in (mean, std))
+    return (x - mean) / std
+
+
+@pytest.mark.parametrize("name", [DINO, CLIP])
+def test_transformers_read_their_weights_from_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(theirs.SIZES, name, TINY)
+    net, state = random_clip() if name == CLIP else (None, random_dinov2())
+    torch.save(state, tmp_path / "weights.pt")
+    extractor = load_extractor(name, str(tmp_path / "weights.pt"))
+    images = pictures(10)
+    found = extractor(images)
+    if name == CLIP:
+        mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+        net = net.half().float().eval()  # OpenAI's weights are 16 bits wide
+        expected = net.visual(normalised(torch.from_numpy(images), 56, mean, std))
+    else:
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        net = DinoV2(state).eval()
+        expected = net(normalised(torch.from_numpy(images), 224, mean, std))
+    np.testing.assert_allclose(found.features, expected.detach().numpy(), rtol=1e-3, atol=1e-3)
+    assert (found.features.shape, found.logits.shape) == (
+        (10, 24 if name == CLIP else 128),
+        (10, 0),
+    )
+    both = measure(found, found, chosen("fd,isc"), Cache(None))
+    assert set(both) == {"fd"}  # without classes
+
+
+@pytest.mark.parametrize("name", [DINO, CLIP])
+def test_weights_of_another_size_than_the_name_says_are_refused(tmp_path, name):
+    state = random_clip()[1] if name == CLIP else random_dinov2()
+    torch.save(state, tmp_path / "weights.pt")
+    expected = (
+        rf"not weights of {name} \(width 128, 2 blocks, patches of 14 px, 17 tokens, not width "
+    )
+    with pytest.raises(UserError, match=expected):
+        load_extractor(name, str(tmp_path / "weights.pt"))
+
+
+def as_program(state):
+    """Weights in a TorchScript file, as OpenAI publishes them."""
+    whole = torch.nn.Module()
+    for name, value in state.items():
+        *path, last = name.split(".")
+        module = whole
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.register_buffer(last, value)
+    return torch.jit.script(whole)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_of_programs_the_published_file_of_a_clip_alone_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(theirs.SIZES, CLIP, TINY)
+    _, state = random_clip()
+    path = tmp_path / "ViT.pt"
+    torch.jit.save(as_program(state), path)
+    with pytest.raises(UserError, match=r"ViT\.pt: no file of weights, or damaged"):
+        load_extractor(CLIP, str(path))
+    known = {"hash": hashlib.sha256(path.read_bytes()).hexdigest(), "filename": "ViT"}
+    monkeypatch.setitem(MODEL_METADATA, CLIP, known)
+    torch.save(state, tmp_path / "plain.pt")
+    images = pictures(2)
+    found = [load_extractor(CLIP, str(tmp_path / file)) for file in ("ViT.pt", "plain.pt")]
+    assert found[0].weights == found[1].weights
+    np.testing.assert_array_equal(*(extractor(images).features for extractor in found))
 
 
 # --- digits ---------------------------------------------------------------------------------------

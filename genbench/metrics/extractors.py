@@ -2,12 +2,12 @@
 
 efficientnet-lite0: ImageNet (Tan & Le 2019, arXiv:1905.11946); needs no network: the default.
 lenet-digits: our small classifier of digits (lenet.py), for data like MNIST.
-inception-v3-compat, clip-..., dinov2-..., vgg16: torch-fidelity's; weights are downloaded once.
+inception-v3-compat, clip-..., dinov2-..., vgg16: torch-fidelity's; weights are downloaded once, or
+read from a file (theirs.py).
 `FID` is the name of the distance by Inception alone.
 """
 
 import hashlib
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from genbench import UserError
 from genbench.console import first_line
-from genbench.metrics import lenet
+from genbench.metrics import dinov2, lenet, theirs
 from genbench.metrics.cache import Cache, KeyPart, source_hash
 from genbench.metrics.features import Features
+from genbench.metrics.theirs import load_theirs, published_clip
 from genbench.parallel import split
 from genbench.weights import read_tensors
 
@@ -33,7 +34,6 @@ INCEPTION = "inception-v3-compat"
 LENET = "lenet-digits"
 BATCH = 64
 SMALLEST = 128  # smaller pictures are enlarged: below it the floor drowns what should be seen
-DOWNLOAD_SECONDS = 20.0  # without an answer
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # pictures -> features (B, D), logits (B, K)
 
@@ -80,7 +80,7 @@ class Extractor:
             seen = self(images, title)
             return {"features": seen.features, "logits": seen.logits}
 
-        code = source_hash(__file__, lenet.__file__)
+        code = source_hash(__file__, lenet.__file__, theirs.__file__, dinov2.__file__)
         key: list[KeyPart] = [self.weights, code, version("torch-fidelity"), self.device]
         return Features(**files.get(f"features-{self.name}", [*key, images.cpu().numpy()], make))
 
@@ -105,10 +105,10 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
         UserError: The name is unknown, or the weights cannot be had, read or used.
     """
     check_extractor(name, weights)
-    state = _read_weights(weights) if weights else None
+    state = _read_weights(name, weights) if weights else None
     try:
         own: dict[str, Callable[[Any], nn.Module]] = {DEFAULT: Lite0, LENET: lenet.load_lenet}
-        net = own.get(name, partial(_their_net, name, weights))(state)
+        net = own.get(name, partial(load_theirs, name, weights))(state)
     except UserError:
         raise
     except Exception as error:  # torch's, the network's and torch-fidelity's, whatever they are
@@ -137,10 +137,14 @@ def check_extractor(name: str, weights: str = "") -> None:
         raise UserError(f"extractor_weights={weights}: cannot be read (no such file)")
 
 
-def _read_weights(path: str) -> dict[str, Tensor]:
-    """A state dict from a file that is no program: torch-fidelity would unpickle anything."""
+def _read_weights(name: str, path: str) -> dict[str, Tensor]:
+    """A state dict from a file that is no program: torch-fidelity would unpickle anything.
+
+    OpenAI's files of CLIP are programs; one that is the published file, to the bit, is taken.
+    """
+    file = Path(path).expanduser()
     try:
-        state = read_tensors(Path(path).expanduser())
+        state = published_clip(name, file) or read_tensors(file)
     except OSError as error:
         raise UserError(f"extractor_weights={path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -183,41 +187,3 @@ class Lite0(nn.Module):
         x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
         features = self.net.extract_features(x).mean((2, 3))
         return features, self.net._fc(features)
-
-
-class Theirs(nn.Module):
-    """One of torch-fidelity's networks, its layers for FID and for IS."""
-
-    def __init__(self, name: str, weights: str):
-        super().__init__()
-        from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-        from torch_fidelity.utils import create_feature_extractor
-
-        kind = FEATURE_EXTRACTORS_REGISTRY[name]
-        layers = [kind.get_default_feature_layer_for_metric(metric) for metric in ("fid", "isc")]
-        self.classes = layers[0] != layers[1]  # else the network has features only
-        self.net = create_feature_extractor(
-            name,
-            list(dict.fromkeys(layers)),
-            cuda=False,
-            verbose=False,
-            feature_extractor_weights_path=weights or None,
-        )
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, H, W) `uint8` -> features (B, D), logits (B, K)."""
-        outputs = self.net(images)
-        return outputs[0], outputs[1] if self.classes else outputs[0][:, :0]
-
-
-def _their_net(name: str, weights: str, state: dict[str, Tensor] | None) -> Theirs:
-    """A network of torch-fidelity's, which reads the file (looked at before) or downloads one.
-
-    The download waits for an answer for a bounded time.
-    """
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_SECONDS)  # torch.hub sets no limit
-    try:
-        return Theirs(name, str(Path(weights).expanduser()) if weights else "")
-    finally:
-        socket.setdefaulttimeout(before)
