@@ -220,12 +220,7 @@ def attach_handlers(
 
 
 def attach_trial(
-    trainer: Engine,
-    evaluator: Engine,
-    model: Model,
-    run: Run,
-    trial: "optuna.Trial",
-    prune_on: str,
+    trainer: Engine, evaluator: Engine, model: Model, run: Run, trial: "optuna.Trial", prune_on: str
 ) -> None:
     """What a search adds: the trial knows its run, and may stop it."""
     from genbench.handlers.pruning import attach_giving_up, attach_pruning

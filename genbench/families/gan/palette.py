@@ -7,8 +7,7 @@ convolutions of 1 x 1. The weights of these and of the pyramid depend on z (Karr
 arXiv:1912.04958; Anokhin et al. 2021, arXiv:2011.13775). At the start they are sparse, and a
 picture prefers one kind of function: sums of many have wobbling edges. The end is a palette: a few
 colours, and for every pixel how much of each, a softmax over masks; then one small convolution that
-retouches, and grain of three sizes. So it draws clean, varied shapes before it has learned
-anything, and learns which.
+retouches, and grain of three sizes.
 """
 
 import itertools
