@@ -35,8 +35,7 @@ def double(x: Tensor) -> Tensor:
     place = torch.arange(4, device=x.device)
     row = torch.where((place > 0) & (place < 3), 0.75, 0.25).to(x.dtype)
     kernel = (row[:, None] * row).expand(x.shape[1], 1, 4, 4)
-    # not pad(mode="replicate"), whose gradient inductor takes for one of another layout
-    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)  # inductor mistakes pad's layout
     edges = torch.cat([rows[..., :1], rows, rows[..., -1:]], 3)
     return conv_transpose2d(edges, kernel, stride=2, padding=3, groups=x.shape[1])
 
