@@ -20,7 +20,7 @@ from genbench.model import Model
 
 PICTURES = 500  # of the split, evenly spaced
 VALUES = 2**20
-VALUES_GPU = 2**26  # 256 MB a tensor
+VALUES_GPU = 2**25  # 128 MB a tensor
 FEWER = 10  # times fewer draws tell how far the bound still is from its limit
 COLLAPSED_RATE = 0.1  # nats an image; below it the code says nothing
 
