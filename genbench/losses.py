@@ -117,19 +117,28 @@ def importance_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))
 
 
-def bias_left(many: float, few: float, ratio: int) -> float:
-    """How far the bound by K draws still is below its limit, from that by K / ratio of them.
+def bias_left(fewest: float, few: float, many: float, ratio: int) -> float:
+    """How far the bound by K draws still is below its limit, from those by fewer of them.
 
-    The bound's bias is c / K + O(1 / K^2) (Nowozin 2018, "Debiasing evidence approximations", prop.
-    1), so that two bounds tell c: what is left is (many - few) / (ratio - 1), a generalised
-    jackknife of his section 3. Weights with heavy tails converge more slowly: it is then too small.
+    The bias falls as K^-a: a = 1 where the weights' variance is finite (Nowozin 2018, "Debiasing
+    evidence approximations", prop. 1), less where their tails are heavy. Three bounds tell a:
+    each step by `ratio` gains r = ratio^-a of the step before, and what is left is the rest of that
+    geometric series (Aitken 1926); with r = 1 / ratio it is the jackknife's (many - few) /
+    (ratio - 1). NaN where the bound gains no less than in the step before.
 
     Args:
-        many: The bound by K draws.
-        few: The same by K / ratio of these draws, mean over the `ratio` parts of them.
+        fewest: The bound by K / ratio^2 draws, mean over all parts of the K.
+        few: By K / ratio, likewise.
+        many: By K.
         ratio: More than 1.
     """
-    return (many - few) / (ratio - 1)
+    before, gain = few - fewest, many - few
+    if gain <= 0:
+        return 0.0
+    if gain >= before:
+        return math.nan
+    share = max(gain / before, 1 / ratio)
+    return gain * share / (1 - share)
 
 
 def ae_loss(reconstruction: Tensor) -> Scalars:

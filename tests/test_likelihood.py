@@ -119,26 +119,49 @@ def test_a_picture_has_its_own_noise_whatever_is_decoded_with_it(linear, monkeyp
     np.testing.assert_allclose(few["nll"], found[0]["nll"][:3], rtol=1e-5)
 
 
+def bounds(log_w):
+    """By a hundredth, a tenth and all of the draws, means over all."""
+    return [module._mean_bound(log_w, len(log_w) // part).mean().item() for part in (100, 10, 1)]
+
+
 def test_the_bias_that_is_left_is_that_of_weights_whose_mean_is_known():
     """Log-normal ones of mean 1: the bound by K of them is (exp(s^2) - 1) / 2K too low."""
-    s = 0.7
-    log_w = s * torch.randn(50, 80_000, generator=torch.Generator().manual_seed(0)) - s**2 / 2
-    many = losses.importance_bound(log_w).mean().item()
-    few = torch.stack([losses.importance_bound(part).mean() for part in log_w.split(5)])
-    left, expected = losses.bias_left(many, few.mean().item(), 10), math.expm1(s**2) / 100
-    assert -many == pytest.approx(expected, rel=0.2)
-    assert left == pytest.approx(expected, rel=0.2)
-    assert abs(many + left) < expected / 4
+    s = 0.5
+    log_w = s * torch.randn(200, 60_000, generator=torch.Generator().manual_seed(0)) - s**2 / 2
+    left, expected = losses.bias_left(*bounds(log_w), 10), math.expm1(s**2) / 400
+    assert -bounds(log_w)[2] == pytest.approx(expected, rel=0.25)
+    assert left == pytest.approx(expected, rel=0.25)
 
 
-def test_the_bias_is_c_over_k_and_of_fewer_than_ten_draws_not_said(linear):
-    many, few = (-90.0 - 3.0 / k for k in (5000, 500))
-    assert losses.bias_left(many, few, 10) == pytest.approx(3.0 / 5000)
+def test_heavy_tails_leave_more_than_one_over_k_says():
+    """Pareto weights of infinite variance, tail 1.3: mean 1.3 / 0.3, slowly reached."""
+    tail = 1.3
+    uniform = torch.rand(2_000, 6_000, generator=torch.Generator().manual_seed(0)).double()
+    log_w = -torch.log(uniform) / tail - math.log(tail / (tail - 1))
+    fewest, few, many = bounds(log_w)
+    bias = -many  # the exact bound is log 1
+    assert losses.bias_left(fewest, few, many, 10) == pytest.approx(bias, rel=0.3)
+    assert (many - few) / 9 < bias / 3
+
+
+def test_what_is_left_is_the_rest_of_the_series():
+    for power in (1.0, 0.5):
+        fewest, few, many = (-90.0 - 3.0 * k**-power for k in (50, 500, 5000))
+        expected = pytest.approx(3.0 * 5000**-power, rel=1e-6)
+        assert losses.bias_left(fewest, few, many, 10) == expected
+    assert losses.bias_left(-90.0, -90.0, -90.0, 10) == 0
+    assert math.isnan(losses.bias_left(-93.0, -92.0, -91.0, 10))  # no end of it is in sight
+
+
+def test_bias_is_said_from_a_hundred_draws_on(linear):
     model, _ = linear
-    found = likelihood(model, "test", Cache(None), draws=10)
-    assert found["nll_few"] == pytest.approx(-found["elbo"], rel=1e-6)  # of one draw each
-    assert found["nll_bias"] == pytest.approx((found["nll_few"] - found["nll"]) / 9, rel=1e-5)
-    assert not {"nll_few", "nll_bias"} & set(likelihood(model, "test", Cache(None), draws=9))
+    found = likelihood(model, "test", Cache(None), draws=100)
+    by_picture = module._by_picture(model, model.data.splits["test"], 100)
+    assert found["nll_few"] == pytest.approx(by_picture["few"].mean())
+    assert by_picture["fewest"].mean() == pytest.approx(-found["elbo"])  # of a draw each
+    means = [-by_picture[name].mean() for name in ("fewest", "few", "nll")]
+    assert found["nll_bias"] == pytest.approx(losses.bias_left(*means, 10))
+    assert not {"nll_few", "nll_bias"} & set(likelihood(model, "test", Cache(None), draws=99))
 
 
 def test_without_gradients_bernoulli_pixels_are_the_same():

@@ -71,7 +71,7 @@ def test_the_scores_are_those_of_loops_whatever_is_held_together(monkeypatch, n,
 
 
 def test_density_and_coverage_of_one_distribution_are_their_closed_forms():
-    """Naeem et al. 2020, section 4.3: 1, and 1 - (M - 1) ... (M - k) / ((2M - 1) ... (2M - k))."""
+    """Naeem et al. 2020: 1, and 1 - (M - 1) ... (M - k) / ((2M - 1) ... (2M - k))."""
     n, rng = 100, np.random.default_rng(5)
     found = [neighbour_scores(*rng.normal(size=(2, n, 4)).astype(np.float32)) for _ in range(300)]
     steps = np.arange(1, 6)
@@ -80,8 +80,8 @@ def test_density_and_coverage_of_one_distribution_are_their_closed_forms():
     assert np.mean([one["density"] for one in found]) == pytest.approx(1, abs=0.01)
 
 
-def test_a_real_outlier_lets_recall_and_a_fake_one_no_coverage_rise():
-    """The example of Naeem et al. 2020, section 3: a sample far away makes a ball of everything."""
+def test_a_sample_far_away_lets_recall_rise_and_not_coverage():
+    """The example of Naeem et al. 2020: a sample far away makes a ball of everything."""
     reals = normal(100, seed=1) + 20
     fakes = np.concatenate([normal(96), normal(4) * 1000])
     scores = neighbour_scores(fakes, reals)

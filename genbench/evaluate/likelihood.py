@@ -20,8 +20,8 @@ from genbench.model import Model
 
 PICTURES = 500  # of the split, evenly spaced
 VALUES = 2**20
-VALUES_GPU = 2**26  # 256 MB a tensor
-FEWER = 10  # times fewer draws tell how far the bound still is from its limit
+VALUES_GPU = 2**25  # 128 MB a tensor
+FEWER = 10  # times fewer draws, and 100 times, tell how far the bound still is from its limit
 COLLAPSED_RATE = 0.1  # nats an image; below it the code says nothing
 
 
@@ -32,7 +32,7 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int) -> dict[str, 
     for many), of the p(x|z) and binarisation named beside it: unlike ones do not compare.
     nll_error: its standard error over pictures. nll_few: the same bound by a tenth of the draws,
     mean over the ten tenths; nll_bias: by how much nll is then still too high (`bias_left`); both
-    from 10 draws on. elbo: with the same draws. elbo_gap: the KL of q(z|x) to the true posterior
+    from 100 draws on. elbo: with the same draws. elbo_gap: the KL of q(z|x) to the true posterior
     that this leaves. Where the family can tell: rate: the KL to the prior. distortion: -log p(x|z).
     active_units: of the latent dimensions; posterior_collapse: 1 where none is, or the rate is
     below 0.1.
@@ -54,9 +54,10 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int) -> dict[str, 
         "elbo": float(elbo.mean()),
         "elbo_gap": float(-elbo.mean() - nll.mean()),
     }
-    if draws >= FEWER:
-        few = float(by_picture["few"].mean())
-        numbers |= {"nll_few": few, "nll_bias": bias_left(-numbers["nll"], -few, FEWER)}
+    if draws >= FEWER**2:
+        few, fewest = (float(by_picture[name].mean()) for name in ("few", "fewest"))
+        left = bias_left(-fewest, -few, -numbers["nll"], FEWER)
+        numbers |= {"nll_few": few, "nll_bias": left}
     if model.steps.rate:
         rate = float(by_picture["rate"].mean())
         numbers |= {"rate": rate, "distortion": float(-elbo.mean() - rate)}
@@ -84,7 +85,7 @@ def _family_sources(model: Model) -> list[str]:
 
 @torch.inference_mode()
 def _by_picture(model: Model, part: Split, draws: int) -> dict[str, np.ndarray]:
-    """nll, that by fewer draws, elbo and rate of each picture, (N,); some pictures at a time."""
+    """nll, those by fewer draws, elbo and rate of each picture, (N,); some pictures at a time."""
     model.state.modules.eval()
     values = VALUES if model.device.type == "cpu" else VALUES_GPU
     rows = max(1, values // math.prod(model.shape))
@@ -95,12 +96,12 @@ def _by_picture(model: Model, part: Split, draws: int) -> dict[str, np.ndarray]:
             index = range(first, min(first + some, len(part)))
             found.append(_of_pictures(model, part, index, draws, rows))
             bar.update(len(index))
-    nll, few, elbo, rate = torch.cat(found, 1).numpy()
-    return {"nll": nll, "few": few, "elbo": elbo, "rate": rate}
+    names = ("nll", "few", "fewest", "elbo", "rate")
+    return dict(zip(names, torch.cat(found, 1).numpy(), strict=True))
 
 
 def _of_pictures(model: Model, part: Split, index: range, draws: int, rows: int) -> Tensor:
-    """The four numbers of some pictures, (4, B), at most so many rows decoded at once.
+    """The five numbers of some pictures, (5, B), at most so many rows decoded at once.
 
     Noise and binarisation are each picture's own: what it gets does not depend on the others.
     """
@@ -119,7 +120,12 @@ def _of_pictures(model: Model, part: Split, index: range, draws: int, rows: int)
         signals.check()
         chunks.append(steps.log_weights(state, x, part_of_noise, *y).cpu().double())
     log_w = torch.cat(chunks)
-    tenth = max(1, draws // FEWER)
-    few = torch.stack([importance_bound(part) for part in log_w.split(tenth)[:FEWER]]).mean(0)
+    few, fewest = (_mean_bound(log_w, max(1, draws // FEWER**power)) for power in (1, 2))
     rate = steps.rate(state, x, *y).cpu().double() if steps.rate else few.new_zeros(len(x))
-    return torch.stack([-importance_bound(log_w), -few, log_w.mean(0), rate])
+    return torch.stack([-importance_bound(log_w), -few, -fewest, log_w.mean(0), rate])
+
+
+def _mean_bound(log_w: Tensor, draws: int) -> Tensor:
+    """The bound (B,) by so many draws, mean over the whole parts of log_w (K, B)."""
+    parts = log_w[: len(log_w) // draws * draws].unflatten(0, (-1, draws))
+    return (torch.logsumexp(parts, 1) - math.log(draws)).mean(0)

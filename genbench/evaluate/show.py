@@ -1,5 +1,6 @@
 """Evaluations as printed: a table a protocol, lines a model."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,7 +94,8 @@ def _bias(likelihood: dict[str, Any]) -> str:
     """What more draws would change, in a few words; nothing where there were too few to tell."""
     if "nll_bias" not in likelihood:
         return ""
-    return (
-        f"; {likelihood['nll_few']:.2f} by a tenth of them, so about {likelihood['nll_bias']:.2f} "
-        "too high"
+    left = likelihood["nll_bias"]
+    so = (
+        f"so about {left:.2f} too high" if math.isfinite(left) else "nobody knows how much too high"
     )
+    return f"; {likelihood['nll_few']:.2f} by a tenth of them, {so}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFOLD = 3  # neighbours in a ball of precision and recall (Kynkaanniemi et al. 2019)
-BALL = 5  # and of density and coverage (Naeem et al. 2020, section 4.3)
+BALL = 5  # and of density and coverage (Naeem et al. 2020)
 ROWS = 2_000  # pictures held against all others at once
 REMEMBERED = 64  # pairs of sets, so that the half samples of one score serve the others too
 
@@ -28,11 +28,12 @@ def neighbour_scores(features: np.ndarray, reference: np.ndarray) -> dict[str, f
     density: in how many reals' balls a sample lies, divided by k = 5: 1 on average of two samples
         of one distribution, more where samples crowd where reals are dense. coverage: the share of
         reals with a sample in their ball; of N and N pictures of one distribution about
-        1 - 2^-k = 0.97 (Naeem et al. 2020, arXiv:2002.09797, eq. 4, 6). Both know fewer samples
-        that an outlier makes: a ball of the reals alone counts, never one of the samples.
+        1 - 2^-k = 0.97 (Naeem et al. 2020, arXiv:2002.09797). Of samples no ball counts, so that
+        one far away cannot seem to reach all reals.
     authpct: the share of samples, in %, that are further from the nearest real than that one is
-        from its own nearest real (Alaa et al. 2022, arXiv:2102.08921, section 4.3, by the name that
-        Stein et al. 2023 gave it). Of copies 0. It means copying where the reals were trained on.
+        from its own nearest real (authenticity of Alaa et al. 2022, arXiv:2102.08921, by the name
+        that Stein et al. 2023 gave it). Of copies 0. It means copying where the reals were trained
+        on.
 
     Args:
         features: (N, D), of samples; N at least 4, for density and coverage 6.

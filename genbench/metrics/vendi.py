@@ -7,7 +7,7 @@ def vendi_score(features: np.ndarray) -> float:
     """exp of the entropy of the eigenvalues of K / N, K the cosine similarities of N pictures.
 
     The effective number of unlike pictures, from 1 (all alike) to N (Friedman & Dieng 2023,
-    arXiv:2210.02410, def. 3.1, its cosine kernel of section 5). It sees no real picture: more than
+    arXiv:2210.02410, def. 3.1, with the cosine kernel). It sees no real picture: more than
     these have may be noise as well as variety. It grows with N.
 
     Args:

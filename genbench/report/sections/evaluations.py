@@ -21,7 +21,7 @@ from genbench.stats import Sample, compare, disjoint, share
 LIKELIHOODS = {
     "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
     "nll_few": Scalar(title="By a tenth of the draws", unit="nats", better="minimize", digits=2),
-    "nll_bias": Scalar(title="Still too high by, fit in 1/draws", unit="nats", digits=2),
+    "nll_bias": Scalar(title="Still too high by about", unit="nats", digits=2),
     "elbo": Scalar(title="ELBO, of the same pictures", unit="nats", better="maximize", digits=2),
     "elbo_gap": Scalar(title="Gap between the two", unit="nats", digits=2),
     "rate": Scalar(title="Rate: KL to the prior", unit="nats", digits=2),
