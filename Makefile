@@ -43,7 +43,7 @@ report: install  ## write reports/ from the records in runs/
 study: install  ## the report's trainings, then reports/: hours, goes on (STUDY="--art_dir=… --scale=…")
 	$(BIN)/python experiments/study.py $(STUDY)
 
-bench: install  ## speed beside a bare loop, Ignite's examples, pythae and others: under 15 minutes
+bench: install  ## speed beside a bare loop, Ignite's examples, pythae and others: a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	PYTHONPATH=tests $(BIN)/python -m bench
 
