@@ -143,7 +143,8 @@ def configure(side: Side, options: ContestConfig, choice: str, **more: Any) -> C
     changes = [first.change, CHOICES[choice] if first is DCGAN_SIDE else {}]
     changes += [other.change for other in others]
     fields = {name: value for change in changes for name, value in change.items()}
-    return FAMILIES[side.model].config(**options.common | fields | more)
+    alike = {"precision": "fp32", "compile": "False"}  # for all: a step changes what it says alone
+    return FAMILIES[side.model].config(**alike | options.common | fields | more)
 
 
 def contest(options: ContestConfig) -> Contest:
