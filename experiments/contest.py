@@ -36,7 +36,6 @@ from genbench.metrics import ScoreName
 from genbench.model import Model
 from genbench.record import Contest, Rung, read_contests, read_runs
 from genbench.report.sections.contest import contest_table, sides_of
-from genbench.speed import settle
 from genbench.train import train_once
 
 import torch  # after genbench, which tells its threads how to wait  # isort: skip
@@ -144,7 +143,8 @@ def configure(side: Side, options: ContestConfig, choice: str, **more: Any) -> C
     changes = [first.change, CHOICES[choice] if first is DCGAN_SIDE else {}]
     changes += [other.change for other in others]
     fields = {name: value for change in changes for name, value in change.items()}
-    return settle(FAMILIES[side.model].config(**options.common | fields | more))
+    alike = {"precision": "fp32", "compile": "False"}  # for all: a step changes what it says alone
+    return FAMILIES[side.model].config(**alike | options.common | fields | more)
 
 
 def contest(options: ContestConfig) -> Contest:

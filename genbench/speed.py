@@ -22,7 +22,7 @@ from genbench.record import read_run
 
 C = TypeVar("C", bound=Config)
 PAYS = {"cpu": 600.0, "cuda": 300.0}  # seconds of training, from which compiling takes a small part
-RATE = {"cpu": 3e10, "cuda": 1e13}  # multiplications and additions a second that a network gets
+RATE = {"cpu": 5e10, "cuda": 1e13}  # operations a second, of the CPU a core, that a network gets
 OVERHEAD = {"cpu": 1e-3, "cuda": 5e-3}  # seconds of a step, at least
 
 

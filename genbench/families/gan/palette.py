@@ -32,12 +32,11 @@ STRONGEST = 0.03  # standard deviation of the finest grain
 
 def double(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, 2H, 2W), bilinear: one depthwise convolution with a fixed kernel."""
-    place = torch.arange(4, device=x.device)
-    row = torch.where((place > 0) & (place < 3), 0.75, 0.25).to(x.dtype)
+    row = 1 - (torch.arange(4, device=x.device, dtype=x.dtype) - 1.5).abs() / 2  # 1/4 3/4 3/4 1/4
     kernel = (row[:, None] * row).expand(x.shape[1], 1, 4, 4)
-    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)  # inductor mistakes pad's layout
-    edges = torch.cat([rows[..., :1], rows, rows[..., -1:]], 3)
-    return conv_transpose2d(edges, kernel, stride=2, padding=3, groups=x.shape[1])
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)  # by pad(), torch.compile fails
+    x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
+    return conv_transpose2d(x, kernel, stride=2, padding=3, groups=x.shape[1])
 
 
 def linear(inputs: int, outputs: int, std: float, shift: float = 0.0) -> nn.Linear:
@@ -269,8 +268,8 @@ class PaletteGenerator(nn.Module):
             masks = combine(h, sharpness * self.masks.weights(w), sharpness * self.masks.bias)
             shares = torch.softmax(masks + touch[:, :COLOURS], dim=1)
             painted = torch.bmm(self.palette(w).mT, shares.flatten(2))
-            retouched = painted.unflatten(2, shares.shape[2:]) + touch[:, COLOURS:]
-            return retouched + self.grain(w, z, self.size)
+            touched = painted.unflatten(2, shares.shape[2:]) + touch[:, COLOURS:]
+            return touched + self.grain(w, z, self.size)
 
     def compose(self, w: Tensor) -> Tensor:
         """Functions of the plane, composed: (B, code) -> (B, 1.5 width, S, S).
