@@ -43,16 +43,17 @@ report: install  ## write reports/ from the records in runs/
 study: install  ## the report's trainings, then reports/: hours, goes on (STUDY="--art_dir=… --scale=…")
 	$(BIN)/python experiments/study.py $(STUDY)
 
-bench: install  ## speed beside a bare loop, Ignite's examples, pythae and others: a quarter of an hour
+.venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: .venv/bench  ## speed beside a bare loop, Ignite's examples, pythae and others: a quarter of an hour
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-bench-full: install  ## the same at length, goes on where it was stopped; writes reports/benchmarks.md
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+bench-full: .venv/bench  ## the same at length, goes on where it was stopped; writes reports/benchmarks.md
 	PYTHONPATH=tests $(BIN)/python -m bench --full
 
-bench-check: install  ## name what got slower than reports/benchmarks.md says
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+bench-check: .venv/bench  ## name what got slower than reports/benchmarks.md says
 	PYTHONPATH=tests $(BIN)/python -m bench --check
 
 screenshots: install  ## README's pictures of genbench ui and wandb leet over runs/demo (Chromium, tmux)

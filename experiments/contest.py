@@ -31,6 +31,7 @@ from genbench.device import pick_device
 from genbench.evaluate.distances import sample_scores
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN, GANConfig
+from genbench.fields import words
 from genbench.files import writable, write_json
 from genbench.metrics import ScoreName
 from genbench.model import Model
@@ -125,7 +126,7 @@ def chosen_sides(options: ContestConfig) -> list[Side]:
     Raises:
         UserError: There is no side of such a name.
     """
-    names = [name.strip() for name in options.sides.split(",") if name.strip()]
+    names = words(options.sides)
     for name in names:
         if name not in BY_NAME:
             raise UserError(f"sides={name!r}: unknown; any of: {'; '.join(BY_NAME)}")

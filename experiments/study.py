@@ -22,8 +22,10 @@ from genbench.config import SearchConfig as SearchOptions
 from genbench.console import counted, say
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN
+from genbench.fields import words
 from genbench.record import Record, read_runs
 from genbench.report import write_report
+from genbench.search import plan
 from genbench.search.search import Search
 from genbench.sweep import find_sweep, read_sweep
 from genbench.train import train_once
@@ -92,9 +94,8 @@ class Searched:
         chosen = SearchOptions(**given | options.sets[DIGITS] | options.common)
         family = FAMILIES.find(self.model, "family")
         search = Search(read_sweep(find_sweep(self.model), family, chosen.given), chosen)
-        trials = search.study.get_trials(deepcopy=False) if search.file.exists() else []
-        missing = chosen.trials - sum(trial.state in ENDED for trial in trials)
-        if missing > 0:
+        done = plan.count(search.study, ENDED) if search.file.exists() else 0
+        if (missing := chosen.trials - done) > 0:
             search.options = dataclasses.replace(chosen, trials=missing)
             search.run()
         search.train_best()
@@ -226,7 +227,7 @@ def chosen_steps(options: StudyConfig) -> dict[str, Any]:
     Raises:
         UserError: There is no step of such a name.
     """
-    names = [name.strip() for name in options.steps.split(",") if name.strip()]
+    names = words(options.steps)
     for name in names:
         if name not in STEPS:
             raise UserError(f"steps={name!r}: unknown; any of {', '.join(STEPS)}")

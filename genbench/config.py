@@ -114,15 +114,21 @@ class Config(Checked):
     def of_record(cls, values: Mapping[str, Any]) -> Self:
         """The configuration in a record, of an earlier genbench too.
 
-        Before there was `precision`, trainings were in float32 but where a GAN's `amp` was set.
-
         Raises:
             TypeError: It has a field that is unknown here.
             UserError: A value cannot be.
         """
+        return cls(**cls.recorded(values))
+
+    @staticmethod
+    def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a record as they are called now.
+
+        Before there was `precision`, trainings were in float32 but where a GAN's `amp` was set.
+        """
         rest = {name: value for name, value in values.items() if name != "amp"}
         earlier = {"precision": "bf16" if values.get("amp") else "fp32", "compile": "False"}
-        return cls(**earlier | rest)
+        return earlier | rest
 
     @property
     def gains(self) -> frozenset[str]:

@@ -6,9 +6,9 @@ WANDB_ENTITY: as W&B documents them, but for WANDB_DIR and WANDB_RESUME, which a
 in place of. W&B itself reads the others of its own. CUDA_VISIBLE_DEVICES: the GPUs that workers
 share. RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE: the processes of one training, and
 TORCHELASTIC_ERROR_FILE: where each says how it failed, as torchrun sets them. PATH: where a sweep's
-program is looked for. DISPLAY, WAYLAND_DISPLAY: whether a browser can
-be shown. Set for W&B where the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY,
-WANDB_RUN_GROUP, and always WANDB_DATA_DIR.
+program is looked for. DISPLAY, WAYLAND_DISPLAY: whether a browser can be shown. Set for W&B where
+the user has not: WANDB_SILENT, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, and always
+WANDB_DATA_DIR.
 """
 
 import os

@@ -33,6 +33,11 @@ Seed = Annotated[int, Range(0, 2**31 - 1)]
 FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 
 
+def words(text: str) -> list[str]:
+    """What a field holds by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 @dataclass(frozen=True)
 class Role:
     """What other parts of genbench may do with a field; it stands in the field's `Annotated`.

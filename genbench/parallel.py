@@ -159,9 +159,13 @@ def several() -> bool:
 def share(n: int) -> slice:
     """Which of n pictures this process computes; shares differ by one at most."""
     group = _together()
-    if not group:
-        return slice(n)
-    return slice(n * group.rank // group.world, n * (group.rank + 1) // group.world)
+    return _shares(n, group.world)[group.rank] if group else slice(n)
+
+
+def _shares(n: int, world: int) -> list[slice]:
+    """Which of n pictures each process computes."""
+    ends = [n * i // world for i in range(world + 1)]
+    return list(itertools.starmap(slice, itertools.pairwise(ends)))
 
 
 def split(function: Callable[..., T], *batch: Tensor) -> T:
@@ -202,8 +206,7 @@ def complete(values: Tensor) -> Tensor:
 
 def _gather(group: _Group, part: Tensor, n: int) -> Tensor:
     """The shares (b, ...) of all processes, (n, ...); the graph is that of this one's."""
-    ends = [n * i // group.world for i in range(group.world + 1)]
-    sizes = [end - begin for begin, end in itertools.pairwise(ends)]
+    sizes = [mine.stop - mine.start for mine in _shares(n, group.world)]
     sent = part.detach().contiguous()
     if lacking := max(sizes) - len(part):  # all send as many
         sent = torch.cat([sent, sent.new_zeros(lacking, *part.shape[1:])])

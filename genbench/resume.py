@@ -96,8 +96,7 @@ def goes_on(record: Record, config: Config) -> bool:
     """Whether a run of this configuration was ended before its time, and nobody goes on with it."""
     names = [*own_fields(config), *LIMITS]
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    # a run of before a field was there had its default, but float32
-    before = defaults | {"precision": "fp32"} | record.config
+    before = defaults | config.recorded(record.config)  # of before a field was there: its default
     same = all(getattr(config, name) in ("auto", before.get(name)) for name in names)
     unfinished = record.status != "finished" and record.model == config.model
     return same and unfinished and not is_running(record.path)

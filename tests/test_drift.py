@@ -195,7 +195,7 @@ def test_the_folded_network_sees_what_the_whole_one_does():
         for i, block in enumerate(whole._blocks):
             h = block(h)
             seen += summary(h) if i in LEVELS else []
-    torch.testing.assert_close(load_eyes("cpu")(x), seen, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(load_eyes("cpu", False)(x), seen, rtol=1e-3, atol=1e-3)
 
 
 def test_grey_pictures_are_seen_as_colours_without_any():

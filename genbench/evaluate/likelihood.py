@@ -128,4 +128,4 @@ def _of_pictures(model: Model, part: Split, index: range, draws: int, rows: int)
 def _mean_bound(log_w: Tensor, draws: int) -> Tensor:
     """The bound (B,) by so many draws, mean over the whole parts of log_w (K, B)."""
     parts = log_w[: len(log_w) // draws * draws].unflatten(0, (-1, draws))
-    return (torch.logsumexp(parts, 1) - math.log(draws)).mean(0)
+    return importance_bound(parts.transpose(0, 1)).mean(0)

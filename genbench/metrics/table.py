@@ -13,6 +13,7 @@ import numpy as np
 from genbench import UserError
 from genbench.config import FEWEST as FEWEST
 from genbench.config import LEAST as LEAST
+from genbench.fields import words
 from genbench.metrics import fidelity
 from genbench.metrics.features import Features
 from genbench.metrics.neighbours import neighbour_scores
@@ -210,15 +211,15 @@ AUTHPCT = Metric(
 )
 
 
-def chosen(words: str) -> tuple[str, ...]:
+def chosen(asked: str) -> tuple[str, ...]:
     """What `--metrics` asks for, by names of METRICS and BY_MODEL.
 
-    Empty words ask for all but what is computed on request.
+    Nothing asks for all but what is computed on request.
 
     Raises:
         UserError: A word is no metric's.
     """
-    names = [word.strip() for word in words.split(",") if word.strip()]
+    names = words(asked)
     if not names:
         return *(name for name, metric in METRICS.items() if not metric.on_request), *BY_MODEL
     known = dict.fromkeys([*(metric.asked_by for metric in METRICS.values()), *BY_MODEL])
@@ -227,6 +228,6 @@ def chosen(words: str) -> tuple[str, ...]:
         of_word = [name for name, metric in METRICS.items() if word in (metric.asked_by, name)]
         of_word += [name for name in BY_MODEL if name == word]
         if not of_word:
-            raise UserError(f"metrics={words!r}: any of {', '.join(known)}, by commas")
+            raise UserError(f"metrics={asked!r}: any of {', '.join(known)}, by commas")
         metrics |= dict.fromkeys(of_word)
     return tuple(metrics)

@@ -173,16 +173,17 @@ class Run:
         """Append the scalars of a split to metrics.jsonl; they are W&B's `split/name`."""
         row = {"step": step, "epoch": round(epoch, 4), "split": split, **scalars}
         self.rows.append(row)
-        append_line(self._metrics, to_json(row))
+        self._append(row)
 
     def event(self, what: str, step: int, epoch: float) -> None:
         """Append what befell the training to metrics.jsonl; W&B sends an alert."""
-        row = {"step": step, "epoch": epoch, "split": "events", "event": what}
-        append_line(self._metrics, to_json(row))
+        self._append({"step": step, "epoch": epoch, "split": "events", "event": what})
 
     def _log_file(self, split: str, step: int, epoch: float, name: str, file: str) -> None:
         """Append a file of the run's folder to metrics.jsonl by the name that W&B gives it."""
-        row = {"step": step, "epoch": epoch, "split": split, "name": name, "file": file}
+        self._append({"step": step, "epoch": epoch, "split": split, "name": name, "file": file})
+
+    def _append(self, row: dict[str, Any]) -> None:
         append_line(self._metrics, to_json(row))
 
     def picture(self, name: str, image: np.ndarray, step: int, epoch: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import environment
+from genbench.fields import words
 from genbench.files import to_json
 from genbench.record.reading import Row, read_object, row_or_none
 from genbench.record.shapes import About, Dashboard, Summary
@@ -64,9 +65,9 @@ def of_run(folder: Path) -> Row:
     }
 
 
-def tags_of(words: str | None) -> list[str]:
-    """Tags out of words by commas."""
-    return [tag.strip() for tag in (words or "").split(",") if tag.strip()]
+def tags_of(named: str | None) -> list[str]:
+    """Tags, named by commas."""
+    return words(named or "")
 
 
 def _columns(about: Row, fields: list[str]) -> Row:

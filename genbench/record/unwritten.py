@@ -35,12 +35,8 @@ class Unwritten(Run):
     def begin(self, config: dict[str, Any], **facts: Any) -> None:
         """Nothing is written."""
 
-    def log(self, split: str, scalars: dict[str, float], step: int, epoch: float) -> None:
-        """Keep the scalars of a split in `rows`."""
-        self.rows.append({"step": step, "epoch": round(epoch, 4), "split": split, **scalars})
-
-    def event(self, what: str, step: int, epoch: float) -> None:
-        """Nothing is written."""
+    def _append(self, row: dict[str, Any]) -> None:
+        pass
 
     def picture(self, name: str, image: np.ndarray, step: int, epoch: int) -> None:
         """Nothing is written."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from genbench import UserError, signals
 from genbench.console import say_once
+from genbench.fields import words
 from genbench.files import writing
 from genbench.record import Contest, Record, Study, read_contests, read_runs, read_studies
 from genbench.report.choice import make_parts
@@ -54,7 +55,7 @@ def write_report(
             f"out={out}: figures/{old[0].name} is of an earlier report and may show real pictures; "
             "remove figures/, or name another --out"
         )
-    hidden = [part.data for part, _ in pages] if not originals else _words(private)
+    hidden = [part.data for part, _ in pages] if not originals else words(private)
     pages = [
         (part, [_without_real(c) for c in contents] if part.data in hidden else contents)
         for part, contents in pages
@@ -115,17 +116,13 @@ def make_pages(
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
     parts: list[Part] = []
-    for name in _words(data) or [""]:
+    for name in words(data) or [""]:
         parts += make_parts(records, studies, name)
         if parts and (evaluated := find_evaluated(records, name)):
             of = evaluated[0].runs[0].config["data"]
             parts.append(Part(f"Who generates best on {of}?", of, evaluated=evaluated))
     parts = [_with_contests(part, contests, records) for part in parts]
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _without_real(content: Content) -> Content:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,6 @@ def about() -> dict[str, str]:
     facts |= {"Python": platform.python_version(), "cores": f"{os.cpu_count()}"}
     if torch.cuda.is_available():
         facts["GPU"] = torch.cuda.get_device_name()
-    from importlib.metadata import version
-
     return facts | {name: version(name) for name in PACKAGES}
 
 

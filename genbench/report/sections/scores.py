@@ -80,11 +80,16 @@ def shown_distances(part: Part) -> list[ScoreName]:
     return [name for split in splits for name in part.sample_scores(split)]
 
 
+def as_row(name: ScoreName) -> Scalar:
+    """How a score of samples is written among others: to which reals, by what, of how many."""
+    title = f"{name.scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
+    return replace(name.scalar, title=title, unit="")
+
+
 def _distance_rows(part: Part) -> Iterator[list[str]]:
     """Each score of samples above its floor."""
     for name in shown_distances(part):
-        title = f"{name.scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
-        yield row(part.groups, str(name), replace(name.scalar, title=title, unit=""))
+        yield row(part.groups, str(name), as_row(name))
         floor = Scalar(title="the same between real pictures (floor)", digits=name.scalar.digits)
         yield row(part.groups, str(name.as_floor), floor)
 

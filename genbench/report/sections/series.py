@@ -16,7 +16,14 @@ from genbench.report.comparison import compared
 from genbench.report.drawing import COLOURS, INK
 from genbench.report.group import Group, family_title, field_roles
 from genbench.report.part import Content, Drawing, Part, in_order
-from genbench.report.sections.scores import CLAIMS, row, shown_distances, shown_scalars, text_of
+from genbench.report.sections.scores import (
+    CLAIMS,
+    as_row,
+    row,
+    shown_distances,
+    shown_scalars,
+    text_of,
+)
 from genbench.scalars import Scalar
 from genbench.stats import compare
 
@@ -62,9 +69,7 @@ def title_of(group: Group, fields: Sequence[str]) -> str:
 def _scores(part: Part) -> dict[str, Scalar]:
     """What the configurations are compared by: names as in records, those that any has."""
     names = {f"{part.split}/{name}": scalar for name, scalar in shown_scalars(part).items()}
-    for score in shown_distances(part):
-        title = f"{score.scalar.title} to {score.reals} ({score.extractor}, N = {score.n})"
-        names[str(score)] = replace(score.scalar, title=title, unit="")
+    names |= {str(score): as_row(score) for score in shown_distances(part)}
     return {name: scalar for name, scalar in names.items() if row(part.groups, name, scalar)}
 
 
