@@ -64,3 +64,11 @@ def test_the_runs_of_a_search_and_of_a_contest_are_no_experiment(records):
     records.run("vae", key="alone", config={"group": "one configuration"})
     (part, _), *_ = records.pages()
     assert part.series == {}
+
+
+def test_nor_are_those_of_a_search_whose_study_is_lost(records):
+    for i, job_type in enumerate(("trial", "trial", "final", "final")):
+        config = {"group": "lost", "job_type": job_type, "beta": float(i)}
+        records.run("vae", key=str(i), config=config)
+    (part, _), *_ = records.pages()
+    assert part.series == {}

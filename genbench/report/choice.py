@@ -125,12 +125,16 @@ def _part(
 
 
 def series(groups: list[Group], studies: Sequence[Study]) -> dict[str, list[Group]]:
-    """Configurations whose runs share a name, where that is no search's or contest's own."""
+    """Configurations whose runs share a name, where that is no search's or contest's own.
+
+    The runs of a search are told by what they are too: its study may be lost or damaged.
+    """
     own = (*(study["name"] for study in studies), CONTEST)
     named: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         name = group.config.get("group")
-        if name and group.runs and not name.startswith(own):
+        searched = group.config.get("job_type") in ("trial", "final")
+        if name and group.runs and not searched and not name.startswith(own):
             named[name].append(group)
     return {name: alike for name, alike in named.items() if len(alike) > 1}
 
