@@ -256,9 +256,9 @@ class EvaluateConfig(Checked):
     # vendi, authpct, memorization, nll, or those that you registered; empty: all but fd_infinity,
     # vendi and authpct
     metrics: str = ""
-    prior: Literal["mixture", "gaussian"] = (
-        "mixture"  # fitted to codes that have none: 10 Gaussians or 1
-    )
+    # what is fitted to the codes to draw from: 10 Gaussians or 1; empty: the model's own prior, of
+    # those that have none a mixture
+    prior: Literal["", "mixture", "gaussian"] = ""
     data_dir: str = ""  # where the runs' data lie now, if not where they did
     image_size: Annotated[int, Range(0)] = 0  # folders: resize all to such squares (0: as they are)
     device: Device = "auto"  # auto: cuda, else mps, else cpu

@@ -19,6 +19,7 @@ from genbench.parallel import split
 from genbench.prior import Prior, check_draw, fit_prior, great_circle, straight_lines, truncated
 
 BATCH = 100  # images made at once
+CODED = {"encode", "decode"}  # what a family can whose codes can be fitted
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
 
 
@@ -46,7 +47,8 @@ class Model:
         self.family, self.state, self.shape = family, state, shape
         self.classes = Classes(classes or {})
         self.steps: Steps = family.steps
-        self.prior_kind = "mixture"  # what is fitted to the codes of a family without a prior
+        own = "generate" in family.can
+        self.fitted = "" if own else "mixture"  # to its codes, to draw from; or `gaussian`
         self._data = data
         self._priors: dict[str, Prior] = {}
 
@@ -86,18 +88,17 @@ class Model:
 
     @property
     def sampler(self) -> str:
-        """What samples are drawn from: the family, and for want of a prior what is fitted."""
-        own = "generate" in self.family.can
-        return self.family.name if own else f"{self.family.name}+{self.prior_kind}"
+        """What samples are drawn from: the family, by what is fitted to its codes if that is so."""
+        return f"{self.family.name}+{self.fitted}" if self.fitted else self.family.name
 
     def sample(
         self, n: int, seed: int = 0, truncation: float = 0.0, y: Tensor | None = None
     ) -> Tensor:
         """n new images (n, C, H, W); the first ones are the same for any n.
 
-        A family without a prior (an autoencoder) is drawn from by a density that is fitted to the
-        codes of its training images (Ghosh et al. 2020, arXiv:1903.12436, section 4); its samples
-        as a whole depend on n.
+        A family without a prior (an autoencoder), and any whose `fitted` says so, is drawn from by
+        a density that is fitted to the codes of its training images (Ghosh et al. 2020,
+        arXiv:1903.12436, section 4); its samples as a whole depend on n.
 
         Args:
             n: How many.
@@ -124,7 +125,7 @@ class Model:
     def _codes(self, n: int, seed: int, truncation: float) -> tuple[Iterator[Tensor], str]:
         """n codes of the prior or of what stands for it, in batches; which function draws them."""
         check_draw(n, seed, truncation)
-        if "generate" in self.family.can:
+        if not self.fitted:
             parts = z_batches(self.state, n, seed, BATCH)
             return (truncated(z, truncation) if truncation else z for z in parts), "generate"
         if truncation:
@@ -141,15 +142,15 @@ class Model:
         Raises:
             UserError: The family has no codes to fit one to, or the data are no longer there.
         """
-        if not {"encode", "decode"} <= self.family.can:
+        if not self.family.can >= CODED:
             raise UserError(
                 f"model {self.family.name}: cannot be drawn from; it has no prior, and does not "
                 "both encode and decode, so that one could be fitted to its codes"
             )
-        if self.prior_kind not in self._priors:
+        if self.fitted not in self._priors:
             codes, _ = self.codes("train", FITTED)
-            self._priors[self.prior_kind] = fit_prior(codes, self.prior_kind)
-        return self._priors[self.prior_kind]
+            self._priors[self.fitted] = fit_prior(codes, self.fitted)
+        return self._priors[self.fitted]
 
     @torch.no_grad()
     def encode(self, x: Tensor | np.ndarray, y: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy import stats
 
@@ -205,6 +206,27 @@ def test_an_autoencoder_is_drawn_from_what_was_fitted_to_its_codes(runs):
     assert draw(5, seed=3).shape == (5, 1, 28, 28)
     _, (other,) = evaluate(runs[:1], split="test", seeds=1, metrics="kid")
     assert other.rows[0].values != one.rows[0].values
+
+
+def test_any_model_with_codes_can_be_drawn_from_what_is_fitted_to_them(runs):
+    own, (one,) = evaluate(runs[1:4], split="test", seeds=1, metrics="kid,memorization,nll")
+    assert [row.title for row in one.rows] == ["vae", "gan"]
+    models, (fitted,) = evaluate(
+        runs[1:4], split="test", seeds=1, metrics="kid,memorization,nll", prior="mixture"
+    )
+    assert [row.title for row in fitted.rows] == ["vae+mixture", "gan"]
+    assert fitted.rows[0].values != one.rows[0].values
+    assert fitted.rows[1].values == one.rows[1].values  # it has no codes to fit anything to
+    vae = models[0].model
+    codes = torch.from_numpy(vae.prior.sample(5, seed=3))
+    torch.testing.assert_close(vae.sample(5, seed=3), vae.decode(codes))
+    assert [set(first[0].findings) for first in (own, models)] == [
+        {"scores", "samples", "memorization", "likelihood"},
+        {"scores", "samples", "memorization"},  # the likelihood is that of the model's own prior
+    ]
+    pictures = {first[0].findings["memorization"]["picture"] for first in (own, models)}
+    assert pictures == {"closest_pairs-vae.png", "closest_pairs-vae+mixture.png"}
+    assert all((runs[1] / picture).is_file() for picture in pictures)
 
 
 def test_what_was_found_is_in_the_records(runs):

@@ -9,6 +9,7 @@ from records import Records
 from scipy import stats
 
 from genbench.report import write_report
+from genbench.report.overview import answer
 from genbench.report.sections.evaluations import score_table, scored
 
 RULER = {
@@ -154,6 +155,18 @@ def test_a_likelihood_has_a_table_of_its_own(records):
     assert ["By a tenth of the draws (nats) ↓", "95.90"] in rows
     assert ["Still too high by about (nats)", "0.10"] in rows
     assert len(rows) == 13
+
+
+def test_a_model_stands_there_as_it_was_drawn_from(records):
+    _, vae = families(records)
+    evaluation(vae, "vae+mixture", {"kid": [0.1, 0.11, 0.12]})
+    fitted = "VAE (mixture of Gaussians fitted to its codes)"
+    ((rows, _),) = tables(records)
+    assert [row.title for row in rows] == [fitted, VAE, AE]
+    assert records.content("Likelihood").table[0] == ["", VAE]
+    first = answer("digits", [part for part, _ in records.pages()])
+    assert [row[0] for row in first.table[1:4]] == [fitted, VAE, AE]
+    assert "no likelihood" not in " ".join(first.said)
 
 
 def test_copies_are_said(records):

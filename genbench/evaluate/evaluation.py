@@ -85,10 +85,9 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
                 found["classes"] = by_class(model, options, extractor, cache)
     for candidate in candidates:
         signals.check()
-        if "nll" in metrics and "log_weights" in candidate.model.family.can:
-            candidate.findings["likelihood"] = likelihood(
-                candidate.model, "test", cache, options.draws
-            )
+        model = candidate.model
+        if "nll" in metrics and "log_weights" in model.family.can and not model.fitted:
+            candidate.findings["likelihood"] = likelihood(model, "test", cache, options.draws)
 
 
 def _benchmark(

@@ -25,7 +25,7 @@ from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import LEAST
-from genbench.model import Model
+from genbench.model import CODED, Model
 from genbench.record import Record, read_run
 from genbench.record.feeding import log_evaluation
 from genbench.record.provenance import git, now
@@ -68,7 +68,9 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
         place = _place(config)
         if place not in known:
             known[place] = load_data(config, device)
-        model.data, model.prior_kind = known[place], options.prior
+        model.data = known[place]
+        if model.family.can >= CODED:
+            model.fitted = options.prior or model.fitted
         if record.lacks:
             raise UserError(f"{folder}/config.json: lacks {', '.join(record.lacks)}; train again")
         if model.data.content_hash != record.about["data_hash"]:
@@ -118,7 +120,7 @@ def copies(
     result = memorization(
         seen, _features(held_out, extractor, cache), _features(searched, extractor, cache)
     )
-    path = folder / "closest_pairs.png"
+    path = folder / f"closest_pairs-{candidate.model.sampler}.png"
     closest = np.argsort(result.distances)[:PAIRS]
     near = searched.take(torch.from_numpy(result.nearest[closest]).to(train.rows.device)).images
     pairs = np.concatenate([samples[closest], framed(near.cpu().numpy())])

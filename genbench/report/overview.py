@@ -173,7 +173,8 @@ def about_against(rows: Sequence[Row]) -> str | None:
         return None
     first, *others = rows
     reasons = [*_losses(first, others), *_trouble(first.group), *_cost(first, others)]
-    if any(_nll(row) for row in others) and not _nll(first):
+    can = first.group.can
+    if any(_nll(row) for row in others) and "log_weights" not in can:
         reasons.append("it has no likelihood")
     scored = len(first.evaluated.runs) if first.evaluated else len(first.group.runs)
     if scored < FEW_SEEDS:
