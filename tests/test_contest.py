@@ -14,6 +14,7 @@ from genbench.handlers import Diverged
 from genbench.record import Run, read_contests, read_runs
 from genbench.report import make_pages
 from genbench.report.sections.contest import contest_table, said, sides_of
+from genbench.stats import Claims
 
 KIDS = {(16, 2e-4): 0.7, (16, 1e-3): 0.5, (64, 2e-4): 0.6, (64, 1e-3): 0.8}  # of batch, lr
 DEFAULT = "default (+ generator: palette)"
@@ -193,7 +194,7 @@ def test_the_table_and_what_is_said_of_it(trained, tmp_path):
     assert cells["dcgan"]["seeds"] == "3"
     assert cells["dcgan"]["trouble"] == "diverged 1 of 3, collapsed 1 of 3, saturated 3 of 3"
     assert cells[DEFAULT]["trouble"] == ""
-    won, earned = said(record, sides)
+    won, earned = said(Claims(), record, sides)
     assert won.startswith(f"After 0.5 minutes each, {DEFAULT} comes nearest")
     assert "KID: 0.1020 ± 0.0010, next dcgan with 0.2150 ± 0.0071 (p =" in won
     assert earned == "Its untrained network has 0.4000: training leaves 25% of that."

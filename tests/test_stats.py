@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from genbench.stats import Sample, compare, difference, disjoint, share
+from genbench.stats import Claims, Comparison, Sample, compare, difference, disjoint, share
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8).filter(
     lambda values: np.std(values) > 1e-6
@@ -91,3 +91,55 @@ def test_plus_minus_is_the_deviation_and_brackets_the_interval():
 
 def test_a_share_counts():
     assert share([True, False, True]) == "2 of 3"
+
+
+@given(st.lists(st.floats(1e-6, 0.5), min_size=1, max_size=12, unique=True))
+def test_claims_are_judged_together_as_holm_does(ps):
+    """Against the step-down procedure as written: p_(i) < 0.05 / (m - i + 1) until one fails."""
+    claims = Claims()
+    pairs = [(Sample.of([i, i + 1.0]), Sample.of([-i - 0.5, i + 2.0])) for i in range(len(ps))]
+    with pytest.MonkeyPatch.context() as patch:
+        values = dict(zip([a for a, _ in pairs], ps, strict=True))
+        patch.setattr("genbench.stats.compare", lambda a, b: Comparison(a, b, values[a]))
+        for _ in range(2):
+            found = [claims.compare(a, b) for a, b in pairs]
+            claims.judge()
+    m, ordered, rejected = len(ps), sorted(ps), set()
+    for i, p in enumerate(ordered):
+        if p >= 0.05 / (m - i):
+            break
+        rejected.add(p)
+    assert {one.p for one in found if one.differ} == rejected
+    assert len(claims) == m
+
+
+def test_among_many_a_difference_must_be_clearer():
+    claims, a, b = Claims(), Sample.of([1.0, 1.2, 1.1]), Sample.of([1.3, 1.5, 1.4])
+    nothing = [Sample.of([5.0, 7.0 + i, 6.0]) for i in range(6)]
+    assert claims.compare(a, b).differ
+    for other in nothing[1:]:
+        claims.compare(nothing[0], other)
+    claims.judge()
+    found = claims.compare(a, b)
+    assert found.p == compare(a, b).p < 0.05
+    assert not found.differ
+    assert found.basis == "p = 0.021, Welch's test, 3 and 3 seeds, one of 6 comparisons"
+
+
+def test_equal_means_are_claimed_to_differ_in_one_report_of_twenty_and_visible_ones_seen():
+    """By simulation: the error over a report's claims, and the power at what is `visible`."""
+    rng, reports, seen, n = np.random.default_rng(0), 0, 0, 400
+    for _ in range(n):
+        claims = Claims()
+        pairs = [[Sample.of(rng.normal(0, 1, 5)) for _ in range(2)] for _ in range(6)]
+        for _ in range(2):
+            wrong = [claims.compare(a, b).differ for a, b in pairs]
+            claims.judge()
+        reports += any(wrong)
+    assert 0.01 < reports / n < 0.09
+    least = compare(*(Sample.of(values) for values in ([0.0, 2.0] * 5, [0.0, 2.0] * 5))).visible
+    spread = np.std([0.0, 2.0] * 5, ddof=1)
+    for _ in range(n):
+        a, b = (Sample.of(rng.normal(mean, spread, 10)) for mean in (0.0, least))
+        seen += compare(a, b).differ
+    assert 0.72 < seen / n < 0.88

@@ -24,6 +24,12 @@ from genbench.report.sections import SECTIONS
 from genbench.report.sections.contest import sides_of
 from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
+from genbench.stats import Claims
+
+TESTS = (
+    "A difference is claimed where Welch's t-test over training seeds shows it at 5 %, ± is the "
+    "standard deviation over them."
+)
 
 
 @signals.noted()
@@ -47,7 +53,12 @@ def write_report(
         UserError: Nothing to report.
         DiskError: `out` cannot be written.
     """
-    pages = make_pages(read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir))
+    read = read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir)
+    claims = Claims()
+    for _ in range(2):  # what is claimed depends on all that is compared
+        pages = make_pages(*read, claims)
+        report = make_report(pages) if pages else None
+        claims.judge()
     folder = Path(out).expanduser()
     pictures = (*(folder / "figures").glob("*.png"), *(folder / "figures").glob("*.gif"))
     if (private or not originals) and (old := sorted(pictures)):
@@ -60,12 +71,12 @@ def write_report(
         (part, [_without_real(c) for c in contents] if part.data in hidden else contents)
         for part, contents in pages
     ]
-    if not pages:
+    if not report:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-    return write(make_report(pages), folder)
+    return write(replace(report, pages=pages), folder)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,9 @@ def make_report(pages: list[Page]) -> Report:
     sets = list(dict.fromkeys(part.data for part in parts))
     answers = [answer(data, [part for part in parts if part.data == data]) for data in sets]
     sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
+    if n := len(parts[0].claims):
+        told = "" if n == 1 else f" The report makes {n} comparisons, judged together (Holm 1979)."
+        sure.append(Content("Tests", notes=[TESTS + told]))
     return Report(f"{names} on {' and '.join(sets)}", answers, pages, sure)
 
 
@@ -104,6 +118,7 @@ def make_pages(
     studies: Sequence[Study],
     data: str = "",
     contests: Sequence[Contest] = (),
+    claims: Claims | None = None,
 ) -> list[Page]:
     """What there is to say of all runs and searches, nothing drawn yet.
 
@@ -112,7 +127,9 @@ def make_pages(
         studies: Of searches.
         data: As for `write_report`.
         contests: Of these runs.
+        claims: What all sentences compare is entered here, and judged by it.
     """
+    claims = Claims() if claims is None else claims
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
     parts: list[Part] = []
@@ -122,6 +139,7 @@ def make_pages(
             of = evaluated[0].runs[0].config["data"]
             parts.append(Part(f"Who generates best on {of}?", of, evaluated=evaluated))
     parts = [_with_contests(part, contests, records) for part in parts]
+    parts = [replace(part, claims=claims) for part in parts]
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
 
 

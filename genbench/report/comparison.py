@@ -3,13 +3,16 @@
 import math
 
 from genbench.report.group import Group
-from genbench.stats import compare
+from genbench.stats import Claims
 
 
-def compared(a: Group, b: Group, name: str, claim: str, subject: str, ratio: bool) -> str | None:
+def compared(
+    claims: Claims, a: Group, b: Group, name: str, claim: str, subject: str, ratio: bool
+) -> str | None:
     """A sentence on two groups, by Welch's test over their seeds.
 
     Args:
+        claims: All comparisons of the report.
         a: A group.
         b: Another.
         name: The score, as for `Group.score`; the smaller is better unless it says otherwise.
@@ -28,7 +31,7 @@ def compared(a: Group, b: Group, name: str, claim: str, subject: str, ratio: boo
     best, other = (first, second) if a_wins else (second, first)
     unit = f" {scalar.unit}" if scalar.unit else ""
     numbers = f"{best.show(scalar.digits)} against {other.show(scalar.digits)}{unit}"
-    comparison = compare(best, other)
+    comparison = claims.compare(best, other)
     if comparison.differ:
         low, high = sorted((first.mean, second.mean))
         factor = f", a factor of {high / low:.1f}" if ratio and low > 0 else ""
@@ -39,9 +42,11 @@ def compared(a: Group, b: Group, name: str, claim: str, subject: str, ratio: boo
             f"The {winner.named} {claim} than the {loser.named} ({numbers}), "
             "but without several seeds of both nobody knows how sure that is."
         )
+    visible = comparison.visible
+    least = f"; {scalar.show(visible)} would have shown in 80 % of cases" if visible else ""
     return (
         f"No difference in {subject} could be shown between the {winner.named} and the "
-        f"{loser.named}: {numbers} ({comparison.basis})."
+        f"{loser.named}: {numbers} ({comparison.basis}{least})."
     )
 
 

@@ -17,7 +17,7 @@ from genbench.report.sections.adversarial import collapses, for_a_while
 from genbench.report.sections.scores import text_of
 from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.report.standing import Row, rows_of
-from genbench.stats import Sample, compare
+from genbench.stats import Claims, Sample
 
 SHOWN = (RANKED_BY, "fd", "precision", "recall")  # scores of samples, in the table's order
 OF_CODES = ("elbo", "bce")  # where there are codes
@@ -45,7 +45,7 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
         "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training. "
         "ELBO and reconstruction are of the end of training, NLL of `genbench evaluate`."
     )
-    said = [about_winner(rows, floor), about_against(rows)]
+    said = [about_winner(parts[0].claims, rows, floor), about_against(rows)]
     return Content(data, said, _without_empty(table), notes)
 
 
@@ -129,11 +129,11 @@ def strip(row: Row) -> Drawing | None:
     return Drawing(f"{row.group.model}_answer", caption, draw, row.group.model)
 
 
-def about_winner(rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
+def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
     """Who comes nearest to real pictures, how sure that is, and how far it is from them."""
     scored = [r for r in rows if (s := r.score(RANKED_BY)) and math.isfinite(s.mean)]
     if not scored:
-        return _about_reconstruction(rows)
+        return _about_reconstruction(claims, rows)
     first, metric = scored[0], METRICS[RANKED_BY]
     at = floor.get(RANKED_BY)
     real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
@@ -141,7 +141,7 @@ def about_winner(rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
     if len(scored) == 1:
         return f"The samples of the {first.title} have {mine}{real}; no other model was scored so."
     second = scored[1]
-    comparison = compare(first.samples[RANKED_BY], second.samples[RANKED_BY])
+    comparison = claims.compare(first.samples[RANKED_BY], second.samples[RANKED_BY])
     numbers = f"{mine} against {second.shown[RANKED_BY]} of the {second.title}{real}"
     if comparison.p is None:
         return f"The {first.title} generates best here: {numbers} (a single seed: not proven)."
@@ -153,14 +153,14 @@ def about_winner(rows: Sequence[Row], floor: Mapping[str, float]) -> str | None:
     return f"The {first.title} generates best: {numbers} ({comparison.basis})."
 
 
-def _about_reconstruction(rows: Sequence[Row]) -> str | None:
+def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
     """Without scores of samples, who reconstructs best."""
     coded = [(row, sample) for row in rows if (sample := row.score("bce"))]
     if len(coded) < 2:
         return None
     (first, a), (second, b) = coded[:2]
-    verdict = compare(a, b)
-    sure = verdict.basis if verdict.p is not None else "a single seed: not proven"
+    verdict = claims.compare(a, b)
+    sure = verdict.basis if verdict.differ else f"{verdict.basis}: not proven"
     return (
         f"No samples were scored. By reconstruction the {first.title} is first: {a.show(2)} against"
         f" {b.show(2)} nats of the {second.title} ({sure})."

@@ -10,6 +10,7 @@ from genbench.record import Contest, Study
 from genbench.report.drawing import Clock, Drawn
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group, sample_scores
+from genbench.stats import Claims
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Part:
     contests: Each with its sides by name, which need not be among the groups shown.
     evaluated: Of the part on evaluations, which has no groups: what was drawn from.
     series: Configurations that share a name that was given with --group, by that name.
+    claims: All comparisons of the report.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Part:
     evaluated: list[Evaluated] = field(default_factory=list)
     series: dict[str, list[Group]] = field(default_factory=dict)
     contests: list[tuple[Contest, Mapping[str, Group]]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
 
     @property
     def leading(self) -> list[Group]:

@@ -10,7 +10,7 @@ from genbench.report.drawing import COLOURS, SEEDS, Line, Panel, alt_of, curves
 from genbench.report.group import Group, one_a_seed, unlike
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.scores import heads, row
-from genbench.stats import share
+from genbench.stats import Claims, share
 
 SIDES = (("d_real", COLOURS[0], "real"), ("d_fake", COLOURS[1], "generated"))  # pictures
 COLLAPSED = "the samples have collapsed"  # an event, and what it is called
@@ -67,7 +67,7 @@ def stability(part: Part) -> Iterator[Content]:
     rows.append(["Trainings that diverged", *diverged])
     pairs = [(a, b) for a, b in part.comparisons if b.is_baseline or len(groups) == 2]
     said: list[str | None] = [about_endings(group) for group in groups]
-    said += [sentence for a, b in pairs for sentence in steadier(a, b)]
+    said += [sentence for a, b in pairs for sentence in steadier(part.claims, a, b)]
     kinds = (about_saturation, about_memory, about_events)
     said += [about(group) for group in groups for about in kinds]
     yield Content("Stability", said, [heads(groups), *filter(None, rows)], NOTES)
@@ -79,12 +79,12 @@ def collapses(group: Group) -> list[bool]:
     return [bool(flag) for flag in flags if flag is not None]
 
 
-def steadier(a: Group, b: Group) -> list[str | None]:
+def steadier(claims: Claims, a: Group, b: Group) -> list[str | None]:
     """Whose losses fluctuated less."""
     said = []
     for name, network in STEADIER.items():
         claim, subject = f"has a steadier {network} loss", f"the steadiness of the {network} loss"
-        said.append(compared(a, b, name, claim, subject, ratio=True))
+        said.append(compared(claims, a, b, name, claim, subject, ratio=True))
     fields = unlike((a, b), a.scalar("loss_d"))
     if any(said) and fields:
         names = [", ".join(str(group.config.get(f)) for f in fields) for group in (a, b)]

@@ -12,7 +12,7 @@ from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
 from genbench.report.sheets import array, kept_arrays, tiled
-from genbench.stats import Sample, compare
+from genbench.stats import Claims, Sample
 
 STRIP = 12  # samples of a side
 Sides = Mapping[str, Group]  # the ended trainings of each side that has any
@@ -36,7 +36,9 @@ def contests(part: Part) -> Iterator[Content]:
         size = next(iter(sides.values())).config.get("image_size")
         heading = f"Contest: {contest['minutes']:g} minutes of training each, {size} px"
         table = contest_table(contest, sides)
-        yield Content(heading, list(said(contest, sides)), table, notes, _figures(sides))
+        yield Content(
+            heading, list(said(part.claims, contest, sides)), table, notes, _figures(sides)
+        )
 
 
 def sides_of(contest: Contest, records: Sequence[Record]) -> Sides:
@@ -89,7 +91,7 @@ def trouble(group: Group) -> str:
     return ", ".join(f"{what} {n} of {len(group.ended)}" for what, n in counts.items() if n)
 
 
-def said(contest: Contest, sides: Sides) -> Iterator[str]:
+def said(claims: Claims, contest: Contest, sides: Sides) -> Iterator[str]:
     """Who comes nearest to held-out pictures, what of it is training, and who else is better."""
     best: dict[str, str] = {}
     for name in compared_scores(sides):
@@ -100,7 +102,7 @@ def said(contest: Contest, sides: Sides) -> Iterator[str]:
         if order:
             best[name.metric] = order[0]
         if name.metric == RANKED_BY and len(order) > 1:
-            yield from _winner(contest, name, order, samples)
+            yield from _winner(claims, contest, name, order, samples)
     others = [
         f"{METRICS[metric].title.lower()} ({side})"
         for metric, side in best.items()
@@ -111,12 +113,13 @@ def said(contest: Contest, sides: Sides) -> Iterator[str]:
 
 
 def _winner(
-    contest: Contest, name: ScoreName, order: list[str], samples: dict[str, Sample]
+    claims: Claims, contest: Contest, name: ScoreName, order: list[str], samples: dict[str, Sample]
 ) -> Iterator[str]:
     first, second = samples[order[0]], samples[order[1]]
     metric = METRICS[name.metric]
-    comparison = compare(first, second)
+    comparison = claims.compare(first, second)
     sure = comparison.basis if comparison.p is not None else "too few seeds of both to tell"
+    sure += ": not proven" * (comparison.p is not None and not comparison.differ)
     yield (
         f"After {contest['minutes']:g} minutes each, {order[0]} comes nearest to the held-out "
         f"pictures by {metric.title}: {first.show(metric.digits)}, next {order[1]} with "

@@ -16,7 +16,7 @@ from genbench.report.evaluated import Evaluated
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sheets import as_it_is
 from genbench.scalars import Scalar
-from genbench.stats import Sample, compare, disjoint, share
+from genbench.stats import Claims, Sample, disjoint, share
 
 LIKELIHOODS = {
     "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
@@ -53,7 +53,7 @@ def against(part: Part) -> Iterator[Content]:
     for rows, floor in tables:
         protocol = rows[0].protocol
         first = rows is tables[0][0]  # other rulers have tables, and no sentences of their own
-        said = [about_nearest(rows, floor), about_largest(rows)] if first else []
+        said = [about_nearest(part.claims, rows, floor), about_largest(rows)] if first else []
         notes = [
             f"{protocol.n} samples against {protocol.n} {protocol.title}; pictures of "
             f"{protocol.size} px. {NOTE} They depend on N, on the extractor (weights "
@@ -107,17 +107,21 @@ def samples(part: Part) -> Iterator[Content]:
         yield Content("Samples of each", figures=[Drawing("samples_of_each", caption, draw)])
 
 
-def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
+def about_nearest(claims: Claims, rows: list[ModelScores], floor: Floor) -> str | None:
     """Who comes nearest, and how sure that is: over training seeds, else over samples."""
     if len(rows) < 2 or not all(RANKED_BY in row.values for row in rows):
         return None
     first, second = rows[:2]
     if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
         return None
-    seeds = compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
+    differ: bool | None
     over_seeds = first.over == second.over == "training seeds"
-    apart = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
-    differ = seeds.differ if over_seeds else apart
+    if over_seeds:
+        seeds = claims.compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
+        differ, basis = seeds.differ, seeds.basis
+    else:
+        differ = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
+        basis = "a single training: another seed may differ"
     verdict = f"The samples of the {first.title} come nearest"
     if differ is None:
         verdict += ", nobody knows how surely,"
@@ -129,7 +133,6 @@ def about_nearest(rows: list[ModelScores], floor: Floor) -> str | None:
     )
     at = floor.get(RANKED_BY)
     real = "" if at is None else f"; other real pictures are at {scalar.show(at)}"
-    basis = seeds.basis if over_seeds else "a single training: another seed may differ"
     where = f"by {scalar.title} to the {first.protocol.title}"
     return f"{verdict} {where}: {numbers}{real} ({basis})."
 

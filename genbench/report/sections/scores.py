@@ -50,9 +50,9 @@ def scores(part: Part) -> Iterator[Content]:
     weights = ["Parameters", *(f"{group.about['parameters']:,}" for group in groups)]
     table = [heads(groups), seeds, *filter(None, rows), weights]
     said = [
-        compared(groups[0], other, f"{part.split}/{name}", claim, subject, ratio=False)
+        compared(part.claims, groups[0], other, f"{part.split}/{name}", *claimed, ratio=False)
         for other in groups[1:]
-        for name, (claim, subject) in CLAIMS.items()
+        for name, claimed in CLAIMS.items()
     ]
     called = [text for word, text in NOTES.items() if any(word in cells[0] for cells in table)]
     notes = [*called, *_few(part)]

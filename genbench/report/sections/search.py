@@ -97,13 +97,16 @@ def about_gain(part: Part, group: Group, study: Study) -> str | None:
         return None
     scalar = group.scalar(name)
     gap, interval = difference(ours, theirs)
-    ends = show_ends(interval, scalar.digits) or " (a single seed)"
-    sure = interval and (interval[0] > 0 or interval[1] < 0)
+    ends = show_ends(interval, scalar.digits)
+    test = part.claims.compare(ours, theirs)
     gained = (scalar.sign or -1) * gap > 0
-    verdict = ("a gain" if gained else "a loss") if sure else "no difference that could be shown"
+    verdict = "no difference that could be shown"
+    if test.differ:
+        verdict = "a gain" if gained else "a loss"
     return (
         f"On new seeds the search's winner has {scalar.title} {ours.show(scalar.digits)}, the "
-        f"defaults {theirs.show(scalar.digits)}: {gap:+.{scalar.digits}f}{ends}, {verdict}."
+        f"defaults {theirs.show(scalar.digits)}: {gap:+.{scalar.digits}f}{ends}, {verdict} "
+        f"({test.basis})."
     )
 
 

@@ -25,7 +25,6 @@ from genbench.report.sections.scores import (
     text_of,
 )
 from genbench.scalars import Scalar
-from genbench.stats import compare
 
 FEWEST = 3  # values of a field that make a curve
 PANELS = 3
@@ -42,7 +41,7 @@ def series(part: Part) -> Iterator[Content]:
         table += [["Training seeds", *(str(len(group.runs)) for group in groups)]]
         scores = _scores(inside)
         table += [row(groups, score, scalar) for score, scalar in scores.items()]
-        said = [*_between(inside), *_best(groups, fields, scores)]
+        said = [*_between(inside), *_best(inside, fields, scores)]
         yield Content(f"Experiment: {name}", said, table, figures=_figures(name, inside, fields))
 
 
@@ -84,11 +83,13 @@ def _between(part: Part) -> Iterator[str | None]:
     if len({group.model for group in part.groups}) == len(part.groups):
         for other in others:
             for name, (claim, subject) in CLAIMS.items():
-                yield compared(first, other, f"{part.split}/{name}", claim, subject, ratio=False)
+                key = f"{part.split}/{name}"
+                yield compared(part.claims, first, other, key, claim, subject, ratio=False)
 
 
-def _best(groups: list[Group], fields: list[str], scores: dict[str, Scalar]) -> Iterator[str]:
+def _best(part: Part, fields: list[str], scores: dict[str, Scalar]) -> Iterator[str]:
     """Of each directed score where it is best, and whether the next one could be told from it."""
+    groups = part.groups
     if len({group.model for group in groups}) > 1:
         return
     for name, scalar in scores.items():
@@ -98,7 +99,7 @@ def _best(groups: list[Group], fields: list[str], scores: dict[str, Scalar]) -> 
         known.sort(key=lambda pair: -scalar.sign * pair[1].mean)
         (best, most), (second, next_) = known[:2]
         here, there = (title_of(group, fields).partition(", ")[2] for group in (best, second))
-        test = compare(most, next_)
+        test = part.claims.compare(most, next_)
         yield (
             f"{scalar.title} is best at {here}, {most.show(scalar.digits)}; that it is better than "
             f"at {there}, {next_.show(scalar.digits)}, is {'clear' if test.differ else 'not shown'}"

@@ -13,7 +13,7 @@ from genbench.report.comparison import above, compared
 from genbench.report.drawing import COLOURS, SEEDS, Clock, Line, Panel, alt_of, curves
 from genbench.report.group import Group, sample_scores
 from genbench.report.part import Content, Drawing, Part, each
-from genbench.stats import share
+from genbench.stats import Claims, share
 
 FIRST, SECOND = COLOURS[:2]  # of two lines in a panel
 TERMS = ("loss", "reconstruction", "kl")  # a loss and what it is the sum of
@@ -116,7 +116,7 @@ def distances(part: Part) -> Iterator[Content]:
     groups = part.groups
     names = [name for name in part.sample_scores(part.split) if name.scalar.better]
     names.sort(key=lambda name: name.metric != RANKED_BY)
-    said = [nearer(a, b, name) for a, b in part.comparisons for name in names]
+    said = [nearer(part.claims, a, b, name) for a, b in part.comparisons for name in names]
     said += [above_floor(group, name) for group in part.leading for name in names]
     said += [about_length(group) for group in groups]
     figures = []
@@ -131,12 +131,13 @@ def distances(part: Part) -> Iterator[Content]:
     yield Content("Distances while training", said, figures=figures)
 
 
-def nearer(a: Group, b: Group, name: ScoreName) -> str | None:
+def nearer(claims: Claims, a: Group, b: Group, name: ScoreName) -> str | None:
     """Whose samples are nearer to real pictures, or better by what else the score measures."""
     claim = f"comes nearer to the {name.reals} by {name.title}"
     if name.scalar.better == "maximize":
         claim = f"has the higher {name.title} against {name.reals}"
-    return compared(a, b, str(name), claim, f"{name.title} to the {name.reals}", ratio=True)
+    subject = f"{name.title} to the {name.reals}"
+    return compared(claims, a, b, str(name), claim, subject, ratio=True)
 
 
 def above_floor(group: Group, name: ScoreName) -> str | None:
