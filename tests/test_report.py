@@ -70,7 +70,7 @@ def test_all_differences_that_are_claimed_are_judged_together(records, tmp_path)
     page = write_report(str(records.folder), str(tmp_path / "out"))
     text = page.with_suffix(".md").read_text()
     assert "No difference in reconstruction could be shown" in text
-    assert "comparisons, judged together (Holm 1979)" in text
+    assert "comparisons are judged together (Holm 1979)" in text
 
 
 def test_one_seed_is_said_to_be_one(records):

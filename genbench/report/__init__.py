@@ -26,9 +26,9 @@ from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
 
-TESTS = (
-    "A difference is claimed where Welch's t-test over training seeds shows it at 5 %, ± is the "
-    "standard deviation over them."
+TOGETHER = (
+    "The report's {} comparisons are judged together (Holm 1979): that any difference which it "
+    "claims is due to chance has a probability of at most 5 %."
 )
 
 
@@ -107,9 +107,8 @@ def make_report(pages: list[Page]) -> Report:
     sets = list(dict.fromkeys(part.data for part in parts))
     answers = [answer(data, [part for part in parts if part.data == data]) for data in sets]
     sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
-    if n := len(parts[0].claims):
-        told = "" if n == 1 else f" The report makes {n} comparisons, judged together (Holm 1979)."
-        sure.append(Content("Tests", notes=[TESTS + told]))
+    if (n := len(parts[0].claims)) > 1:
+        sure.append(Content("All parts", notes=[TOGETHER.format(n)]))
     return Report(f"{names} on {' and '.join(sets)}", answers, pages, sure)
 
 
