@@ -6,7 +6,7 @@ SMALL := --trials=8 --timeout=3600 --epochs=3 --final_epochs=5 --wandb=offline -
 ART := --images=960 --held_out=200 --eval_images=200 --epochs=5 --eval_every=5 --test=True \
 	--wandb=offline --runs_dir=$(DEMO)
 
-.PHONY: help install demo test lint report bench bench-full bench-check screenshots soak study
+.PHONY: help install demo test lint report bench bench-full bench-check screenshots soak study reproduce
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 13
@@ -42,6 +42,9 @@ report: install  ## write reports/ from the records in runs/
 
 study: install  ## the report's trainings, then reports/: hours, goes on (STUDY="--art_dir=… --scale=…")
 	$(BIN)/python experiments/study.py $(STUDY)
+
+reproduce: .venv/bench  ## published likelihoods trained again: reports/reproduced.md, goes on (REPRODUCE="--fraction=…")
+	$(BIN)/python experiments/reproduce.py $(REPRODUCE)
 
 .venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

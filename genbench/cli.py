@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from genbench import UserError, environment
-from genbench.config import Config, SearchConfig
+from genbench.config import Config, SearchConfig, roles
 from genbench.console import counted, print_table, say_end
 from genbench.endings import guard as guard
 from genbench.files import shown
@@ -46,10 +46,13 @@ def parse_training(
     named, _ = first.parse_known_args(words)
     folder = find_run(named.resume, named.runs_dir or "runs") if named.resume else None
     file = folder / "config.json" if folder else Path(named.config)
-    default: Any = read_config(file) if folder or named.config else None
+    default: Any = None
+    if folder or named.config:
+        flat = file.suffix in (".yaml", ".yml")
+        default = read_flat(file, kind) if flat else read_config(file)
     if not isinstance(default, kind | None):
         raise UserError(f"{file}: a run of {default.model}, not of {kind.model}")
-    note = "a run's config.json, whose values are the defaults; other flags win over it"
+    note = "a run's config.json, or fields as flat YAML: the defaults; other flags win over them"
     again = "a run's folder, or its name in runs_dir: go on with it from its last checkpoint"
     command_line = dataclasses.make_dataclass(
         "CommandLine",
@@ -66,6 +69,31 @@ def parse_training(
         command_line, prog=program, args=words, config=flags, use_underscores=True
     )
     return parsed.training, folder
+
+
+def read_flat(path: Path, kind: type[C]) -> C:
+    """A configuration as flat YAML, a line a field; fields that it does not name have defaults.
+
+    Raises:
+        UserError: It cannot be read, is not flat, or a field or value cannot be.
+    """
+    from genbench.sweep.plain import Refused, read_plain, read_text
+
+    try:
+        plain = read_plain(read_text(path))
+        fields = plain.content
+        if not isinstance(fields, dict) or plain.twice:
+            raise Refused(plain.twice[0][0] if plain.twice else 1, "a line a field, each once")
+        unknown = [name for name in fields if name not in roles(kind)]
+        if unknown:
+            raise Refused(plain.lines[unknown[0],], f"{unknown[0]}: no field of {kind.model}")
+        return kind(**fields)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except Refused as error:
+        raise UserError(f"{path}, line {error.line}: {error.text}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def train_main(family: str) -> None:

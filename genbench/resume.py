@@ -88,7 +88,8 @@ def stopped(run: str, config: Config) -> Path | None:
 
 def stopped_in_group(config: Config) -> Path | None:
     """The folder of a run of this configuration, of its group too, that can go on."""
-    mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)]
+    there = Path(config.runs_dir).expanduser().is_dir()
+    mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)] if there else []
     return next((run.path for run in mine if run.config.get("group") == config.group), None)
 
 

@@ -25,8 +25,8 @@ FEWER = 10  # times fewer draws, and 100 times, tell how far the bound still is 
 COLLAPSED_RATE = 0.1  # nats an image; below it the code says nothing
 
 
-def likelihood(model: Model, split: str, cache: Cache, draws: int) -> dict[str, Any]:
-    """A model's numbers in nats an image, each over the same pictures of a split.
+def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0) -> dict[str, Any]:
+    """A model's numbers in nats an image, each over the same pictures of a split, `most` or 500.
 
     nll: -log p(x) by importance sampling with so many draws of z (an upper bound on average, tight
     for many), of the p(x|z) and binarisation named beside it: unlike ones do not compare.
@@ -38,7 +38,7 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int) -> dict[str, 
     below 0.1.
     """
     whole = model.data.splits[split]
-    part, config = whole.take(whole.spread(PICTURES)), model.config
+    part, config = whole.take(whole.spread(most or PICTURES)), model.config
     weights, pixels = hash_weights(model.state.modules), part.images.cpu().numpy()
     labels = part.labels.cpu().numpy()
     code = source_hash(__file__, *_family_sources(model))

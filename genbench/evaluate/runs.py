@@ -93,7 +93,8 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
 def _place(config: Config) -> str:
     """What decides which pictures a configuration reads."""
     cut = [name for name, role in roles(type(config)).items() if role == PICTURES]
-    return repr({name: getattr(config, name) for name in ("data", "data_dir", *cut)})
+    static = getattr(config, "binarize", "") == "static"
+    return repr([static, {name: getattr(config, name) for name in ("data", "data_dir", *cut)}])
 
 
 def copies(

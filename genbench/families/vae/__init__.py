@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from genbench import UserError
-from genbench.config import MEANING, Count, Range
+from genbench.config import ART, MEANING, Count, Range
 from genbench.families.ae import NATS, RECONSTRUCTION_SCALARS, AEConfig
 from genbench.families.family import Family
 from genbench.scalars import Scalar
@@ -19,8 +19,8 @@ class VAEConfig(AEConfig):
     beta: Annotated[float, Range(0)] = 1.0  # weight of the KL in the loss (Higgins et al. 2017)
     kl_warmup: Annotated[float, Range(0)] = 0.0  # epochs over which beta rises linearly from 0
     free_bits: Annotated[float, Range(0)] = 0.0  # nats of KL a latent dimension has for free
-    # dynamic: pixels drawn anew as 0 or 1
-    binarize: Annotated[Literal["none", "dynamic"], MEANING] = "none"
+    # pixels drawn as 0 or 1, anew each time (dynamic), or once, of digits (static)
+    binarize: Annotated[Literal["none", "dynamic", "static"], MEANING] = "none"
     importance_samples: Count = 1  # draws of z an image; more: trains on the IWAE bound
 
     def __post_init__(self) -> None:
@@ -30,6 +30,8 @@ class VAEConfig(AEConfig):
             raise UserError(
                 f"binarize={self.binarize} needs likelihood=bernoulli, not {self.likelihood}"
             )
+        if self.binarize == "static" and self.data in ART:
+            raise UserError(f"binarize=static: is for digits, not for {self.data}; use dynamic")
         if self.importance_samples > 1 and (self.beta, self.kl_warmup, self.free_bits) != (1, 0, 0):
             raise UserError(
                 f"importance_samples={self.importance_samples}: the bound has no separate KL; "

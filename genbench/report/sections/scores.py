@@ -143,11 +143,10 @@ def _meaning(part: Part) -> Iterator[str]:
     yield (
         f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
         f"{which}{once}; trainings that diverged are left out of means. A "
-        "difference is said where Welch's test over seeds has p < 0.05, not corrected for the "
-        "number of comparisons."
+        "difference is said where Welch's test over seeds has p < 0.05."
     )
-    binarized = any(g.config.get("binarize", "none") != "none" for g in part.groups)
-    pixels = ", pixels binarised dynamically" if binarized else ""
+    binarized = {g.config.get("binarize", "none") for g in part.groups} - {"none"}
+    pixels = f", pixels binarised ({', '.join(sorted(binarized))})" if binarized else ""
     if likelihood := part.groups[0].config.get("likelihood"):
         yield f"Likelihood {likelihood}{pixels}."
 
