@@ -20,6 +20,7 @@ from optuna.distributions import (
 from genbench import UserError
 
 LARGEST_GRID = 10_000  # points
+LARGEST = 1e300  # multiple of a q that is shown: NumPy's powers overflow near the largest float
 SHOWN = 8  # values that are offered in place of a distribution
 PARAMETER_KEYS = {
     *("value", "values", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"),
@@ -228,8 +229,9 @@ def _q_log_uniform_values(low: float, high: float, q: float) -> BaseDistribution
 
 def log_multiples(low: float, high: float, q: float) -> list[int | float]:
     """A few multiples of q from low to high, about evenly on a logarithmic scale."""
-    first, last = max(1, round(low / q)), round(high / q)
-    steps = np.unique(np.geomspace(first, max(first, last), SHOWN).round()).astype(int).tolist()
+    first, last = (float(round(min(max(1.0, end / q), LARGEST))) for end in (low, high))
+    spaced = np.geomspace(first, max(first, last), SHOWN).tolist()
+    steps = sorted({round(step) for step in spaced})
     return [step * q if isinstance(q, int) else float(step * Decimal(repr(q))) for step in steps]
 
 
