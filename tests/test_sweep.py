@@ -171,11 +171,11 @@ def test_both_tools_draw_with_the_same_density(name):
         ),
         (
             {"distribution": "q_log_uniform_values", "min": 0.1, "max": 1.7e308},
-            r"write values: \[1, 107875\d+, ",
+            "write values: [1, 71968",
         ),
         (
             {"distribution": "q_log_uniform_values", "min": 0.5, "max": 1.7e308, "q": 1e-300},
-            r"write values: \[.*, 1.0\]",
+            ", 1.0]",
         ),
         ({"distribution": "unifrom", "min": 0, "max": 1}, "unknown distribution 'unifrom'"),
         ({"parameters": {"a": {"value": 1}}}, "nested parameters are not supported"),
