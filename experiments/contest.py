@@ -85,6 +85,7 @@ SIDES = (
         step=True,
     ),
     Side("flow", model="flow"),
+    Side("vae", model="vae"),
 )
 BY_NAME = {side.name: side for side in SIDES}
 DCGAN_SIDE = SIDES[0]

@@ -152,17 +152,17 @@ class Contested:
 
 @dataclass(frozen=True)
 class Scored:
-    """The chosen trainings of every family on a data set, by one ruler."""
+    """The chosen trainings of every family on a data set, or of some, by one ruler."""
 
     data: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()  # of these families alone
 
     def run(self, options: StudyConfig) -> None:
-        """Score the runs that have not been."""
+        """Score the runs, unless all of them have been, drawn from as `options` say."""
         data = options.sets[self.data]["data"]
         runs = [run for run in read_runs(options.runs_dir) if self.takes(run, data)]
-        missing = [run for run in runs if not run.evaluations()]
-        if missing:
+        if any(self.sampler(run) not in _samplers(run) for run in runs):
             chosen = EvaluateConfig(device=options.device, wandb=options.wandb, **self.options)
             evaluate(tuple(str(run.path) for run in runs), options=chosen)
 
@@ -170,7 +170,19 @@ class Scored:
         """Whether a run stands in the table of all families."""
         group = str(run.config.get("group", ""))
         chosen = group.endswith("-best") or group.startswith("contest-") or group == FAMILIES_GROUP
+        chosen = chosen and run.model in (self.models or FAMILIES)
         return run.status == "finished" and run.tested and run.config["data"] == data and chosen
+
+    def sampler(self, run: Record) -> str:
+        """What a run is to be drawn from, as its evaluation calls it."""
+        own = "generate" in FAMILIES[run.model].can
+        fitted = self.options.get("prior", "" if own else "mixture")
+        return f"{run.model}+{fitted}" if fitted else run.model
+
+
+def _samplers(run: Record) -> set[str]:
+    """What a run was drawn from by the evaluations that there are."""
+    return {line["sampler"] for line in run.evaluations()}
 
 
 @dataclass(frozen=True)
@@ -216,6 +228,11 @@ STEPS: Mapping[str, Any] = {
         FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=3
     ),
     "scores-digits": Scored(DIGITS, {"n": 1_500, "split": "test"}),
+    "scores-fitted": Scored(
+        DIGITS,
+        {"n": 1_500, "split": "test", "metrics": "fd,kid,prc", "prior": "mixture"},
+        models=("vae",),
+    ),
     "scores-art": Scored(ART, {"n": 300, "split": "test", "metrics": "fd,kid,prc,memorization"}),
     "report": Reported(),
 }

@@ -253,7 +253,7 @@ def finish(model: Model, run: Run, best: dict[str, Any]) -> dict[str, float]:
     for split in splits:
         scores |= split_scores(evaluator, model, split)
     scores |= {f"val/{name}": value for name, value in val_distances(model).items()}
-    if model.family.judged_by_samples and config.test:
+    if config.test and (model.family.judged_by_samples or config.eval_every):
         scores |= sample_scores(model)
     if config.save:
         scores |= parallel.first(lambda: keep_pictures(model, run, splits, step))

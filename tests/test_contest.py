@@ -1,11 +1,13 @@
 import dataclasses
 import itertools
 import json
+import math
 import statistics
 
 import contest as module
 import pytest
 from contest import CHOICES, SIDES, ContestConfig, calibrate, chosen_sides, configure, contest
+from scipy.stats import t
 
 from genbench import UserError
 from genbench.data import load_data
@@ -13,12 +15,13 @@ from genbench.families.gan import DCGAN, GANConfig
 from genbench.handlers import Diverged
 from genbench.record import Run, read_contests, read_runs
 from genbench.report import make_pages
+from genbench.report.leaderboard import write_leaderboard
 from genbench.report.sections.contest import contest_table, said, sides_of
 from genbench.stats import Claims
 
 KIDS = {(16, 2e-4): 0.7, (16, 1e-3): 0.5, (64, 2e-4): 0.6, (64, 1e-3): 0.8}  # of batch, lr
 DEFAULT = "default (+ generator: palette)"
-LADDER = [side.name for side in SIDES if side.name not in (DEFAULT, "flow")][:-1]
+LADDER = [side.name for side in SIDES if side.name not in (DEFAULT, "flow", "vae")][:-1]
 
 
 def lost(config):
@@ -120,7 +123,8 @@ def test_each_step_of_the_ladder_changes_what_it_says(trained, tmp_path):
 def test_all_train_for_the_same_time_and_a_step_of_the_ladder_once(trained, tmp_path):
     record = contest(options(tmp_path, seeds=2))
     finals = trained[4:]
-    assert len(finals) == len(SIDES) + 4  # of the DCGAN, it with an average, default and flow
+    twice = sum(not side.step for side in SIDES)
+    assert len(finals) == len(SIDES) + twice
     assert {c.group for c in trained} == {"contest-synthetic-art-16px-0.5min"}
     for side, rung in record["sides"].items():
         assert rung["steps"] == pytest.approx(500, rel=0.01), side
@@ -198,6 +202,25 @@ def test_the_table_and_what_is_said_of_it(trained, tmp_path):
     assert won.startswith(f"After 0.5 minutes each, {DEFAULT} comes nearest")
     assert "KID: 0.1020 ± 0.0010, next dcgan with 0.2150 ± 0.0071 (p =" in won
     assert earned == "Its untrained network has 0.4000: training leaves 25% of that."
+
+
+def test_the_leaderboard_has_all_contests_the_best_first_with_intervals(trained, tmp_path):
+    o = options(tmp_path, seeds=3, sides=f"dcgan,flow,{DEFAULT}")
+    contest(o)
+    contest(options(tmp_path, seeds=1, sides="vae", minutes=1.0))
+    runs = read_runs(o.runs_dir)
+    path = write_leaderboard(read_contests(o.runs_dir), runs, tmp_path)
+    first, second = path.read_text().split("\n## ")[1:]
+    assert first.startswith("synthetic-art, 16 px, 0.5 minutes each\n\n1500 samples against 1500")
+    assert second.startswith("synthetic-art, 16 px, 1 minutes each")
+    rows = [line[2:-2].split(" | ") for line in first.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[2:]] == [DEFAULT, "dcgan", "flow", "other real pictures"]
+    reach = t.ppf(0.975, 2) * 1.0 / math.sqrt(3)  # of 101, 102 and 103
+    assert rows[0][1:3] == ["Fréchet distance ↓", "KID ↓"]
+    assert rows[2][1] == f"102.0 [{102 - reach:.1f}, {102 + reach:.1f}]"
+    assert rows[-1][1] == "75.0"
+    assert "| vae | 210.0 | 0.2100 |" in second  # of one seed there is no interval
+    assert write_leaderboard([], runs, tmp_path) is None
 
 
 def test_the_report_has_the_contest_of_its_data(trained, tmp_path):

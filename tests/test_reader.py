@@ -20,6 +20,8 @@ from genbench.record.reader import problems_of
 from genbench.record.reading import parse, parse_row, row_or_none
 from genbench.report import write_report
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 FRAME = '{"step": 1, "epoch": 1, "split": "val"'
 ROW = FRAME + ', "a": 2}'
 EVALUATION = {

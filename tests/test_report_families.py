@@ -21,6 +21,8 @@ from genbench.report import write_report
 from genbench.report.part import Content
 from genbench.scalars import Scalar
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 
 @pytest.fixture
 def records(tmp_path):

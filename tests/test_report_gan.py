@@ -17,6 +17,8 @@ from genbench.images import tile as tiled
 from genbench.report import make_report, write_report
 from genbench.report.sections.pictures import evenly
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 FIGURES = {
     *("losses_disc_gene.png", "real_fake_scores.png", "gan_divergence.png"),
     *("generated-images-0001.png", "generated-images-0003.png", "generated-images-0006.png"),

@@ -12,6 +12,8 @@ from genbench.report import write_report
 from genbench.report.overview import answer
 from genbench.report.sections.evaluations import score_table, scored
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 RULER = {
     **{"extractor": "efficientnet-lite0", "weights": "aa11", "reals": "bb22"},
     **{"split": "test", "size": 32, "n": 1500},

@@ -75,14 +75,17 @@ def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkey
     def evaluated(paths, options):
         calls.append((paths, options.n))
         for path in paths:
-            line = {"sampler": "vae", "scores": [], "at": "now"}
-            with open(f"{path}/evaluations.jsonl", "w") as file:
+            line = {"sampler": f"vae+{options.prior}".strip("+"), "scores": [], "at": "now"}
+            with open(f"{path}/evaluations.jsonl", "a") as file:
                 file.write(json.dumps(line) + "\n")
 
     monkeypatch.setattr(module, "evaluate", evaluated)
-    Scored(DIGITS, {"n": 500}).run(options)
-    Scored(DIGITS, {"n": 500}).run(options)
-    assert calls == [(tuple(map(str, runs[:3])), 500)]
+    for _ in range(2):
+        Scored(DIGITS, {"n": 500}).run(options)
+        Scored(DIGITS, {"n": 60, "prior": "mixture"}, models=("vae",)).run(options)
+        Scored(DIGITS, {"n": 70}, models=("ae",)).run(options)
+    chosen = tuple(map(str, runs[:3]))
+    assert calls == [(chosen, 500), (chosen, 60)]
 
 
 def test_art_is_kaggles_unless_a_folder_is_named(options):

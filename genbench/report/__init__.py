@@ -17,6 +17,7 @@ from genbench.record import Contest, Record, Study, read_contests, read_runs, re
 from genbench.report.choice import make_parts
 from genbench.report.evaluated import find_evaluated
 from genbench.report.group import family_title
+from genbench.report.leaderboard import write_leaderboard
 from genbench.report.overview import answer
 from genbench.report.page import write
 from genbench.report.part import Content, Drawing, Page, Part, in_order
@@ -38,6 +39,8 @@ def write_report(
 ) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
+    And leaderboard.md where there are contests.
+
     Args:
         runs_dir: Folder of run folders.
         out: Folder to write to; made if need be.
@@ -53,10 +56,10 @@ def write_report(
         UserError: Nothing to report.
         DiskError: `out` cannot be written.
     """
-    read = read_runs(runs_dir), read_studies(runs_dir), data, read_contests(runs_dir)
-    claims = Claims()
+    runs, contests = read_runs(runs_dir), read_contests(runs_dir)
+    studies, claims = read_studies(runs_dir), Claims()
     for _ in range(2):  # what is claimed depends on all that is compared
-        pages = make_pages(*read, claims)
+        pages = make_pages(runs, studies, data, contests, claims)
         report = make_report(pages) if pages else None
         claims.judge()
     folder = Path(out).expanduser()
@@ -76,6 +79,7 @@ def write_report(
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
+    write_leaderboard(contests, runs, folder)
     return write(replace(report, pages=pages), folder)
 
 
