@@ -138,7 +138,7 @@ FIRST = ("loss", "elbo", "kl", "reconstruction")
 PAIRS = {  # of a discriminator, in one chart
     "Probability that D gives, real and generated": ("d_real", "d_fake"),
     "D's logits, real and generated": ("logit_real", "logit_fake"),
-    "D's accuracy, held-out and training pictures": ("accuracy", "accuracy_train"),
+    "D's ROC AUC, held-out and training pictures": ("accuracy", "accuracy_train"),
 }
 
 

@@ -157,9 +157,18 @@ def test_scores_stand_above_their_floors_as_mean_and_deviation(records):
     stable = {row: cells[0] for row, cells in records.rows("Stability").items()}
     jensen = "Jensen-Shannon divergence, lower bound, last epoch (nats, at most 0.69)"
     assert stable[jensen] == "0.160 ± 0.000"
-    assert stable["D's accuracy on training / held-out pictures, last epoch"] == "1.05 ± 0.00"
+    assert stable["D's ROC AUC on training / held-out pictures, last epoch"] == "1.05 ± 0.00"
     assert table["Steps trained"] == "120 ± 0"
     assert table["Parameters"] == "4,321"
+
+
+def test_of_a_normalised_discriminator_lines_and_dots_are_explained(records):
+    records.gan(config={"arch": "palette"})
+    (figure,) = records.content("Real and fake scores").figures
+    assert "batch normalisation" not in figure.caption
+    records.gan(config={"arch": "dcgan", "loss": "bce"}, key="d")
+    (figure,) = records.content("Real and fake scores").figures
+    assert "Where it has batch normalisation, it sees real and generated" in figure.caption
 
 
 def test_unlike_n_and_extractors_share_no_row(records):
@@ -355,9 +364,9 @@ def test_saturation_is_said(records, epochs, text):
 @pytest.mark.parametrize(
     ("ratios", "text"),
     [
-        ([1.02, 1.04], "does not memorise training pictures: its accuracy on them is 1.03 ± 0.01"),
-        ([1.3, 1.32], "memorises training pictures: its accuracy on them is 1.31 ± 0.01 times"),
-        ([1.0, 1.6], "memorises training pictures is up to the seed: its accuracy on them is 1.30"),
+        ([1.02, 1.04], "does not memorise training pictures: its ROC AUC on them is 1.03 ± 0.01"),
+        ([1.3, 1.32], "memorises training pictures: its ROC AUC on them is 1.31 ± 0.01 times"),
+        ([1.0, 1.6], "memorises training pictures is up to the seed: its ROC AUC on them is 1.30"),
     ],
 )
 def test_a_discriminator_that_memorises_is_named(records, ratios, text):

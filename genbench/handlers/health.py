@@ -18,8 +18,8 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
 
     spread, nearest: `stability.diversity` of samples, in units of as many training pictures.
     histogram_kl: between the colours of held-out pictures and samples, nats a pixel.
-    accuracy_train, accuracy_ratio: the discriminator's accuracy on as many training pictures, and
-    its ratio to the held-out accuracy; above 1 it memorises.
+    accuracy_train, accuracy_ratio: the discriminator's area under the ROC curve on as many training
+    pictures, and its ratio to that on held-out ones; above 1 it memorises.
 
     A collapse and a saturated discriminator may pass: they are said, and kept as `events` in
     summary.json. (A scalar that is not finite cannot: `attach_validation` ends the run.)

@@ -95,13 +95,13 @@ SCALARS = {
     "d_fake": Scalar(title="D's probability for generated pictures"),
     "logit_real": Scalar(title="D's logit of real pictures"),
     "logit_fake": Scalar(title="D's logit of generated pictures"),
-    "accuracy": Scalar(title="D's accuracy"),
+    "accuracy": Scalar(title="D's ROC AUC"),
     "r_t": Scalar(title="Sign of D at real pictures"),
     "js_bound": Scalar(
         title="Jensen-Shannon divergence, lower bound", unit="nats, at most 0.69", digits=3
     ),
-    "accuracy_train": Scalar(title="D's accuracy on training pictures"),
-    "accuracy_ratio": Scalar(title="D's accuracy on training / held-out pictures", digits=2),
+    "accuracy_train": Scalar(title="D's ROC AUC on training pictures"),
+    "accuracy_ratio": Scalar(title="D's ROC AUC on training / held-out pictures", digits=2),
     "spread": MEASURED["spread"],
     "nearest": MEASURED["nearest"],
     "histogram_kl": Scalar(

@@ -214,7 +214,8 @@ def describe(config: GANConfig, d_real: Tensor, d_fake: Tensor) -> Scalars:
     """What the discriminator thinks, from its logits (B,).
 
     d_real, d_fake: mean probabilities (`gan_scores`); logit_real, logit_fake: mean logits.
-    accuracy: share of pairs in which the real has the larger logit, whatever the loss.
+    accuracy: share of pairs in which the real has the larger logit, whatever the loss: the area
+    under the ROC curve, 0.5 by chance.
     r_t: E[sign D(real)], over-fitting's indicator (Karras et al. 2020, arXiv:2006.06676, eq. 1);
     where only differences of logits mean anything, of D(real) - E D(fake).
     js_bound: lower bound on the Jensen-Shannon divergence of reals and fakes, nats (`js_bound`).

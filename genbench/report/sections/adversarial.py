@@ -17,15 +17,21 @@ COLLAPSED = "the samples have collapsed"  # an event, and what it is called
 ROWS = ("oscillation_d", "oscillation_g", "saturated_epochs", "spread", "nearest")
 LAST = ("js_bound", "accuracy_ratio")  # of the last epoch
 STEADIER = {"oscillation_d": "discriminator", "oscillation_g": "generator"}
-MEMORISED = 1.1  # accuracy on training pictures / on held-out ones above which D knows the former
+MEMORISED = 1.1  # ROC AUC on training pictures / on held-out ones above which D knows the former
+NORMALISED = (
+    " Where it has batch normalisation, it sees real and generated batches by statistics of their "
+    "own while training, validation pictures by running ones: lines and dots lie apart for that, "
+    "too."
+)
 NOTES = [
     "Oscillation: standard deviation of the logged training loss around its straight line. Losses "
     "of unlike kinds have scales of their own. Saturated: D(real) - D(fake) above 0.95. Spread and "
     "nearest are Euclidean distances between thumbnails at the last epoch, in units of the real "
     "pictures'; a spread below 0.25 or a nearest below 0.1 is a collapse.",
     "Jensen-Shannon: lower bound on the divergence that the discriminator proves on validation "
-    "pictures; a weak one proves little. An accuracy ratio above 1: it knows training pictures "
-    "better.",
+    "pictures; a weak one proves little. ROC AUC: the share of pairs of a real and a generated "
+    "picture in which the real one has the larger logit, 0.5 by chance; a ratio above 1: it knows "
+    "training pictures better.",
 ]
 
 
@@ -37,6 +43,9 @@ def real_fake_scores(part: Part) -> Iterator[Content]:
             f"lines while training, dots on validation pictures. {SEEDS}. Dashed: 0.5, where a "
             "discriminator ends that cannot tell them apart (hinge has no such point)."
         )
+        normalised = ("dcgan", False)  # architecture, and whether D is computed
+        if normalised in [(g.config.get("arch"), g.config.get("loss") == "drift") for g in groups]:
+            caption += NORMALISED
         panels = []
         for group in groups:
             lines = [Line(group, "train", name, colour) for name, colour, _ in SIDES]
@@ -139,7 +148,7 @@ def about_memory(group: Group) -> str | None:
     if not ratio or not math.isfinite(ratio.mean):
         return None
     whose = f"discriminator of the {group.named}"
-    numbers = f"its accuracy on them is {ratio.show(2)} times that on held-out ones"
+    numbers = f"its ROC AUC on them is {ratio.show(2)} times that on held-out ones"
     numbers += " (a single seed)" if ratio.n == 1 else ""
     if ratio.mean <= MEMORISED:
         return f"The {whose} does not memorise training pictures: {numbers}."

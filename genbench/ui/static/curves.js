@@ -8,7 +8,7 @@ const PAIRS = [
   ["Losses", "loss_d", "loss_g"], ["D's probability", "d_real", "d_fake"],
   ["D's logits", "logit_real", "logit_fake"],
   ["Norms of gradients", "grad_norm_d", "grad_norm_g"],
-  ["D's accuracy", "accuracy", "accuracy_train"],
+  ["D's ROC AUC", "accuracy", "accuracy_train"],
   ["Variety of the samples", "spread", "nearest"],
   ["What the code knows", "knn_accuracy", "probe_accuracy"],
 ];
