@@ -18,6 +18,7 @@ from genbench.report.choice import make_parts
 from genbench.report.evaluated import find_evaluated
 from genbench.report.group import family_title
 from genbench.report.leaderboard import write_leaderboard
+from genbench.report.numbers import write_numbers
 from genbench.report.overview import answer
 from genbench.report.page import write
 from genbench.report.part import Content, Drawing, Page, Part, in_order
@@ -39,7 +40,7 @@ def write_report(
 ) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
-    And leaderboard.md where there are contests.
+    And numbers.json, which all of it is computed from; leaderboard.md where there are contests.
 
     Args:
         runs_dir: Folder of run folders.
@@ -79,7 +80,8 @@ def write_report(
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-    write_leaderboard(contests, runs, folder)
+        write_leaderboard(contests, runs, folder)
+        write_numbers([part for part, _ in pages], folder)
     return write(replace(report, pages=pages), folder)
 
 

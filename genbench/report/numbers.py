@@ -1,0 +1,55 @@
+"""numbers.json: what the report's sentences and tables are computed from, a row a run."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.files import write_json
+from genbench.record import Record
+from genbench.report.group import Group, field_roles
+from genbench.report.part import Part
+
+KEPT = ("status", "seconds", "best_epoch", "scores", "stability", "events")  # of summary.json
+FOUND = ("sampler", "scores", "memorization", "likelihood", "classes")  # of evaluations.jsonl
+
+
+def write_numbers(parts: Sequence[Part], folder: Path) -> None:
+    """Write numbers.json: each run's seed, hyper-parameters, scores and evaluations, no place.
+
+    A configuration is told by `model` and `key`; its runs differ in their seed alone. `best` and
+    `last` are the validation scalars of the best epoch and of the last one.
+    """
+    runs = {run.path.name: run for part in parts for run in _runs(part)}
+    rows = {name: _row(run) for name, run in sorted(runs.items())}
+    write_json(folder / "numbers.json", {"runs": rows})
+
+
+def _runs(part: Part) -> Iterator[Record]:
+    """All runs that a part may speak of."""
+    groups: list[Group] = [*part.groups, *part.defaults.values()]
+    groups += [group for found in part.series.values() for group in found]
+    groups += [group for _, sides in part.contests for group in sides.values()]
+    for group in groups:
+        yield from group.ended
+    for one in part.evaluated:
+        yield from one.runs
+
+
+def _row(run: Record) -> dict[str, Any]:
+    shown = [name for name, role in field_roles(run.model).items() if role.key]
+    summary: dict[str, Any] = {**run.summary}
+    judged = {math.ceil(row["epoch"]): row for row in run.metrics() if row["split"] == "val"}
+    return {
+        "model": run.model,
+        "key": run.about["key"],
+        "seed": run.config["seed"],
+        "config": {name: run.config[name] for name in shown if name in run.config},
+        **{name: summary[name] for name in KEPT if name in summary},
+        "best": judged.get(summary.get("best_epoch", 0), {}),
+        "last": judged.get(max(judged, default=0), {}),
+        "evaluations": [
+            {name: value for name, value in line.items() if name in FOUND}
+            for line in run.evaluations()
+        ],
+    }
