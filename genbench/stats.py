@@ -121,9 +121,13 @@ class Comparison:
         error, freedom = _welch(self.a, self.b)
         if not error or not math.isfinite(error):
             return None
-        from scipy.stats import t
+        from scipy.optimize import brentq
+        from scipy.stats import nct, t
 
-        return error * float(t.ppf(1 - self.level / 2, freedom) + t.ppf(POWER, freedom))
+        least = float(t.ppf(1 - self.level / 2, freedom))
+        return error * float(
+            brentq(lambda shift: nct.sf(least, freedom, shift) - POWER, 0, 9 * least + 9)
+        )
 
 
 def compare(a: Sample, b: Sample) -> Comparison:

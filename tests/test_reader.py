@@ -419,6 +419,13 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch, 
     assert f"{path}: Image size (1600 pixels) exceeds" in capsys.readouterr().err
 
 
+def test_minutes_that_are_no_number_are_no_budget(records, tmp_path):
+    path = records.gan() / "config.json"
+    edited(path, "config", "minutes", value=[None])
+    write_report(str(records.folder), str(tmp_path / "out"))
+    assert "6 epochs" in (tmp_path / "out" / "summary.md").read_text()
+
+
 def test_metrics_are_not_read_before_they_are_asked_for(records, monkeypatch):
     records.run("ae")
     (records.folder / "run-001" / "metrics.jsonl").unlink()

@@ -29,8 +29,9 @@ from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
 
 TOGETHER = (
-    "The report's {} comparisons are judged together (Holm 1979): that any difference which it "
-    "claims is due to chance has a probability of at most 5 %."
+    "The {} comparisons of which a p is named or would be are judged together (Holm 1979): at 5 %, "
+    "that of equal ones any is said to differ. What is said of floors and copies, and what speaks "
+    "against a winner, is not part of that."
 )
 
 
@@ -57,7 +58,7 @@ def write_report(
         UserError: Nothing to report.
         DiskError: `out` cannot be written.
     """
-    runs, contests = read_runs(runs_dir), read_contests(runs_dir)
+    runs, contests = list(filter(_is_told, read_runs(runs_dir))), read_contests(runs_dir)
     studies, claims = read_studies(runs_dir), Claims()
     for _ in range(2):  # what is claimed depends on all that is compared
         pages = make_pages(runs, studies, data, contests, claims)

@@ -35,6 +35,7 @@ def write_leaderboard(
     found = [(contest, sides_of(contest, records)) for contest in contests]
     texts = [text for contest, sides in found if sides for text in _table(contest, sides)]
     if not texts:
+        (folder / "leaderboard.md").unlink(missing_ok=True)
         return None
     with whole(folder / "leaderboard.md") as file:
         file.write("\n".join([HEAD.format(METRICS[RANKED_BY].title), *texts, ""]).encode())

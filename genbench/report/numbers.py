@@ -1,4 +1,4 @@
-"""numbers.json: what the report's sentences and tables are computed from, a row a run."""
+"""numbers.json: the scores behind every ± and every test of the report, a row a run."""
 
 import math
 from collections.abc import Iterator, Sequence

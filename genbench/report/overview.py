@@ -104,8 +104,9 @@ def settings(group: Group) -> str:
         and (name in ALWAYS or name in searched or value != defaults.get(name))
     ][:SETTINGS]
     length = f"{group.config.get('epochs')} epochs"
-    if group.config.get("minutes"):
-        length = f"{group.config['minutes']:g} minutes"
+    minutes = group.config.get("minutes")  # of a damaged record it may be anything
+    if minutes and isinstance(minutes, int | float):
+        length = f"{minutes:g} minutes"
     return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])
 
 

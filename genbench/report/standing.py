@@ -121,6 +121,8 @@ def _evaluated(row: Row, way: Way) -> tuple[Row, dict[str, float]]:
     for scores, floor in row.evaluated.scores() if row.evaluated else ():
         if scores.protocol == way.protocol:
             values = {name: scores.sample(name) for name in scores.values}
+            if scores.over != "training seeds":  # draws of one training tell nothing of others
+                values = {name: Sample.of([sample.mean]) for name, sample in values.items()}
             shown = {name: scores.show(name) for name in scores.values}
             return replace(row, samples=values, shown=shown), dict(floor)
     return row, {}

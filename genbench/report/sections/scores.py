@@ -142,8 +142,7 @@ def _meaning(part: Part) -> Iterator[str]:
     which += " (its last, where validation pictures were too few)" if len(chosen) > 1 else ""
     yield (
         f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
-        f"{which}{once}; trainings that diverged are left out of means. A "
-        "difference is said where Welch's test over seeds has p < 0.05."
+        f"{which}{once}; trainings that diverged are left out of means."
     )
     binarized = {g.config.get("binarize", "none") for g in part.groups} - {"none"}
     pixels = f", pixels binarised ({', '.join(sorted(binarized))})" if binarized else ""
