@@ -9,7 +9,9 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+
+from beside_pythae import fit, wrapped
 
 from genbench import UserError, load
 from genbench.cli import guard, parse, read_flat
@@ -19,11 +21,11 @@ from genbench.data import Data, load_data
 from genbench.device import pick_device
 from genbench.evaluate.likelihood import likelihood
 from genbench.families.vae import VAEConfig
-from genbench.fields import words
+from genbench.fields import chosen
 from genbench.files import writable, write_json, writing
 from genbench.metrics.cache import feature_cache
 from genbench.model import Model
-from genbench.record import Record, read_runs
+from genbench.record import Record, finished
 from genbench.stats import Sample, compare
 from genbench.train import train_once
 
@@ -110,11 +112,7 @@ def chosen_rows(options: ReproduceConfig) -> list[Row]:
     Raises:
         UserError: There is no row of such a name.
     """
-    names = words(options.rows)
-    for name in names:
-        if name not in BY_NAME:
-            raise UserError(f"rows={name!r}: unknown; any of {', '.join(BY_NAME)}")
-    return [row for row in ROWS if row.name in names or not names]
+    return list(chosen("rows", options.rows, BY_NAME).values())
 
 
 def configure(row: Row, options: ReproduceConfig, seed: int) -> VAEConfig:
@@ -153,12 +151,8 @@ def ours(row: Row, options: ReproduceConfig) -> tuple[list[Record], Sample]:
         config = configure(row, options, seed)
         if train_once(config, f"{row.name}, seed {seed}") is None:
             raise UserError(f"{row.name}: the training with seed {seed} diverged")
-        (run,) = [
-            run
-            for run in read_runs(options.runs_dir)
-            if (run.about.get("key"), run.config.get("seed")) == (config.key, seed)
-            and run.status == "finished"
-        ][-1:]
+        run = finished(options.runs_dir, config.key, seed, commit=None)
+        assert run  # it has just been trained
         model = load(run.path, options.device)
         model.data = load_data(config, str(model.device))
         runs.append(run)
@@ -179,11 +173,8 @@ def theirs(row: Row, options: ReproduceConfig, seconds: float) -> Sample:
         device = pick_device(config.device)
         data = load_data(config, device)
         model = Model.build(config, data, device)
-        place = (
-            Path(options.runs_dir)
-            / "pythae"
-            / (f"{row.name}-{data.content_hash[:8]}-{config.epochs}-{seed}.pt")
-        )
+        name = f"{row.name}-{data.content_hash[:8]}-{config.epochs}-{seed}.pt"
+        place = Path(options.runs_dir) / "pythae" / name
         if not place.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             passes = train_pythae(model, data, seconds, place.parent)
@@ -200,60 +191,30 @@ def train_pythae(model: Model, data: Data, seconds: float, folder: Path) -> int:
 
     The passes are as many as fit, by the time that a first one takes, which is not counted.
     """
-    try:
-        from pythae.data.datasets import BaseDataset
-        from pythae.models import VAE
-        from pythae.models import VAEConfig as Options
-        from pythae.models.base.base_utils import ModelOutput
-        from pythae.models.nn import BaseDecoder, BaseEncoder
-        from pythae.trainers import BaseTrainer, BaseTrainerConfig
-    except ImportError as error:
-        raise UserError(
-            f"pythae: not installed ({error}); pip install 'genbench[bench]', or name --rows"
-        ) from error
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = model.state.modules["encoder"]
-
-        def forward(self, x: torch.Tensor) -> Any:
-            mu, logvar = self.net(x).chunk(2, 1)
-            return ModelOutput(embedding=mu, log_covariance=logvar)
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = model.state.modules["decoder"]
-
-        def forward(self, z: torch.Tensor) -> Any:
-            return ModelOutput(reconstruction=self.net(z).sigmoid())
-
-    config = model.config
-    about = Options(model.shape, config.latent_dim, reconstruction_loss="bce")
-    vae = VAE(about, Encoder(), Decoder())
-    sides = [data.splits[name].images.float().div(255) for name in ("train", "val")]
-    start = {name: value.clone() for name, value in model.state.modules.state_dict().items()}
+    config, networks = model.config, model.state.modules
+    vae = wrapped(networks["encoder"], networks["decoder"], model.shape, config.latent_dim)
+    train, val = (data.splits[name].images.float().div(255) for name in ("train", "val"))
+    start = {name: value.clone() for name, value in networks.state_dict().items()}
 
     def passes(n: int) -> float:
-        options = BaseTrainerConfig(
-            output_dir=str(folder),
+        begun = time.monotonic()
+        fit(
+            vae,
+            train,
+            val,
+            str(folder),
             num_epochs=n,
             per_device_train_batch_size=config.batch_size,
-            per_device_eval_batch_size=500,
             learning_rate=config.lr,
             no_cuda=model.device.type == "cpu",
             scheduler_cls="LinearLR",
             scheduler_params={"start_factor": 1.0, "end_factor": 1.0 / n, "total_iters": n},
             seed=config.seed,
         )
-        begun = time.monotonic()
-        datasets = [BaseDataset(x, torch.zeros(len(x))) for x in sides]
-        BaseTrainer(vae, *datasets, options).train()
         return time.monotonic() - begun
 
     n = max(1, round(seconds / passes(1)))
-    model.state.modules.load_state_dict(start)
+    networks.load_state_dict(start)
     passes(n)
     return n
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 from contest import ContestConfig, contest
 from optuna.trial import TrialState
 
-from genbench import UserError
 from genbench.cli import guard, parse
 from genbench.commands import evaluate
 from genbench.config import FOLDER, Checked, Device, EvaluateConfig, Positive, WandbMode
@@ -22,7 +21,7 @@ from genbench.config import SearchConfig as SearchOptions
 from genbench.console import counted, say
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN
-from genbench.fields import words
+from genbench.fields import chosen
 from genbench.record import Record, read_runs
 from genbench.report import write_report
 from genbench.search import plan
@@ -168,16 +167,15 @@ class Scored:
 
     def takes(self, run: Record, data: str) -> bool:
         """Whether a run stands in the table of all families."""
-        group = str(run.config.get("group", ""))
+        group = run.config.get("group", "")
         chosen = group.endswith("-best") or group.startswith("contest-") or group == FAMILIES_GROUP
         chosen = chosen and run.model in (self.models or FAMILIES)
         return run.status == "finished" and run.tested and run.config["data"] == data and chosen
 
     def sampler(self, run: Record) -> str:
         """What a run is to be drawn from, as its evaluation calls it."""
-        own = "generate" in FAMILIES[run.model].can
-        fitted = self.options.get("prior", "" if own else "mixture")
-        return f"{run.model}+{fitted}" if fitted else run.model
+        family = FAMILIES[run.model]
+        return family.sampler(family.fitted(self.options.get("prior", "")))
 
 
 def _samplers(run: Record) -> set[str]:
@@ -244,11 +242,7 @@ def chosen_steps(options: StudyConfig) -> dict[str, Any]:
     Raises:
         UserError: There is no step of such a name.
     """
-    names = words(options.steps)
-    for name in names:
-        if name not in STEPS:
-            raise UserError(f"steps={name!r}: unknown; any of {', '.join(STEPS)}")
-    return {name: step for name, step in STEPS.items() if name in names or not names}
+    return chosen("steps", options.steps, STEPS)
 
 
 def main() -> None:

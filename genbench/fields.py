@@ -4,11 +4,14 @@ import dataclasses
 import functools
 import math
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from genbench import UserError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,19 @@ FOLDER = "folder"  # marks a path: `~` is expanded, empty is refused
 def words(text: str) -> list[str]:
     """What a field holds by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def chosen(field: str, text: str, known: Mapping[str, T]) -> dict[str, T]:
+    """What a field names by commas, in the order in which it is known; all where it names none.
+
+    Raises:
+        UserError: Nothing is called so.
+    """
+    names = words(text)
+    for name in names:
+        if name not in known:
+            raise UserError(f"{field}={name!r}: unknown; any of {', '.join(known)}")
+    return {name: one for name, one in known.items() if name in names or not names}
 
 
 @dataclass(frozen=True)

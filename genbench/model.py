@@ -13,13 +13,13 @@ from genbench.classes import Classes
 from genbench.config import Config
 from genbench.data import Data, count_classes, load_data, steps_per_epoch
 from genbench.families import Family, family_of
+from genbench.families.family import CODED
 from genbench.families.state import Shape, State, Steps, draw_z, z_batches
 from genbench.images import to_bytes
 from genbench.parallel import split
 from genbench.prior import Prior, check_draw, fit_prior, great_circle, straight_lines, truncated
 
 BATCH = 100  # images made at once
-CODED = {"encode", "decode"}  # what a family can whose codes can be fitted
 FITTED = 10_000  # at most so many training codes tell an autoencoder's prior
 
 
@@ -47,8 +47,7 @@ class Model:
         self.family, self.state, self.shape = family, state, shape
         self.classes = Classes(classes or {})
         self.steps: Steps = family.steps
-        own = "generate" in family.can
-        self.fitted = "" if own else "mixture"  # to its codes, to draw from; or `gaussian`
+        self.fitted = family.fitted()  # to its codes, to draw from: "", `mixture` or `gaussian`
         self._data = data
         self._priors: dict[str, Prior] = {}
 
@@ -89,7 +88,7 @@ class Model:
     @property
     def sampler(self) -> str:
         """What samples are drawn from: the family, by what is fitted to its codes if that is so."""
-        return f"{self.family.name}+{self.fitted}" if self.fitted else self.family.name
+        return self.family.sampler(self.fitted)
 
     def sample(
         self, n: int, seed: int = 0, truncation: float = 0.0, y: Tensor | None = None

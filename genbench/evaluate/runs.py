@@ -25,7 +25,7 @@ from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import LEAST
-from genbench.model import CODED, Model
+from genbench.model import Model
 from genbench.record import Record, read_run
 from genbench.record.feeding import log_evaluation
 from genbench.record.provenance import git, now
@@ -69,8 +69,7 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
         if place not in known:
             known[place] = load_data(config, device)
         model.data = known[place]
-        if model.family.can >= CODED:
-            model.fitted = options.prior or model.fitted
+        model.fitted = model.family.fitted(options.prior)
         if record.lacks:
             raise UserError(f"{folder}/config.json: lacks {', '.join(record.lacks)}; train again")
         if model.data.content_hash != record.about["data_hash"]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from genbench.families.state import Shape, State, Steps
 
 CAPABILITIES = ("encode", "decode", "generate", "log_weights")
+CODED = {"encode", "decode"}  # what a family can whose codes can be fitted
 OF_A_DISCRIMINATOR = {"loss_d", "loss_g", "d_real", "d_fake", "accuracy"}
 
 
@@ -75,6 +76,18 @@ class Family:
     def judged_by_samples(self) -> bool:
         """Whether its samples are all there is to judge: it has no codes of pictures."""
         return "generate" in self.can and "encode" not in self.can
+
+    def fitted(self, asked: str = "") -> str:
+        """What is fitted to its codes to draw from: as asked for, if it has codes; "": its prior.
+
+        Of a family without a prior a mixture.
+        """
+        own = "" if "generate" in self.can else "mixture"
+        return asked or own if self.can >= CODED else own
+
+    def sampler(self, fitted: str) -> str:
+        """What samples are drawn from, as evaluations call it."""
+        return f"{self.name}+{fitted}" if fitted else self.name
 
     def is_baseline(self, config: Mapping[str, Any]) -> bool:
         """Whether every field of a configuration that the baseline names is as published."""

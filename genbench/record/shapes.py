@@ -14,6 +14,8 @@ class Settings(TypedDict, total=False):
     seed: int
     crops: int
     latent_dim: int
+    minutes: float
+    group: str
     eval_images: int
     test: bool
 

@@ -41,7 +41,7 @@ def write_report(
 ) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
-    And numbers.json, which all of it is computed from; leaderboard.md where there are contests.
+    And numbers.json, the scores behind it; leaderboard.md where there are contests.
 
     Args:
         runs_dir: Folder of run folders.
@@ -58,7 +58,7 @@ def write_report(
         UserError: Nothing to report.
         DiskError: `out` cannot be written.
     """
-    runs, contests = list(filter(_is_told, read_runs(runs_dir))), read_contests(runs_dir)
+    runs, contests = read_runs(runs_dir), read_contests(runs_dir)
     studies, claims = read_studies(runs_dir), Claims()
     for _ in range(2):  # what is claimed depends on all that is compared
         pages = make_pages(runs, studies, data, contests, claims)
@@ -81,7 +81,7 @@ def write_report(
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        write_leaderboard(contests, runs, folder)
+        write_leaderboard(contests, list(filter(_is_told, runs)), folder)
         write_numbers([part for part, _ in pages], folder)
     return write(replace(report, pages=pages), folder)
 

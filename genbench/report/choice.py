@@ -132,8 +132,7 @@ def series(groups: list[Group], studies: Sequence[Study]) -> dict[str, list[Grou
     own = (*(study["name"] for study in studies), CONTEST)
     named: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
-        told = group.config.get("group")  # of a damaged record it may be anything
-        name = told if isinstance(told, str) else ""
+        name = group.config.get("group")
         searched = group.config.get("job_type") in ("trial", "final")
         if name and group.runs and not searched and not name.startswith(own):
             named[name].append(group)

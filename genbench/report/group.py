@@ -43,6 +43,11 @@ class Group:
         return self.ended[0].config
 
     @property
+    def minutes(self) -> float:
+        """Those that a training was given; 0 where epochs were."""
+        return float(self.config.get("minutes", 0))
+
+    @property
     def model(self) -> str:
         """Its family's name."""
         return self.ended[0].model

@@ -7,7 +7,15 @@ from pathlib import Path
 from genbench.files import whole
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record
-from genbench.report.sections.contest import Sides, compared_scores, sides_of, trouble
+from genbench.report.sections.contest import (
+    LENGTH,
+    Sides,
+    compared_scores,
+    floor_row,
+    head,
+    length,
+    sides_of,
+)
 
 HEAD = """# Leaderboard
 
@@ -47,35 +55,21 @@ def _table(contest: Contest, sides: Sides) -> Iterator[str]:
     names = compared_scores(sides)
     if not names:
         return
-    runs = [run for group in sides.values() for run in group.runs]
-    size = runs[0].config.get("image_size") or runs[0].about["shape"][-1]
+    run = next(run for group in sides.values() for run in group.runs)
+    size = run.config.get("image_size") or run.about["shape"][-1]
     yield (
         f"\n## {contest['data']}, {size} px, {contest['minutes']:g} minutes each\n\n"
         f"{names[0].n} samples against {names[0].n} held-out pictures, by {names[0].extractor}.\n"
     )
-    titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
-    head = ["", *titles, "steps", "ms a step", "parameters", "seeds", "trouble"]
-    lines = [head, ["---", *["---:"] * (len(head) - 2), "---"]]
+    lines = [head(names), ["---", *["---:"] * (len(names) + len(LENGTH) - 1), "---"]]
     kid = next((str(name) for name in names if name.metric == RANKED_BY), str(names[0]))
     scored = {side: group.score(kid) for side, group in sides.items()}
     for side in sorted(sides, key=lambda side: s.mean if (s := scored[side]) else math.inf):
-        group, rung = sides[side], contest["sides"][side]
+        group = sides[side]
         samples = [(METRICS[name.metric], group.score(str(name))) for name in names]
-        lines.append(
-            [
-                side,
-                *(s.show_interval(m.digits, within=m.within) if s else "—" for m, s in samples),
-                f"{rung['steps']:,}",
-                f"{rung['milliseconds']:.0f}",
-                f"{rung['parameters']:,}",
-                str(len(group.ended)),
-                trouble(group),
-            ]
-        )
-    known = runs[0].scores
-    floors = [(METRICS[name.metric], known.get(str(name.as_floor))) for name in names]
-    shown = ["—" if floor is None else metric.show(floor) for metric, floor in floors]
-    lines.append(["other real pictures", *shown, *[""] * 5])
+        shown = [s.show_interval(m.digits, within=m.within) if s else "none" for m, s in samples]
+        lines.append([side, *shown, *length(contest["sides"][side], group)])
+    lines.append(floor_row(names, sides))
     yield from (
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
     )

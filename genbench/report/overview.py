@@ -104,9 +104,8 @@ def settings(group: Group) -> str:
         and (name in ALWAYS or name in searched or value != defaults.get(name))
     ][:SETTINGS]
     length = f"{group.config.get('epochs')} epochs"
-    minutes = group.config.get("minutes")  # of a damaged record it may be anything
-    if minutes and isinstance(minutes, int | float):
-        length = f"{minutes:g} minutes"
+    if group.minutes:
+        length = f"{group.minutes:g} minutes"
     return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])
 
 

@@ -90,10 +90,8 @@ def minutes_of(
         for rung in contest["sides"].values():
             if rung["key"] == group.about["key"]:
                 return contest["minutes"], contest["minutes"] / rung["epochs"]
-    told = group.config.get("minutes")  # of a damaged record it may be anything
-    minutes = float(told) if isinstance(told, int | float) else 0.0
     epochs = max((row["epoch"] for run in group.ended for row in run.metrics()), default=0)
-    return (minutes, minutes / epochs) if minutes and epochs else None
+    return (group.minutes, group.minutes / epochs) if group.minutes and epochs else None
 
 
 def in_order(models: Iterable[str]) -> list[str]:

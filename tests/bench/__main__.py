@@ -64,7 +64,11 @@ def measure(call: Call) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "bench.tasks", name, json.dumps(given)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}", "WANDB_MODE": "offline"},
+            env=os.environ
+            | {
+                "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'experiments'}",
+                "WANDB_MODE": "offline",
+            },
             capture_output=True,
             text=True,
             timeout=LIMIT,

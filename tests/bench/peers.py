@@ -123,45 +123,19 @@ def ignite_vae(epochs: int) -> dict[str, Any]:
 @task
 def pythae_vae(epochs: int, folder: str) -> dict[str, Any]:
     """The VAE of pythae 0.1.2 with the same networks, by its BaseTrainer."""
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import VAE as TheirVAE
-    from pythae.models import VAEConfig as TheirConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    class Encoder(BaseEncoder):
-        def __init__(self, net: nn.Module):
-            super().__init__()
-            self.net = net
-
-        def forward(self, x: Tensor) -> ModelOutput:
-            mu, logvar = self.net(x).chunk(2, 1)
-            return ModelOutput(embedding=mu, log_covariance=logvar)
-
-    class Decoder(BaseDecoder):
-        def __init__(self, net: nn.Module):
-            super().__init__()
-            self.net = net
-
-        def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=self.net(z).sigmoid())
+    from beside_pythae import fit, wrapped
 
     started = time.perf_counter()
     config = VAEConfig(**VAE)
-    encoder, decoder = vae_nets()
-    about = TheirConfig((1, 28, 28), config.latent_dim, reconstruction_loss="bce")
-    model = TheirVAE(about, Encoder(encoder), Decoder(decoder))
     sides = [torch.from_numpy(side).float().div(255).unsqueeze(1) for side in digits()]
-    train, val = (BaseDataset(x, torch.zeros(len(x))) for x in sides)
-    options = BaseTrainerConfig(
-        output_dir=folder,
+    fit(
+        wrapped(*vae_nets(), (1, 28, 28), config.latent_dim),
+        *sides,
+        folder,
         num_epochs=epochs,
         per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=500,
         learning_rate=config.lr,
     )
-    BaseTrainer(model, train, val, options).train()
     return {"seconds": time.perf_counter() - started}
 
 

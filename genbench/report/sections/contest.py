@@ -7,7 +7,7 @@ import numpy as np
 
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
-from genbench.record import Contest, Record
+from genbench.record import Contest, Record, Rung
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
@@ -15,6 +15,7 @@ from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.stats import Claims, Sample
 
 STRIP = 12  # samples of a side
+LENGTH = ("steps", "ms a step", "parameters", "seeds", "trouble")
 Sides = Mapping[str, Group]  # the ended trainings of each side that has any
 
 
@@ -56,21 +57,35 @@ def contest_table(contest: Contest, sides: Sides) -> list[list[str]]:
     Scores are the mean ± std over seeds.
     """
     names = compared_scores(sides)
-    titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
-    rows = [["", *titles, "steps", "ms a step", "parameters", "seeds", "trouble"]]
+    rows = [head(names)]
     for side, group in sides.items():
-        rung = contest["sides"][side]
-        length = [f"{rung['steps']:,}", f"{rung['milliseconds']:.0f}", f"{rung['parameters']:,}"]
         scores = [_show(name, group.score(str(name))) for name in names]
-        rows.append([side, *scores, *length, str(len(group.ended)), trouble(group)])
+        rows.append([side, *scores, *length(contest["sides"][side], group)])
     for side in sides:
         known = contest["sides"][side]["untrained"]
         scores = [_show(name, _single(known.get(str(name)))) for name in names]
-        rows.append([f"{side}, untrained", *scores, *[""] * 5])
+        rows.append([f"{side}, untrained", *scores, *[""] * len(LENGTH)])
+    return [*rows, floor_row(names, sides)]
+
+
+def head(names: Sequence[ScoreName]) -> list[str]:
+    """A table's header: the scores, then what `length` gives."""
+    titles = [f"{METRICS[name.metric].title}{METRICS[name.metric].arrow}" for name in names]
+    return ["", *titles, *LENGTH]
+
+
+def length(rung: Rung, group: Group) -> list[str]:
+    """How long a side was trained, how large it is, how often, and what went wrong."""
+    sizes = f"{rung['steps']:,}", f"{rung['milliseconds']:.0f}", f"{rung['parameters']:,}"
+    return [*sizes, str(len(group.ended)), trouble(group)]
+
+
+def floor_row(names: Sequence[ScoreName], sides: Sides) -> list[str]:
+    """The same scores of other real pictures."""
     runs = [run for group in sides.values() for run in group.runs]
     floors = [[run.scores.get(str(name.as_floor)) for run in runs[:1]] for name in names]
     shown = [_show(name, _single(*floor)) for name, floor in zip(names, floors, strict=True)]
-    return [*rows, ["other real pictures", *shown, *[""] * 5]]
+    return ["other real pictures", *shown, *[""] * len(LENGTH)]
 
 
 def compared_scores(sides: Sides) -> list[ScoreName]:
