@@ -161,8 +161,8 @@ class Scored:
         """Score the runs, unless all of them have been, drawn from as `options` say."""
         data = options.sets[self.data]["data"]
         runs = [run for run in read_runs(options.runs_dir) if self.takes(run, data)]
-        if any(self.sampler(run) not in _samplers(run) for run in runs):
-            chosen = EvaluateConfig(device=options.device, wandb=options.wandb, **self.options)
+        chosen = EvaluateConfig(device=options.device, wandb=options.wandb, **self.options)
+        if not all(self.is_scored(run, chosen) for run in runs):
             evaluate(tuple(str(run.path) for run in runs), options=chosen)
 
     def takes(self, run: Record, data: str) -> bool:
@@ -172,15 +172,14 @@ class Scored:
         chosen = chosen and run.model in (self.models or FAMILIES)
         return run.status == "finished" and run.tested and run.config["data"] == data and chosen
 
-    def sampler(self, run: Record) -> str:
-        """What a run is to be drawn from, as its evaluation calls it."""
+    def is_scored(self, run: Record, chosen: EvaluateConfig) -> bool:
+        """Whether a run has been, drawn from as it is to be, by as many seeds on the same split."""
         family = FAMILIES[run.model]
-        return family.sampler(family.fitted(self.options.get("prior", "")))
-
-
-def _samplers(run: Record) -> set[str]:
-    """What a run was drawn from by the evaluations that there are."""
-    return {line["sampler"] for line in run.evaluations()}
+        sampler = family.sampler(family.fitted(chosen.prior))
+        lines = [line for line in run.evaluations() if line["sampler"] == sampler]
+        lines = [line for line in lines if len(line.get("seeds", [])) == chosen.seeds]
+        rulers = [entry["ruler"] for line in lines for entry in line.get("scores", [])]
+        return chosen.split in [ruler["split"] for ruler in rulers]
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ class Reported:
 
 FAMILIES_GROUP = "all families"
 LAB = {"arch": "mlp", "width": 400, "depth": 1, "latent_dim": 20, "activation": "relu"}
-LAB |= {"batch_size": 128, "lr": 1e-3}  # as in PyTorch's example, which most labs start from
+LAB |= {"batch_size": 128, "lr": 1e-3, "lr_decay": 0.0}  # PyTorch's example: most start from it
 PAIR: Mapping[str, Mapping[str, Any]] = {"ae": {}, "vae": {}}
 STEPS: Mapping[str, Any] = {
     "search-ae": Searched("ae"),

@@ -54,7 +54,7 @@ class Config(Checked):
     minutes: Annotated[float, Range(0), FIXED] = 0.0  # end after so much training time (0: never)
     batch_size: Count = 64  # images a step
     lr: Annotated[float, Positive] = 2e-3  # Adam's learning rate
-    lr_decay: Annotated[float, Range(0, 1)] = 0.0  # final share in which lr falls to 0 (0: none)
+    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
     conditional: Annotated[bool, FIXED] = False  # learn classes, and draw pictures of each
     seed: Annotated[Seed, REPETITION] = 0  # of weights, batches and noise; the splits do not vary
     patience: Annotated[int, Range(0)] = 0  # stop after so many epochs without gain (0: never)

@@ -61,6 +61,8 @@ def test_sides_take_turns_and_every_line_has_a_pair_before_the_next():
     quick = list(runner.todo(1, full=False, only="bare loop"))
     assert {call[1].get("epochs") for *_, call in quick} == {6, 3}
     assert len({(name, side, pair) for name, side, pair, _ in wanted}) == len(wanted)
+    until = [call for name, _, pair, call in wanted if pair and "until" in name]
+    assert [arguments["seed"] for _, arguments in until] == [1, 1]
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):

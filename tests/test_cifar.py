@@ -204,7 +204,7 @@ def test_every_family_takes_it_with_its_classes(tmp_path):
         load_data(GANConfig(data="cifar10", data_dir=str(tmp_path), image_size=64))
 
 
-def test_train_sample_evaluate_and_report(tmp_path, monkeypatch, capsys):
+def test_train_sample_evaluate_and_report(tmp_path, monkeypatch, capsys, blank_charts):
     monkeypatch.chdir(tmp_path)
     LAYOUTS["binary"](tmp_path / "data")
 

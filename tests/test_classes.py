@@ -486,7 +486,9 @@ def test_scores_by_class_are_those_of_its_pictures_alone():
         assert found[0]["values"][name] == expected[name]
 
 
-def test_an_evaluation_says_and_keeps_the_recall_of_each_class(run, monkeypatch, capsys, tmp_path):
+def test_an_evaluation_says_and_keeps_the_recall_of_each_class(
+    run, monkeypatch, capsys, tmp_path, blank_charts
+):
     options = EvaluateConfig(n=40, seeds=1, draws=3, extractor="lenet-digits", wandb="disabled")
     (candidate,) = load_candidates([run.path], options)
     list(evaluate_models([candidate], options))
@@ -524,7 +526,7 @@ def test_a_likelihood_hands_each_picture_its_class(run, monkeypatch):
 
 
 def test_an_archive_of_class_folders_that_is_split_goes_through_everything(
-    folder, tmp_path, monkeypatch, capsys
+    folder, tmp_path, monkeypatch, capsys, blank_charts
 ):
     monkeypatch.chdir(tmp_path)
     with zipfile.ZipFile("split.zip", "w") as archive:

@@ -229,6 +229,14 @@ def test_any_model_with_codes_can_be_drawn_from_what_is_fitted_to_them(runs):
     assert all((runs[1] / picture).is_file() for picture in pictures)
 
 
+@pytest.mark.parametrize(
+    ("which", "prior", "drawn"), [(1, "mixture", "vae.mixture"), (3, "", "gan")]
+)
+def test_a_likelihood_that_nothing_has_is_refused_by_name(runs, which, prior, drawn):
+    with pytest.raises(UserError, match=f"metrics=nll: {drawn}: no likelihood; name VAEs"):
+        evaluate(runs[which : which + 1], metrics="nll", prior=prior)
+
+
 def test_what_was_found_is_in_the_records(runs):
     models, _ = evaluate(runs[1:2], seeds=2)
     keep(models[0], options(seeds=2))

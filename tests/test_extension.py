@@ -79,7 +79,7 @@ def sweep_file(family):
 
 
 def test_a_family_that_genbench_does_not_know_goes_through_everything(
-    family, metric, monkeypatch, capsys
+    family, metric, monkeypatch, capsys, blank_charts
 ):
     scores = train(family.config(epochs=2, wandb="offline", test=True, eval_every=1))
     (run,) = read_runs("runs")

@@ -413,7 +413,7 @@ def test_later_scores_are_uploaded_too(script, tmp_path):
             assert sync(script, record, server).returncode == 0
         (run,) = (run for name, run in server.runs.items() if "-evaluation-" in name)
         assert (run.summary["test/kid_lite0_n50"], run.history) == (0.25, [])
-        assert run.display_name == f"{record.path.name} evaluation"
+        assert run.display_name == f"{record.path.name} evaluation, vae"
 
 
 def test_what_cannot_be_synced_is_one_line(script, tmp_path):

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from genbench.metrics import latent
+from genbench.metrics import latent, probes
 
 
 def clusters(n=300, seed=0):
@@ -17,7 +21,7 @@ def test_active_units_are_the_dimensions_that_vary():
     assert latent.active_units(z) == 2
 
 
-@pytest.mark.parametrize("accuracy", [latent.knn_accuracy, latent.probe_accuracy])
+@pytest.mark.parametrize("accuracy", [probes.knn_accuracy, probes.probe_accuracy])
 def test_separable_classes_are_told_apart_and_shuffled_ones_are_not(accuracy):
     train, held_out = clusters(), clusters(seed=1)
     assert accuracy(*train, *held_out) > 0.98
@@ -25,13 +29,26 @@ def test_separable_classes_are_told_apart_and_shuffled_ones_are_not(accuracy):
     assert accuracy(train[0], rng.permutation(train[1]), *held_out) < 0.5
 
 
+@pytest.mark.parametrize(("dimensions", "scale"), [(2, 0.01), (12, 1.0), (40, 30.0)])
+def test_both_accuracies_are_scikit_learns(dimensions, scale):
+    rng = np.random.default_rng(dimensions)
+    centres = rng.normal(0, 2 / np.sqrt(dimensions), (7, dimensions))
+    labels = rng.integers(0, 7, 1_500) * 3  # labels need not be 0, 1, 2, ...
+    z = scale * (centres[labels // 3] + rng.normal(size=(1_500, dimensions))).astype(np.float32)
+    halves = z[:900], labels[:900], z[900:], labels[900:]
+    vote = KNeighborsClassifier(probes.NEIGHBOURS).fit(*halves[:2])
+    probe = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-8, max_iter=2_000))
+    assert 0.2 < probes.knn_accuracy(*halves) == vote.score(*halves[2:]) < 0.95
+    assert 0.2 < probes.probe_accuracy(*halves) == probe.fit(*halves[:2]).score(*halves[2:]) < 0.95
+
+
 def test_a_linear_probe_needs_lines_and_neighbours_do_not():
     rng = np.random.default_rng(0)
     z = rng.uniform(-1, 1, (800, 2))
     labels = (z[:, 0] * z[:, 1] > 0).astype(int)  # XOR of the signs
     halves = z[:400], labels[:400], z[400:], labels[400:]
-    assert latent.knn_accuracy(*halves) > 0.9
-    assert latent.probe_accuracy(*halves) < 0.65
+    assert probes.knn_accuracy(*halves) > 0.9
+    assert probes.probe_accuracy(*halves) < 0.65
 
 
 def test_principal_axes_are_those_of_the_covariance():

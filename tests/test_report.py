@@ -56,7 +56,7 @@ def test_a_difference_within_the_spread_is_no_difference(records):
     assert stats.nct.sf(stats.t.ppf(0.975, 4), 4, shift) == pytest.approx(0.8, abs=1e-4)
 
 
-def test_all_differences_that_are_claimed_are_judged_together(records, tmp_path):
+def test_all_differences_that_are_claimed_are_judged_together(records, tmp_path, blank_charts):
     seeds(records, "ae", "bce", [70.0, 70.5, 71.0])  # by itself p = 0.02
     seeds(records, "vae", "bce", [72.0, 72.5, 73.5])
     alone = records.said("The AE reconstructs better than the VAE")

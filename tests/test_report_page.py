@@ -69,7 +69,7 @@ def test_an_interval_of_a_share_ends_at_0_and_1():
     assert row.show("recall").startswith("0.060 [0.000, ")
 
 
-def test_a_conclusion_has_five_sentences_at_most_and_none_is_lost(records, tmp_path):
+def test_a_conclusion_has_five_sentences_at_most_and_none_is_lost(records, tmp_path, blank_charts):
     two_gans(records)
     text = write_report(str(records.folder), str(tmp_path / "out")).with_suffix(".md").read_text()
     for _, contents in records.pages():
@@ -78,7 +78,7 @@ def test_a_conclusion_has_five_sentences_at_most_and_none_is_lost(records, tmp_p
             assert text.count(f"- {said}\n") == 1
 
 
-def test_markdown_has_every_table(records, tmp_path):
+def test_markdown_has_every_table(records, tmp_path, blank_charts):
     records.run("ae", config={"activation": "a|b"})
     records.run("vae")
     two_gans(records)

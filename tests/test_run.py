@@ -288,16 +288,20 @@ def test_sigterm_leaves_the_record_and_what_wandb_had(tmp_path):
 def test_later_scores_are_a_wandb_run_of_their_own_in_the_same_group(tmp_path):
     with Run(str(tmp_path), "name", wandb="disabled") as run:
         run.begin({"lr": 0.1, "group": "g"}, model="vae")
-    log_evaluation(run.dir, {"test/kid_lite0_n100": 0.25}, "offline")
+    log_evaluation(run.dir, {"test/kid_lite0_n100": 0.25}, "vae+mixture", "offline")
     wait_for_wandb()
     records = [json.loads(line) for line in inspect(run.dir).splitlines()]
     (begun,) = (one["run"] for one in records if one["type"] == "run")
-    assert (begun["display_name"], begun["job_type"]) == (f"{run.id} evaluation", "evaluation")
+    assert (begun["display_name"], begun["job_type"]) == (
+        f"{run.id} evaluation, vae+mixture",
+        "evaluation",
+    )
+    assert begun["config"]["update"]["sampler"] == "vae+mixture"
     assert begun["run_group"] == "g"
     assert not any("test/kid_lite0_n100" in row for row in history(run.dir).values())
     summary = json.loads(inspect(run.dir, "--summary"))["summary"]
     assert summary["test/kid_lite0_n100"] == 0.25
-    log_evaluation(run.dir, {"test/kid_lite0_n100": 0.25}, "disabled")
+    log_evaluation(run.dir, {"test/kid_lite0_n100": 0.25}, "vae", "disabled")
     wait_for_wandb()
     assert len(list((run.dir / "wandb").glob("offline-run-*"))) == 1
 

@@ -75,17 +75,28 @@ def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkey
     def evaluated(paths, options):
         calls.append((paths, options.n))
         for path in paths:
-            line = {"sampler": f"vae+{options.prior}".strip("+"), "scores": [], "at": "now"}
+            ruler = {"extractor": "lite", "weights": "0", "reals": "0", "split": options.split}
+            scores = {
+                "ruler": ruler | {"size": 28, "n": 50},
+                "values": {},
+                "errors": {},
+                "floor": {},
+                "kid_subset": 50,
+            }
+            line = {"sampler": f"vae+{options.prior}".strip("+"), "scores": [scores]}
+            line |= {"seeds": list(range(options.seeds))}
             with open(f"{path}/evaluations.jsonl", "a") as file:
                 file.write(json.dumps(line) + "\n")
 
     monkeypatch.setattr(module, "evaluate", evaluated)
     for _ in range(2):
-        Scored(DIGITS, {"n": 500}).run(options)
-        Scored(DIGITS, {"n": 60, "prior": "mixture"}, models=("vae",)).run(options)
-        Scored(DIGITS, {"n": 70}, models=("ae",)).run(options)
+        Scored(DIGITS, {"n": 500, "split": "test"}).run(options)
+        Scored(DIGITS, {"n": 60, "split": "test", "prior": "mixture"}, ("vae",)).run(options)
+        Scored(DIGITS, {"n": 70, "split": "test"}, models=("ae",)).run(options)
+    Scored(DIGITS, {"n": 80, "split": "train"}).run(options)  # another question
+    Scored(DIGITS, {"n": 90, "split": "test", "seeds": 5}).run(options)
     chosen = tuple(map(str, runs[:3]))
-    assert calls == [(chosen, 500), (chosen, 60)]
+    assert calls == [(chosen, n) for n in (500, 60, 80, 90)]
 
 
 def test_art_is_kaggles_unless_a_folder_is_named(options):

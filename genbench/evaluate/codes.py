@@ -5,7 +5,7 @@ import torch
 
 from genbench.data import Split
 from genbench.images import channels_last, shrink, to_uint8
-from genbench.metrics import latent
+from genbench.metrics import latent, probes
 from genbench.metrics.ms_ssim import ms_ssim
 from genbench.model import Model
 
@@ -26,8 +26,8 @@ def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> d
     (Without one a code has no scale that a variance could be held against.)
     """
     scores = {
-        f"{split}/knn_accuracy": latent.knn_accuracy(*training, *held_out),
-        f"{split}/probe_accuracy": latent.probe_accuracy(*training, *held_out),
+        f"{split}/knn_accuracy": probes.knn_accuracy(*training, *held_out),
+        f"{split}/probe_accuracy": probes.probe_accuracy(*training, *held_out),
     }
     if "generate" in model.family.can:
         scores[f"{split}/active_units"] = float(latent.active_units(held_out[0]))

@@ -64,9 +64,14 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
     """Score models by each protocol, a table for each; `runs.keep` then records what was found.
 
     Raises:
-        UserError: A metric is unknown, or there are too few pictures.
+        UserError: A metric is unknown, no run has the only one that is asked for, or there are too
+            few pictures.
     """
     cache, metrics = feature_cache(), chosen(options.metrics)
+    likely = [c for c in candidates if "log_weights" in c.model.family.can and not c.model.fitted]
+    if metrics == ("nll",) and not likely:
+        drawn = ", ".join(dict.fromkeys(c.model.sampler for c in candidates))
+        raise UserError(f"metrics=nll: {drawn}: no likelihood; name VAEs, and no --prior")
     splits = ("test", "train") if options.split == "both" else (options.split,)
     of_samples = tuple(name for name in metrics if name in METRICS)
     for extractor, names in extractors(options, of_samples):
@@ -83,11 +88,9 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
                 found["memorization"] = copied
             if model.classes and "test" in splits and set(SCORES) <= set(names):
                 found["classes"] = by_class(model, options, extractor, cache)
-    for candidate in candidates:
+    for candidate in likely if "nll" in metrics else ():
         signals.check()
-        model = candidate.model
-        if "nll" in metrics and "log_weights" in model.family.can and not model.fitted:
-            candidate.findings["likelihood"] = likelihood(model, "test", cache, options.draws)
+        candidate.findings["likelihood"] = likelihood(candidate.model, "test", cache, options.draws)
 
 
 def _benchmark(

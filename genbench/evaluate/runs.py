@@ -179,7 +179,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
     path = folder / "evaluations.jsonl"
     with writing(path), path.open("a+b", buffering=0) as file:
         append_line(file, to_json(line))
-    log_evaluation(folder, scores, options.wandb)
+    log_evaluation(folder, scores, model.sampler, options.wandb)
 
 
 def keep_samples(candidate: Candidate, options: EvaluateConfig) -> str:

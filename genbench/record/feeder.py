@@ -166,7 +166,7 @@ def _begin(folder: Path, job: Job) -> Upload | None:
     """W&B's record, offline where it cannot be online; None where there is none to be had."""
     study = study_at(folder)
     about = of_search(study) if study else of_run(folder)
-    about = of_evaluation(folder, job["scores"]) if job["scores"] else about
+    about = of_evaluation(folder, job["scores"], job["sampler"]) if job["scores"] else about
     modes = _modes(job["mode"])
     for mode in modes:
         try:

@@ -77,7 +77,11 @@ _died = 0
 
 
 def feed(
-    folder: Path, mode: str, over: bool = False, scores: dict[str, float] | None = None
+    folder: Path,
+    mode: str,
+    over: bool = False,
+    scores: dict[str, float] | None = None,
+    sampler: str = "",
 ) -> None:
     """Have W&B fed with a run that begins here; whatever is wrong with that, this returns at once.
 
@@ -86,11 +90,13 @@ def feed(
         mode: As `environment.wandb_mode` says it.
         over: No more is written to it.
         scores: Of a later evaluation, which are fed in place of the run.
+        sampler: What they are scores of.
     """
     if mode == "disabled":
         return
     try:
-        _tell({"run": str(folder.resolve()), "mode": mode, "over": over, "scores": scores})
+        job = {"run": str(folder.resolve()), "mode": mode, "over": over}
+        _tell(job | {"scores": scores, "sampler": sampler})
     except Exception as error:
         say_once(f"W&B: {first_line(error)}; going on without its record")
 
@@ -136,12 +142,15 @@ def log_search(file: Path, choice: str = "auto") -> None:
     feed(folder, environment.wandb_mode(choice), over=True)
 
 
-def log_evaluation(folder: Path, scores: dict[str, float], choice: str = "auto") -> None:
+def log_evaluation(
+    folder: Path, scores: dict[str, float], sampler: str, choice: str = "auto"
+) -> None:
     """Give a finished run's later scores to W&B, as a run of their own in its group.
 
     Args:
         folder: The finished run's.
         scores: By `split/name`.
+        sampler: What was drawn from.
         choice: As for `Run`.
     """
-    feed(folder, environment.wandb_mode(choice), over=True, scores=scores)
+    feed(folder, environment.wandb_mode(choice), over=True, scores=scores, sampler=sampler)

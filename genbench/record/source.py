@@ -111,12 +111,15 @@ def _earlier_id(folder: Path) -> str | None:
     return chosen[0].name.rpartition("-")[2] if chosen else None
 
 
-def of_evaluation(folder: Path, scores: dict[str, float]) -> Row:
-    """What W&B is told of a finished run's later scores: a run of their own in its group."""
+def of_evaluation(folder: Path, scores: dict[str, float], sampler: str) -> Row:
+    """What W&B is told of a finished run's later scores: a run of their own in its group.
+
+    A model may be drawn from in several ways: `sampler` is the one that was scored.
+    """
     run = of_run(folder)
     digest = hashlib.sha256(to_json(scores).encode()).hexdigest()[:8]
-    config = run["config"] | {"run": folder.name}
-    name = f"{run['name']} evaluation"
+    config = run["config"] | {"run": folder.name, "sampler": sampler}
+    name = f"{run['name']} evaluation, {sampler}"
     more = {"id": f"{run['id']}-evaluation-{digest}", "name": name, "job_type": "evaluation"}
     return run | more | {"config": config}
 

@@ -96,7 +96,7 @@ def _upload(folder: Path, scratch: Path, settings: dict[str, Any]) -> str:
     record = read_run(folder)
     for evaluation in record.evaluations() if record else []:
         if scores := evaluation.get("logged"):
-            about = of_evaluation(folder, scores)
+            about = of_evaluation(folder, scores, evaluation["sampler"])
             later = Upload(folder, about, "online", settings, scratch=scratch)
             later.close({"status": "finished", "scores": scores})
     return url

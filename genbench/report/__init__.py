@@ -23,7 +23,7 @@ from genbench.report.overview import answer
 from genbench.report.page import write
 from genbench.report.part import Content, Drawing, Page, Part, in_order
 from genbench.report.sections import SECTIONS
-from genbench.report.sections.contest import sides_of
+from genbench.report.sections.contest import Sides, sides_of
 from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
@@ -144,7 +144,8 @@ def make_pages(
         if parts and (evaluated := find_evaluated(records, name)):
             of = evaluated[0].runs[0].config["data"]
             parts.append(Part(f"Who generates best on {of}?", of, evaluated=evaluated))
-    parts = [_with_contests(part, contests, records) for part in parts]
+    for contest in contests:
+        parts = _with_contest(parts, contest, sides_of(contest, records))
     parts = [replace(part, claims=claims) for part in parts]
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
 
@@ -154,13 +155,19 @@ def _without_real(content: Content) -> Content:
     return replace(content, figures=[figure for figure in content.figures if not figure.real])
 
 
-def _with_contests(part: Part, contests: Sequence[Contest], records: Sequence[Record]) -> Part:
-    """The part with the contests of its models on its data."""
-    models = {group.model for group in part.groups}
-    mine = [run for run in records if run.model in models]
-    on_its_data = [contest for contest in contests if contest["data"] == part.data]
-    found = [(contest, sides_of(contest, mine)) for contest in on_its_data]
-    return replace(part, contests=[(contest, sides) for contest, sides in found if sides])
+def _with_contest(parts: list[Part], contest: Contest, sides: Sides) -> list[Part]:
+    """The parts, the contest whole in the one of its data that most of its sides belong to."""
+
+    def shared(part: Part) -> int:
+        models = {group.model for group in part.groups}
+        mine = [side for side in sides.values() if side.model in models]
+        return len(mine) if part.data == contest["data"] else 0
+
+    host = max(parts, key=shared, default=None)
+    if not host or not shared(host):
+        return parts
+    whole = replace(host, contests=[*host.contests, (contest, sides)])
+    return [whole if part is host else part for part in parts]
 
 
 def _is_told(record: Record) -> bool:

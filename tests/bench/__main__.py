@@ -37,6 +37,7 @@ def todo(pairs: int, full: bool, only: str) -> Iterator[Todo]:
                 sides = [("ours", line.ours), ("theirs", line.theirs)]
                 for side, (name, arguments) in sides[:: 1 - 2 * (pair % 2)]:
                     own = {k: v for k, v in change.items() if k in arguments}
+                    own |= {"seed": pair} if line.seeded else {}
                     yield line.name, side, pair, (name, arguments | own)
         for program in PROGRAMS:
             if only.lower() in f"programs {program.title}".lower():

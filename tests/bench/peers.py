@@ -21,9 +21,9 @@ from genbench.families.vae import VAEConfig
 EXAMPLES_SAMPLES = 64  # fakes that ignite's example draws after an epoch
 
 
-def vae_nets() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of the bench's VAE, from its seed."""
-    config = VAEConfig(**VAE)
+def vae_nets(seed: int = 0) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of the bench's VAE."""
+    config = VAEConfig(**VAE | {"seed": seed})
     torch.manual_seed(config.seed)
     net = (config.width, config.depth, config.activation)
     shape = (1, 28, 28)
@@ -45,7 +45,7 @@ def bare_vae(epochs: int, seed: int = 0) -> dict[str, Any]:
     started = time.perf_counter()
     config = VAEConfig(**VAE)
     data = load_data(config)
-    encoder, decoder = vae_nets()
+    encoder, decoder = vae_nets(seed)
     torch.manual_seed(seed)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)
@@ -196,12 +196,12 @@ def torch_fidelity_scores(pictures: int) -> dict[str, Any]:
     """torch-fidelity's own entry point on two folders of PNG, with the same network."""
     import torch_fidelity
 
-    from genbench.metrics.extractors import load_extractor
+    from genbench.metrics import extractors
 
     class Lite0(torch_fidelity.FeatureExtractorBase):
         def __init__(self, name: str, layers: list[str], **options: Any):
             super().__init__(name, layers)
-            self.network = load_extractor().network
+            self.network = extractors.Lite0(None)  # as published: nothing is folded
 
         @staticmethod
         def get_provided_features_list() -> tuple[str, ...]:
@@ -240,20 +240,18 @@ def torch_fidelity_scores(pictures: int) -> dict[str, Any]:
 
 @task
 def optuna_alone(trials: int, folder: str) -> dict[str, Any]:
-    """The same trials by a study of Optuna in memory, which calls genbench's `train`."""
+    """The same grid by a study of Optuna in memory, which calls genbench's `train`."""
     import optuna
 
-    from bench.tasks import small
-    from genbench.sweep import read_sweep
+    from bench.tasks import grid, small
     from genbench.train import train
 
-    sweep = read_sweep(Path(__file__).parents[2] / "sweeps" / "vae.yaml")
-    study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=10)
-    )
+    def objective(trial: optuna.Trial) -> float:
+        latent_dim = trial.suggest_categorical("latent_dim", grid(trials))
+        return train(VAEConfig(**small(folder), latent_dim=latent_dim))["val/elbo"]
+
+    sampler = optuna.samplers.GridSampler({"latent_dim": grid(trials)}, seed=0)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
     started = time.perf_counter()
-    for _ in range(trials):
-        trial = study.ask(sweep.space)
-        scores = train(VAEConfig(**small(folder) | trial.params))
-        study.tell(trial, scores["val/elbo"])
+    study.optimize(objective, trials)
     return {"seconds": time.perf_counter() - started}

@@ -147,6 +147,7 @@ def streamed(count: int, pictures: int, stream: bool) -> dict[str, Any]:
 def scores(pictures: int) -> dict[str, Any]:
     """Distances of two folders of PNG, nothing known before."""
     import numpy as np
+    import torch_fidelity.metrics  # noqa: F401 - an import is no work
     from PIL import Image
 
     from genbench.evaluate.measures import measure
@@ -164,20 +165,27 @@ def scores(pictures: int) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "scores": found}
 
 
+def grid(trials: int) -> list[int]:
+    """Sizes of a code, one a trial."""
+    return [2 * i for i in range(1, trials + 1)]
+
+
 @task
-def search(trials: int, folder: str, workers: int = 1, pruning: bool = False) -> dict[str, Any]:
-    """A search of the VAE's sweep file, its trials an epoch each unless they may be pruned."""
+def search(trials: int, folder: str, workers: int = 1) -> dict[str, Any]:
+    """A grid of so many points, each a trial of an epoch: the same work, whoever asks for it."""
     from genbench.config import SearchConfig
     from genbench.search.search import Search
     from genbench.sweep import read_sweep
 
-    sweep = read_sweep(ROOT / "sweeps" / "vae.yaml")
-    if not pruning:
-        sweep = dataclasses.replace(sweep, stopping=None)
+    words = (ROOT / "sweeps" / "vae.yaml").read_text().partition("parameters:")[0]
+    words += f"parameters: {{latent_dim: {{values: {grid(trials)}}}}}\n"
+    file = Path(folder) / "grid.yaml"
+    file.write_text(words.replace("method: bayes", "method: grid"))
+    sweep = dataclasses.replace(read_sweep(file), stopping=None)
     options = SearchConfig(
         trials=trials,
         timeout=1e9,
-        epochs=0 if pruning else 1,
+        epochs=1,
         workers=workers,
         wandb="disabled",
         runs_dir=folder,

@@ -17,7 +17,6 @@ class FlowConfig(PictureConfig):
 
     batch_size: Count = 32  # images a step
     lr: Annotated[float, Positive] = 1e-3  # Adam's learning rate
-    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
     width: Annotated[int, Range(8)] = 16  # channels of the U-Net's finest level; a multiple of 8
     ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the network's average (0: none)
     solver: Literal["euler", "midpoint"] = "midpoint"  # how samples follow the velocity

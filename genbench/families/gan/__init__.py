@@ -34,7 +34,6 @@ class GANConfig(PictureConfig):
     ema: Annotated[float, Range(0, 1)] = 0.998  # decay of the generator's average (0: none)
     d_steps: Count = 1  # discriminator's steps for one of the generator
     lr_ratio: Annotated[float, Positive] = 1.0  # discriminator's learning rate / generator's
-    lr_decay: Annotated[float, Range(0, 1)] = 0.5  # final share in which lr falls to 0 (0: none)
     beta1: Annotated[float, Range(0, 0.999)] = 0.0  # Adam's decay of the gradient's mean
     beta2: Annotated[float, Range(0, 0.9999)] = 0.99  # and of its square
 
