@@ -219,10 +219,10 @@ STEPS: Mapping[str, Any] = {
     "lab-gan": Trained(
         "the lab's DCGAN after 25 epochs", ART, {"gan": DCGAN}, {"eval_every": 5}, epochs=25
     ),
-    "contest": Contested(ART, minutes=4),
-    "contest-painted": Contested(PAINTED, minutes=2),
+    "contest": Contested(ART, minutes=3),
+    "contest-painted": Contested(PAINTED, minutes=1.5),
     "families": Trained(
-        FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=3
+        FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=2
     ),
     "scores-digits": Scored(DIGITS, {"n": 1_500, "split": "test"}),
     "scores-fitted": Scored(

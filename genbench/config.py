@@ -77,9 +77,8 @@ class Config(Checked):
     # auto: online if a key is configured, else offline
     wandb: Annotated[WandbMode, RUNTIME] = "auto"
     runs_dir: Annotated[str, FOLDER, RUNTIME] = "runs"  # the run records go here, one folder a run
-    group: Annotated[str, SEARCHS_OWN] = (
-        ""  # name shared by runs that belong together (W&B's group)
-    )
+    # name shared by runs that belong together (W&B's group)
+    group: Annotated[str, SEARCHS_OWN] = ""
     project: Annotated[str, RUNTIME] = ""  # W&B's project (default: $WANDB_PROJECT, else genbench)
     entity: Annotated[str, RUNTIME] = ""  # W&B's user or team (default: $WANDB_ENTITY, else yours)
     # what W&B calls the run (default: $WANDB_NAME, else what differs from the family's defaults)

@@ -1,10 +1,13 @@
 """Run folders as configurations: to do a run again, and to go on with one that was stopped."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
+from typing import Any
 
 from genbench import UserError, environment
 from genbench.config import Config, roles
+from genbench.console import say
 from genbench.families import FAMILIES
 from genbench.record import Record, is_running, read_run, read_runs
 from genbench.record.reading import read_object
@@ -63,6 +66,33 @@ def check_resume(folder: Path, config: Config) -> None:
         )
     if record and record.status == "finished" and not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder}: is finished, and kept no checkpoint to go on from")
+
+
+def another_end(about: dict[str, Any], config: Config, epoch: float) -> dict[str, Any]:
+    """What config.json says where a learning rate had fallen for another end than the run has now.
+
+    It rises again then, as in no run that is trained at once: such a run has a key of its own.
+
+    Args:
+        about: config.json before.
+        config: What the run goes on with.
+        epoch: Where it goes on.
+
+    Returns:
+        `restarted`, the epochs at which that happened, and the `key`; nothing where it never did.
+    """
+    before, restarted = about["config"], about.get("restarted", [])
+    timed = before.get("minutes") or config.minutes
+    if any(before.get(name) != getattr(config, name) for name in ("epochs", "minutes")) and (
+        config.lr_decay and (timed or epoch > (1 - config.lr_decay) * before["epochs"])
+    ):
+        restarted = [*restarted, round(epoch, 4)]
+        say(
+            f"epoch {epoch:g}: the learning rate had begun to fall for another end and rises again;"
+            f" this is no repetition of a run of epochs={config.epochs} (but with --lr_decay=0)"
+        )
+    key = hashlib.sha256(f"{config.key} {restarted}".encode()).hexdigest()[:8]
+    return {"restarted": restarted, "key": key} if restarted else {}
 
 
 def own_fields(config: Config) -> list[str]:

@@ -31,7 +31,7 @@ from genbench.families import family_of
 from genbench.metrics.stability import summarise
 from genbench.model import Model
 from genbench.record import Run, Unwritten, finished
-from genbench.resume import stopped_in_group
+from genbench.resume import another_end, stopped_in_group
 from genbench.speed import prepare, settle
 from genbench.weights import best_weights
 
@@ -107,8 +107,7 @@ def check(config: Config) -> None:
     environment.wandb_mode(config.wandb)
     family = family_of(config)
     if config.eval_every and "generate" not in family.can:
-        codes = {"encode", "decode"} <= family.can
-        hint = "; `genbench evaluate` fits one to its codes" if codes else ""
+        hint = "; `genbench evaluate` fits one to its codes" * ({"encode", "decode"} <= family.can)
         raise UserError(
             f"eval_every={config.eval_every}: model {family.name} has no prior to draw from{hint}"
         )
@@ -175,14 +174,15 @@ def resume_run(
     run: Run, model: Model, checkpoints: h.Checkpoints, floors: dict[str, float]
 ) -> None:
     """Put everything where the run's last checkpoint left it; without one, where it began."""
-    about = facts(model, floors)
-    if (before := run.about()["data_hash"]) != about["data_hash"]:
+    about, before = facts(model, floors), run.about()
+    if (known := before["data_hash"]) != about["data_hash"]:
         raise UserError(
-            f"{run.dir}: its data have changed (hash {before[:8]}, now {about['data_hash'][:8]}); "
+            f"{run.dir}: its data have changed (hash {known[:8]}, now {about['data_hash'][:8]}); "
             "name those it began with by --data_dir"
         )
     if not checkpoints.go_on():
         run.load_state_dict({"bytes": 0, "seconds": 0.0, "events": {}})
+    about |= another_end(before, model.config, model.state.epoch)
     run.go_on(model.state.step, dataclasses.asdict(model.config), **about)
 
 

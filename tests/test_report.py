@@ -160,6 +160,8 @@ def test_importance_names_what_the_score_follows(tmp_path):
     outside = {**trials[0], "params": {"lr": 2.0, "latent_dim": 2}}
     assert contradiction(record) == ""
     assert "lr=2.0 is not in its space" in contradiction(record | {"trials": [outside]})
+    from_0 = distribution_to_json(FloatDistribution(1e-9, 1.0, log=True)).replace("1e-09", "0.0")
+    assert "ValueError" in contradiction(record | {"space": record["space"] | {"lr": from_0}})
 
 
 def test_the_table_is_mean_and_standard_deviation_over_seeds(records):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from records import FAILURE, Records, tile
+from records import FAILURE, KIDS, Records, tile
 
 from genbench import UserError
 from genbench.families.gan import DCGAN as BASELINE
@@ -14,8 +14,13 @@ from genbench.families.gan import GANConfig
 from genbench.files import write_json
 from genbench.images import first_tiles
 from genbench.images import tile as tiled
+from genbench.record import read_run, read_runs
 from genbench.report import make_report, write_report
+from genbench.report.group import make_groups
+from genbench.report.part import minutes_of
+from genbench.report.sections.contest import said, sides_of
 from genbench.report.sections.pictures import evenly
+from genbench.stats import Claims
 
 pytestmark = pytest.mark.usefixtures("blank_charts")
 
@@ -27,6 +32,7 @@ FIGURES = {
     *("gan_answer.png", "generated-film.gif", "gan_ways.gif"),
 }
 FD, KID = "test/fd_lite0_n1500", "test/kid_lite0_n1500"
+RECALL = "test/recall_lite0_n1500"
 FD_TITLE = "Fréchet distance to held-out pictures (lite0, N = 1500) ↓"
 KID_TITLE = "KID to held-out pictures (lite0, N = 1500) ↓"
 FLOOR = "the same between real pictures (floor)"
@@ -664,3 +670,22 @@ def test_the_first_of_each_row_is_of_each_class():
     assert [int(p[0, 0]) for p in first_tiles(grid, 8, a_row=True)] == [0, 8, 16]
     assert [int(p[0, 0]) for p in first_tiles(grid, 2, a_row=True)] == [0, 8]
     assert [int(p[0, 0]) for p in first_tiles(grid, 9)] == list(range(9))
+
+
+def test_minutes_are_those_of_who_was_ended_by_them(records):
+    for epochs, expected in ((1000, (2.0, 2.0 / len(KIDS))), (len(KIDS), None)):
+        path = records.gan(key=f"k{epochs}", config={"minutes": 2.0, "epochs": epochs})
+        (group,) = make_groups([read_run(path)], [])
+        assert minutes_of(group) == expected
+
+
+def test_equal_scores_of_a_contest_are_no_defeat(records):
+    sides = {"dcgan": "d", "dcgan + ema": "e"}
+    for key, kid in (("d", 0.3), ("e", 0.2)):
+        records.gan(key=key, config={"test": True}, scores={KID: kid, RECALL: 0.0, FD: 100 + kid})
+    rungs = {name: {"key": key, "untrained": {}} for name, key in sides.items()}
+    contest = {"minutes": 1.0, "sides": rungs}
+    found = sides_of(contest, read_runs(records.folder))
+    told = list(said(Claims(), contest, found))
+    assert "dcgan + ema comes nearest" in told[0]
+    assert not any("recall" in text.lower() for text in told[1:])

@@ -1,6 +1,7 @@
 """The summary as a page: its answer, order, sizes, and how it stands in a browser."""
 
 import itertools
+import json
 import re
 
 import pytest
@@ -144,3 +145,52 @@ def test_every_table_of_the_readme_is_one():
     assert not re.search(r"<p>\|", html)
     linked = re.findall(r"\[[^]]*\]\((?!http|#)([^)]+)\)", text)
     assert [file for file in linked if not (ROOT / file).exists()] == []
+
+
+def evaluated(path, kid):
+    """One evaluation of a GAN's run, by a single draw."""
+    ruler = {"extractor": "efficientnet-lite0", "weights": "w", "reals": "r", "split": "test"}
+    scores = {"ruler": ruler | {"size": 16, "n": 1500}, "kid_subset": 750, "errors": {}}
+    scores |= {"values": {"kid": [kid]}, "floor": {"kid": 0.001}}
+    line = {"sampler": "gan", "seeds": [1], "scores": [scores]}
+    (path / "evaluations.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def test_two_configurations_that_are_called_alike_are_told_apart(records):
+    """The one that is shown, and another that alone was evaluated."""
+    for key, kid in (("a1", 0.02), ("b2", 0.05)):
+        paths = [records.gan(seed=s, key=key, scores={KID: kid + s / 1000}) for s in range(2)]
+    evaluated(paths[0], 0.03)
+    answer = make_report(records.pages()).answers[0]
+    assert [row[0] for row in answer.table[1:-1]] == [
+        "GAN (palette, r3) b2",
+        "GAN (palette, r3) a1",
+    ]
+    assert answer.said[0].startswith("The samples of the GAN (palette, r3) b2 have KID 0.0300")
+
+
+def test_seeds_are_those_of_the_score_that_is_shown(records):
+    two_gans(records)
+    evaluated(sorted(records.folder.glob("run-*"))[0], 0.03)
+    answer = make_report(records.pages()).answers[0]
+    assert answer.table[1][3] == "0.0210 ± 0.0010"
+    assert "training seed" not in answer.said[1]
+
+
+def test_scores_of_another_thing_are_not_compared(records):
+    """An ELBO given the class is none of the picture alone."""
+    for seed in range(3):
+        records.run("vae", seed, key="u", scores={"elbo": -100 - seed / 10})
+        records.run("vae", seed, "test", "c", config={"conditional": True}, scores={"elbo": -90})
+    assert records.said("No difference in reconstruction could be shown")
+    assert not records.said("higher ELBO")
+    answer = make_report(records.pages()).answers[0]
+    assert not any("better ELBO" in text for text in answer.said if text)
+
+
+def test_a_models_name_names_no_file_elsewhere(records, tmp_path, blank_charts):
+    about = records.run("../../x", scores={"elbo": -1.0}) / "config.json"
+    assert '"../../x"' in about.read_text()
+    write_report(str(records.folder), str(tmp_path / "out"))
+    assert {path.name for path in tmp_path.iterdir()} - {"home"} == {"runs", "out"}
+    assert all(path.parent.name == "figures" for path in (tmp_path / "out").rglob("*.png"))

@@ -3,6 +3,7 @@
 import pytest
 from records import Records
 
+from genbench.files import write_json
 from genbench.report.drawing import save
 
 
@@ -72,3 +73,29 @@ def test_nor_are_those_of_a_search_whose_study_is_lost(records):
         records.run("vae", key=str(i), config=config)
     (part, _), *_ = records.pages()
     assert part.series == {}
+
+
+def test_a_family_without_a_score_has_no_line_in_its_panel(records, tmp_path):
+    """An AE has no ELBO; that both are drawn over the code's size ends no report."""
+    for size in (2, 8, 32):
+        config = {"latent_dim": size, "group": "code"}
+        for model in ("ae", "vae"):
+            records.run(model, key=f"{model}{size}", config=config, scores={"bce": 100 - size})
+    figures = records.content("Experiment: code").figures
+    assert [figure.name for figure in figures] == ["series-code"]
+    _, svg = save(figures[0].draw, tmp_path / "code")
+    assert svg.count(">VAE<") == svg.count(">AE<") + 1 > 1
+
+
+def test_where_no_claimed_score_is_known_nothing_is_drawn(records):
+    for width in (8, 16, 32):
+        path = records.gan(key=f"w{width}", config={"width": width, "group": "w"})
+        summary = {"status": "finished", "seconds": 9.0, "best_epoch": 1, "scores": {}}
+        write_json(path / "summary.json", summary)
+    assert records.content("Experiment: w").figures == []
+
+
+def test_configurations_that_differ_in_nothing_known_are_not_said_to_be_best(records):
+    for key, elbo in (("v1", -100), ("v2", -101)):  # of two versions of genbench
+        records.run("vae", key=key, config={"group": "again"}, scores={"elbo": elbo})
+    assert not records.said("is best at")

@@ -154,6 +154,29 @@ def test_a_finished_run_goes_on_to_more_epochs(tmp_path):
     assert only(tmp_path).about["key"] == only(tmp_path, "whole").about["key"] == config.key
 
 
+def test_a_run_whose_lr_fell_for_another_end_is_none_that_was_trained_at_once(tmp_path, capsys):
+    for epochs in (2, 3, 4):
+        folder = only(tmp_path).path if epochs > 2 else None
+        train(config_of(tmp_path, epochs=epochs, lr_decay=0.5), resume=folder)
+    run = only(tmp_path)
+    assert run.about["restarted"] == [2, 3]
+    assert run.about["key"] != config_of(tmp_path, epochs=4, lr_decay=0.5).key
+    assert "epoch 2: the learning rate had begun to fall for another end" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_to_another_end_before_lr_falls_is_one_of_that_end(
+    tmp_path, monkeypatch
+):
+    interrupt_at(monkeypatch, 8)  # of 18 an epoch
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(tmp_path, epochs=1, lr_decay=0.5))
+    longer = config_of(tmp_path, epochs=3, lr_decay=0.5)
+    train(longer, resume=only(tmp_path).path)
+    train(config_of(tmp_path, folder="whole", epochs=3, lr_decay=0.5))
+    assert only(tmp_path).about["key"] == longer.key
+    assert_equal_runs(only(tmp_path), only(tmp_path, "whole"))
+
+
 def test_a_run_that_ended_by_patience_trains_no_step_more(tmp_path):
     config = config_of(tmp_path, lr=0.2, lr_decay=0.0, epochs=30, patience=1)
     train(config)

@@ -14,6 +14,7 @@ class Settings(TypedDict, total=False):
     seed: int
     crops: int
     latent_dim: int
+    epochs: int
     minutes: float
     group: str
     eval_images: int
@@ -58,6 +59,7 @@ class About(TypedDict, total=False):
     processes: int
     extractor: str | None
     extractor_weights: str | None
+    restarted: list[float]
     config: Required[Settings]
     sweep: str
     wandb_run: str

@@ -2,7 +2,7 @@
 
 import math
 
-from genbench.report.group import Group
+from genbench.report.group import Group, unlike
 from genbench.stats import Claims
 
 
@@ -21,9 +21,12 @@ def compared(
         ratio: Say a difference as a factor, too.
 
     Returns:
-        The sentence; None where one of the two has no such score, or no finite one.
+        The sentence; None where one of the two has no such score, or no finite one, or where it is
+        of another thing.
     """
     first, second, scalar = a.score(name), b.score(name), a.scalar(name)
+    if unlike((a, b), scalar):
+        return None
     if not first or not second or not math.isfinite(first.mean - second.mean):
         return None
     a_wins = (scalar.sign or -1) * (first.mean - second.mean) > 0

@@ -11,7 +11,7 @@ from genbench.families import FAMILIES
 from genbench.images import first_tiles
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.group import Group, field_roles
+from genbench.report.group import Group, field_roles, unlike
 from genbench.report.part import Cell, Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses, for_a_while
 from genbench.report.sections.scores import text_of
@@ -114,7 +114,9 @@ def strip(row: Row) -> Drawing | None:
     pictures = None
     for run in row.group.runs[:1]:
         kept = row.evaluated.having("samples") if row.evaluated else []
-        grid = read_picture(run.path / kept[0]) if kept else None
+        grid = (
+            read_picture(row.evaluated.runs[0].path / kept[0]) if row.evaluated and kept else None
+        )
         if grid is None and not (row.evaluated and row.evaluated.prior):
             if kept_arrays(run, "pictures", "samples"):
                 pictures = array(run, "pictures", "samples")[:STRIP]
@@ -162,8 +164,9 @@ def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
     verdict = claims.compare(a, b)
     sure = verdict.basis if verdict.differ else f"{verdict.basis}: not proven"
     return (
-        f"No samples were scored. By reconstruction the {first.title} is first: {a.show(2)} against"
-        f" {b.show(2)} nats of the {second.title} ({sure})."
+        f"No samples were scored by {METRICS[RANKED_BY].title}. By reconstruction the "
+        f"{first.title} is first: {a.show(2)} against {b.show(2)} nats of the {second.title} "
+        f"({sure})."
     )
 
 
@@ -176,8 +179,9 @@ def about_against(rows: Sequence[Row]) -> str | None:
     can = first.group.can
     if any(_nll(row) for row in others) and "log_weights" not in can:
         reasons.append("it has no likelihood")
-    scored = len(first.evaluated.runs) if first.evaluated else len(first.group.runs)
-    if scored < FEW_SEEDS:
+    known = first.score(RANKED_BY)
+    scored = known.n if known else len(first.group.runs)
+    if 0 < scored < FEW_SEEDS:
         reasons.append(f"it was scored on {scored} training seed{'s' * (scored > 1)}")
     return f"Against the {first.title}: {'; '.join(reasons)}." if reasons else None
 
@@ -190,7 +194,8 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
             METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
         )
         mine = first.score(name)
-        theirs = [(row, sample) for row in others if (sample := row.score(name))]
+        alike = [row for row in others if not unlike((first.group, row.group), scalar)]
+        theirs = [(row, sample) for row in alike if (sample := row.score(name))]
         if not mine or not theirs or not math.isfinite(mine.mean):
             continue
         row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)

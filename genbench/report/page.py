@@ -62,7 +62,7 @@ def draw_all(drawings: Sequence[Drawing], folder: Path) -> dict[int, tuple[Path,
     taken: set[str] = set()
     for figure in drawings:
         signals.check()
-        name, family = figure.name, figure.family
+        name, family = (re.sub(r"[^\w-]", "-", word) for word in (figure.name, figure.family))
         longer = name if name.startswith(family) else f"{family}_{name}"
         names = itertools.chain([name, longer], (f"{longer}-{k}" for k in itertools.count(2)))
         name = next(name for name in names if name not in taken)

@@ -1,5 +1,6 @@
 """A part of the report, which sections look at, and what they give."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,8 +91,9 @@ def minutes_of(
         for rung in contest["sides"].values():
             if rung["key"] == group.about["key"]:
                 return contest["minutes"], contest["minutes"] / rung["epochs"]
-    epochs = max((row["epoch"] for run in group.ended for row in run.metrics()), default=0)
-    return (group.minutes, group.minutes / epochs) if group.minutes and epochs else None
+    epochs = max((row["epoch"] for run in group.runs for row in run.metrics()), default=0)
+    ended_by_time = group.minutes and 0 < epochs < group.config.get("epochs", math.inf)
+    return (group.minutes, group.minutes / epochs) if ended_by_time else None
 
 
 def in_order(models: Iterable[str]) -> list[str]:

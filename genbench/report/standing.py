@@ -84,24 +84,27 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
         key=lambda w: (ways[w], SPLIT_ORDER.index(w.split), w.n, w.protocol is not None),
         default=None,
     )
-    by_key = {(group.model, group.about["key"]): group for group in groups}
+    by_key = {_key(group): group for group in groups}
     models = []
     for one in evaluated:
         group = by_key.get(_key(one), Group(runs=one.runs))
         models.append(Row(one.title if one.prior else group.full_title, group, one))
     known = {_key(one) for one in evaluated}
     models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
+    titles = Counter(row.title for row in models)
     rows, floor = [], dict[str, float]()
     for row in models:
+        if titles[row.title] > 1:
+            row = replace(row, title=f"{row.title} {_key(row.group)[1]}")
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)
         rows.append(scored[0])
         floor = floor or scored[1]
     return sorted(rows, key=lambda row: row.rank), floor, way
 
 
-def _key(one: Evaluated | Group) -> tuple[str, str]:
+def _key(one: Evaluated | Group) -> tuple[str, str, str]:
     first = (one.ended if isinstance(one, Group) else one.runs)[0]
-    return first.model, first.about["key"]
+    return first.model, first.about["key"], first.about["data_hash"]
 
 
 def _by_evaluation(protocol: Protocol) -> Way:

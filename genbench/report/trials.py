@@ -90,7 +90,7 @@ def contradiction(study: Study) -> str:
             if trial["state"] in ("COMPLETE", "PRUNED"):
                 for axis in axes:
                     if axis.name in trial["params"]:
-                        axis.place(trial["params"][axis.name])
+                        axis.share(trial["params"][axis.name])
                     elif trial["state"] == "COMPLETE":
                         raise ValueError(f"trial {trial['number']} has no {axis.name}")
                 list(map(int, trial["intermediate"]))

@@ -122,6 +122,8 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="name what got slower since --full")
     parser.add_argument("--only", default="", help="lines with this in their name")
     options = parser.parse_args()
+    if options.check and not COMMITTED.exists():
+        parser.error(f"{COMMITTED}: not there to compare with; run `make bench-full` once")
     pairs = options.pairs or (5 if options.full else 3)
     commit, kind = git("rev-parse", "--short", "HEAD"), "full" if options.full else "quick"
     file = FOLDER / f"{kind}-{commit}.jsonl"

@@ -63,11 +63,12 @@ def real_fake_scores(part: Part) -> Iterator[Content]:
 def stability(part: Part) -> Iterator[Content]:
     """How much training swung, and how many trainings went wrong."""
     groups = part.groups
-    if not any("stability" in run.summary for group in groups for run in group.ended):
+    with_it = (g for g in groups if any("stability" in run.summary for run in g.ended))
+    if not (lead := next(with_it, None)):
         return
-    rows = [row(groups, name, groups[0].scalar(name)) for name in ROWS]
+    rows = [row(groups, name, lead.scalar(name)) for name in ROWS]
     for name in LAST:
-        scalar = groups[0].scalar(name)
+        scalar = lead.scalar(name)
         last = replace(scalar, title=f"{scalar.title}, last epoch")
         rows.append(row(groups, f"last/{name}", last))
     collapsed = [share(flags) if (flags := collapses(group)) else "—" for group in groups]

@@ -71,10 +71,12 @@ def _labels(group: Group) -> np.ndarray:
 def seen_of_codes(group: Group) -> str:
     """How many points of how many classes a scatter plot has."""
     labels, z = _labels(group), array(group.runs[0], "latents", "z")
+    classes = len(np.unique(labels))
+    told = f"; {classes} classes, each labelled at its middle" if classes > 1 else ""
     how = "as they are" if z.shape[1] <= 2 else "by PCA and by t-SNE"
     return (
         f"Scatter plot of {len(labels)} codes of the {group.title} ({z.shape[1]} numbers each) in "
-        f"the plane, {how}; {len(np.unique(labels))} classes, each labelled at its middle."
+        f"the plane, {how}{told}."
     )
 
 

@@ -63,7 +63,7 @@ def contest_table(contest: Contest, sides: Sides) -> list[list[str]]:
         rows.append([side, *scores, *length(contest["sides"][side], group)])
     for side in sides:
         known = contest["sides"][side]["untrained"]
-        scores = [_show(name, _single(known.get(str(name)))) for name in names]
+        scores = [_show(name, known.get(str(name))) for name in names]
         rows.append([f"{side}, untrained", *scores, *[""] * len(LENGTH)])
     return [*rows, floor_row(names, sides)]
 
@@ -82,9 +82,8 @@ def length(rung: Rung, group: Group) -> list[str]:
 
 def floor_row(names: Sequence[ScoreName], sides: Sides) -> list[str]:
     """The same scores of other real pictures."""
-    runs = [run for group in sides.values() for run in group.runs]
-    floors = [[run.scores.get(str(name.as_floor)) for run in runs[:1]] for name in names]
-    shown = [_show(name, _single(*floor)) for name, floor in zip(names, floors, strict=True)]
+    known = next((run.scores for group in sides.values() for run in group.runs), {})
+    shown = [_show(name, known.get(str(name.as_floor))) for name in names]
     return ["other real pictures", *shown, *[""] * len(LENGTH)]
 
 
@@ -109,17 +108,19 @@ def trouble(group: Group) -> str:
 def said(claims: Claims, contest: Contest, sides: Sides) -> Iterator[str]:
     """Who comes nearest to held-out pictures, what of it is training, and who else is better."""
     best: dict[str, str] = {}
-    for name in compared_scores(sides):
+    for name in sorted(compared_scores(sides), key=lambda name: name.metric != RANKED_BY):
         metric = METRICS[name.metric]
         scored = {side: group.score(str(name)) for side, group in sides.items()}
         samples = {side: sample for side, sample in scored.items() if sample}
         order = sorted(samples, key=lambda side: -metric.sign * samples[side].mean)
         if order:
-            best[name.metric] = order[0]
+            equal = [side for side in order if samples[side].mean == samples[order[0]].mean]
+            nearest = best.get(RANKED_BY)
+            best[name.metric] = nearest if nearest in equal else order[0]
         if name.metric == RANKED_BY and len(order) > 1:
             yield from _winner(claims, contest, name, order, samples)
     others = [
-        f"{METRICS[metric].title.lower()} ({side})"
+        f"{METRICS[metric].title} ({side})"
         for metric, side in best.items()
         if side != best.get(RANKED_BY)
     ]
@@ -148,12 +149,11 @@ def _winner(
         )
 
 
-def _single(value: float | None = None) -> Sample | None:
-    return None if value is None else Sample.of([value])
-
-
-def _show(name: ScoreName, sample: Sample | None) -> str:
-    return sample.show(METRICS[name.metric].digits) if sample else "none"
+def _show(name: ScoreName, score: Sample | float | None) -> str:
+    metric = METRICS[name.metric]
+    if isinstance(score, Sample):
+        return score.show(metric.digits)
+    return "none" if score is None else metric.show(score)
 
 
 def _figures(sides: Sides) -> list[Drawing]:

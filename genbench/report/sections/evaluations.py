@@ -70,11 +70,9 @@ def scored(evaluated: list[Evaluated]) -> list[tuple[list[ModelScores], Floor]]:
         for scores, floor in model.scores():
             tables.setdefault(scores.protocol, ([], floor))[0].append(scores)
     order = sorted(tables, key=lambda p: (-len(tables[p][0]), p.extractor, p.split))
-    ordered = [tables[protocol] for protocol in order]
-    ranked = [all(RANKED_BY in row.values for row in rows) for rows, _ in ordered]
     return [
-        (ranking(rows) if rank else rows, floor)
-        for rank, (rows, floor) in zip(ranked, ordered, strict=True)
+        (ranking(rows) if all(RANKED_BY in row.values for row in rows) else rows, floor)
+        for rows, floor in (tables[protocol] for protocol in order)
     ]
 
 
@@ -114,23 +112,18 @@ def about_nearest(claims: Claims, rows: list[ModelScores], floor: Floor) -> str 
     first, second = rows[:2]
     if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
         return None
-    differ: bool | None
-    over_seeds = first.over == second.over == "training seeds"
-    if over_seeds:
+    differ = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
+    basis = "a single training: another seed may differ"
+    if first.over == second.over == "training seeds":
         seeds = claims.compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
         differ, basis = seeds.differ, seeds.basis
-    else:
-        differ = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
-        basis = "a single training: another seed may differ"
     verdict = f"The samples of the {first.title} come nearest"
     if differ is None:
         verdict += ", nobody knows how surely,"
     elif not differ:
         verdict = f"The {first.title} and the {second.title} cannot be told apart"
-    scalar, numbers = (
-        METRICS[RANKED_BY],
-        f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}",
-    )
+    scalar = METRICS[RANKED_BY]
+    numbers = f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}"
     at = floor.get(RANKED_BY)
     real = "" if at is None else f"; other real pictures are at {scalar.show(at)}"
     where = f"by {scalar.title} to the {first.protocol.title}"

@@ -57,15 +57,12 @@ def kept(part: Part) -> Iterator[Content]:
         groups = keeping(part, "pictures", name)
         groups = [g for g in groups if name != "samples" or "encode" in g.can]
         text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
-        made, real = partial(_sheet, name), name == "neighbours"
-        of_codes = [g for g in groups if name == "interpolations" and "encode" in g.can]
-        figures = each([g for g in groups if g not in of_codes], file, text, made, real)
-        figures += each(of_codes, file, text, made, real=True)
+        coded = any("encode" in g.can for g in groups)  # in a part all families' or none
+        real = name == "neighbours" or (name == "interpolations" and coded)
+        figures = each(groups, file, text, partial(_sheet, name), real)
         if name == "interpolations":
             text = "{group.title}: the same ways as a film."
-            for some, shows in ((groups, False), (of_codes, True)):
-                some = [g for g in some if shows or g not in of_codes]
-                figures += each(some, "{group.model}_ways", text, ways, real=shows)
+            figures += each(groups, "{group.model}_ways", text, ways, real)
         yield Content(heading, figures=figures)
 
 

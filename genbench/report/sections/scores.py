@@ -49,16 +49,20 @@ def scores(part: Part) -> Iterator[Content]:
     rows += [row(groups, name, MEASURED[name]) for name in TAKEN]
     weights = ["Parameters", *(f"{group.about['parameters']:,}" for group in groups)]
     table = [heads(groups), seeds, *filter(None, rows), weights]
-    said = [
-        compared(part.claims, groups[0], other, f"{part.split}/{name}", *claimed, ratio=False)
-        for other in groups[1:]
-        for name, claimed in CLAIMS.items()
-    ]
     called = [text for word, text in NOTES.items() if any(word in cells[0] for cells in table)]
     notes = [*called, *_few(part)]
     heading = "Scores" if part.judged_by_samples else f"Scores on the {part.split} split"
     heading += " at the end of training"
-    yield Content(heading, said, table, notes)
+    yield Content(heading, claimed(part), table, notes)
+
+
+def claimed(part: Part) -> list[str | None]:
+    """The first group against each other one, by the scores that say who is better."""
+    return [
+        compared(part.claims, part.groups[0], other, f"{part.split}/{name}", *words, ratio=False)
+        for other in part.groups[1:]
+        for name, words in CLAIMS.items()
+    ]
 
 
 def heads(groups: Sequence[Group]) -> list[str]:
@@ -139,7 +143,7 @@ def _meaning(part: Part) -> Iterator[str]:
     once = ", scored once; searches never see the test split" if part.split == "test" else ""
     chosen = {_is_chosen(run) for group in part.groups for run in group.runs}
     which = "its best epoch by validation" if True in chosen else "its last epoch"
-    which += " (its last, where validation pictures were too few)" if len(chosen) > 1 else ""
+    which += " (its last, where no validation score chose one)" if len(chosen) > 1 else ""
     yield (
         f"Mean ± standard deviation over training seeds (up to {seeds}), each with the weights of "
         f"{which}{once}; trainings that diverged are left out of means."
@@ -172,7 +176,8 @@ def _provenance(part: Part) -> Iterator[str]:
     """Which data, code and machines the scores come from, and what was left out."""
     runs = [run.about for group in part.groups for run in group.ended]
     images, versions = runs[0]["images"], runs[0]["versions"]
-    commits = sorted({str(about.get("commit"))[:9] for about in runs})
+    commits = sorted({commit[:9] for about in runs if (commit := about.get("commit"))})
+    at = f" at commit {', '.join(commits)}" if commits else ""
     machines = sorted({f"{about['hardware']} ({about['threads']} threads)" for about in runs})
     counts = ", ".join(f"{n} {status}" for status, n in sorted(part.counts.items()))
     yield (
@@ -180,7 +185,7 @@ def _provenance(part: Part) -> Iterator[str]:
         f"{images.get('test', 'no')} test pictures, SHA-256 {runs[0]['data_hash'][:12]}…."
     )
     yield (
-        f"Made at commit {', '.join(commits)} with genbench {versions['genbench']}, torch "
+        f"Made{at} with genbench {versions['genbench']}, torch "
         f"{versions['torch']} on {', '.join(machines)}. Runs in the folder: {counts}."
     )
     yield from (f"Left out: {what}." for what in part.left_out)

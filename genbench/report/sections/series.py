@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import RANKED_BY
-from genbench.report.comparison import compared
 from genbench.report.drawing import COLOURS, INK
 from genbench.report.group import Group, family_title, field_roles
 from genbench.report.part import Content, Drawing, Part, in_order
 from genbench.report.sections.scores import (
     CLAIMS,
     as_row,
+    claimed,
     row,
     shown_distances,
     shown_scalars,
@@ -41,8 +41,11 @@ def series(part: Part) -> Iterator[Content]:
         table += [["Training seeds", *(str(len(group.runs)) for group in groups)]]
         scores = _scores(inside)
         table += [row(groups, score, scalar) for score, scalar in scores.items()]
-        said = [*_between(inside), *_best(inside, fields, scores)]
-        yield Content(f"Experiment: {name}", said, table, figures=_figures(name, inside, fields))
+        models = {group.model for group in groups}
+        said = claimed(inside) if len(models) == len(groups) else _best(inside, fields, scores)
+        yield Content(
+            f"Experiment: {name}", list(said), table, figures=_figures(name, inside, fields)
+        )
 
 
 def varied(groups: Sequence[Group]) -> list[str]:
@@ -77,20 +80,10 @@ def is_claimed(name: str) -> bool:
     return ScoreName.parse(name).metric in (*CLAIMS, RANKED_BY)
 
 
-def _between(part: Part) -> Iterator[str | None]:
-    """Who is better, where there is one configuration a family."""
-    first, *others = part.groups
-    if len({group.model for group in part.groups}) == len(part.groups):
-        for other in others:
-            for name, (claim, subject) in CLAIMS.items():
-                key = f"{part.split}/{name}"
-                yield compared(part.claims, first, other, key, claim, subject, ratio=False)
-
-
 def _best(part: Part, fields: list[str], scores: dict[str, Scalar]) -> Iterator[str]:
     """Of each directed score where it is best, and whether the next one could be told from it."""
     groups = part.groups
-    if len({group.model for group in groups}) > 1:
+    if not fields or len({group.model for group in groups}) > 1:
         return
     for name, scalar in scores.items():
         known = [(group, sample) for group in groups if (sample := group.score(name))]
@@ -119,7 +112,8 @@ def _figures(name: str, part: Part, fields: list[str]) -> list[Drawing]:
     shown = [pair for pair in _scores(part).items() if is_claimed(pair[0])][:PANELS]
     word = "".join(c if c.isalnum() else "-" for c in name)
     caption = f"Scores over {field}: mean and standard deviation over seeds"
-    drawings = [Drawing(f"series-{word}", caption, partial(_over, part.groups, field, shown))]
+    curves = Drawing(f"series-{word}", caption, partial(_over, part.groups, field, shown))
+    drawings = [curves] if shown else []
     plane = [f"{part.split}/{RATE}", f"{part.split}/{DISTORTION}"]
     if all(group.score(score) for group in part.groups for score in plane):
         caption = f"Rate and distortion by {field}, nats an image, of held-out pictures"
@@ -135,8 +129,8 @@ def _over(groups: list[Group], field: str, scores: list[tuple[str, Scalar]]) -> 
     )
     for ax, (name, scalar) in zip(grid[0], scores, strict=True):
         for colour, model in zip(COLOURS, dict.fromkeys(g.model for g in groups), strict=False):
-            own = [g for g in groups if g.model == model and g.score(name)]
-            _points(ax, own, field, name, colour)
+            if own := [g for g in groups if g.model == model and g.score(name)]:
+                _points(ax, own, field, name, colour)
         ax.set(title=scalar.heading, xlabel=field)
         _scale(ax, [float(group.config[field]) for group in groups])
     return figure
