@@ -248,7 +248,8 @@ def optuna_alone(trials: int, folder: str) -> dict[str, Any]:
 
     def objective(trial: optuna.Trial) -> float:
         latent_dim = trial.suggest_categorical("latent_dim", grid(trials))
-        return train(VAEConfig(**small(folder), latent_dim=latent_dim))["val/elbo"]
+        config = small(folder) | {"save": True, "latent_dim": latent_dim}  # as trials are
+        return train(VAEConfig(**config))["val/elbo"]
 
     sampler = optuna.samplers.GridSampler({"latent_dim": grid(trials)}, seed=0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
