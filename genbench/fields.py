@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 import math
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from genbench import UserError
@@ -125,7 +125,7 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
         if isinstance(limit, Role):
             continue
         if limit == FOLDER and value:
-            value = str(Path(value).expanduser())
+            value = os.path.expanduser(value)  # as it is where there is no such user
         elif limit == FOLDER:
             raise UserError(f"{name}: is empty; name a folder")
         elif value not in limit:

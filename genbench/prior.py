@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench import UserError
 
 COMPONENTS = 10  # of the mixture
+OPPOSITE = -0.99  # a cosine: on which circle two such codes lie is chance, and most leave the prior
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
     cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
     angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
     t = torch.linspace(0, 1, steps, device=a.device).view(-1, *[1] * a.dim())
+    if cosine < OPPOSITE:
+        return torch.lerp(a, b, t)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 

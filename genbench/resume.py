@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def read_config(path: Path) -> Config:
 
 def find_run(run: str, runs_dir: str) -> Path:
     """A run's folder by its path, or by its name below `runs_dir`."""
-    return Path(run).expanduser() if Path(run).expanduser().is_dir() else Path(runs_dir) / run
+    path = Path(os.path.expanduser(run))
+    return path if path.is_dir() else Path(os.path.expanduser(runs_dir)) / run
 
 
 def check_resume(folder: Path, config: Config) -> None:

@@ -95,8 +95,8 @@ def ordered(rows: Sequence[Row], by: str) -> list[Row]:
     there = [row for row in rows if row[name] not in (None, "")]
     falling = by.startswith("-")
     if name == "score":  # of several objectives each by itself
-        there.sort(key=lambda row: str(row["objective"]))
         there.sort(key=_goodness, reverse=not falling)
+        there.sort(key=lambda row: str(row["objective"]))
     else:
         there.sort(key=lambda row: _order(row[name]), reverse=falling)
     return there + [row for row in rows if row[name] in (None, "")]

@@ -1,6 +1,7 @@
 """The commands of `genbench` that start trainings, a function a command. Imports are lazy."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -188,6 +189,7 @@ def storage(
         from genbench.search.proxy import invitation, serve
     except ImportError as error:
         raise UserError("genbench storage: pip install 'genbench[grpc]' has gRPC") from error
+    runs_dir = os.path.expanduser(runs_dir)
     with writable(runs_dir):
         Path(runs_dir).mkdir(parents=True, exist_ok=True)
     url = database(runs_dir, storage)

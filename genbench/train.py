@@ -128,9 +128,9 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
         As `train`; None where it diverged.
     """
     config = settle(config)
-    there = finished(
-        config.runs_dir, config.key, config.seed, commit, config.test, or_diverged=True
-    )
+    pictures = config.data_dir if config.data == "folder" else None
+    about = config.runs_dir, config.key, config.seed, commit, config.test
+    there = finished(*about, or_diverged=True, data_dir=pictures)
     if there:
         return None if there.diverged else there.scores
     try:

@@ -125,11 +125,11 @@ def test_a_damaged_study_is_written_by_its_search_again(records):
 
 LEFT = (
     *("run-001/config.json.0a1b2c3d.part", "run-001/samples/epoch-0001.png.0a1b2c3d.part"),
-    *("run-001/checkpoints/tmpab12_x9z", "studies/x.json.0a1b2c3d.part", "run-001/x.tmp"),
+    *("run-001/checkpoints/tmpab12_x9z", "studies/x.json.0a1b2c3d.part", "summary.json.room.part"),
 )
 KEPT = (
     *("run-001/wandb/x.part", "run-001/tmpab12_x9z", "run-001/checkpoints/tmp.pt.x"),
-    *("run-001/notes.txt", "run-001/part"),
+    *("run-001/notes.txt", "run-001/part", "run-001/x.tmp", "mine/movie.mp4.part"),
 )
 
 

@@ -293,6 +293,22 @@ def test_runs_whose_data_have_changed_are_not_scored(runs):
         load_candidates(runs[1:2], options())
 
 
+def test_the_same_pictures_cut_otherwise_are_unlike_data(tmp_path):
+    """With another --held_out one model's test pictures are the other's training pictures."""
+    for k in range(120):
+        (tmp_path / "art").mkdir(exist_ok=True)
+        picture = np.random.default_rng(k).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / "art" / f"{k}.png")
+    art = {"data": "folder", "data_dir": str(tmp_path / "art"), "image_size": 16, "eval_every": 0}
+    for held_out in (10, 50):
+        small = {"arch": "dcgan", "width": 2, "held_out": held_out, "runs_dir": str(tmp_path / "r")}
+        train(GANConfig(**TINY | art | small))
+    first, second = read_runs(tmp_path / "r")
+    assert first.about["data_hash"] == second.about["data_hash"]
+    with pytest.raises(UserError, match="trained on unlike data, so that no table holds both"):
+        load_candidates([first.path, second.path], options())
+
+
 def test_runs_on_unlike_data_have_no_common_table(runs, tmp_path, capsys, monkeypatch):
     art = {"data": "synthetic-art", "images": 64, "held_out": 60, "image_size": 16}
     small = {"arch": "dcgan", "width": 2, "eval_every": 0, "minutes": 0.005, "epochs": 9}

@@ -402,3 +402,5 @@ def test_great_circles_keep_their_distance_and_turn_evenly():
     angles = torch.atan2(line[:, 1], line[:, 0])
     torch.testing.assert_close(angles, torch.linspace(0, torch.pi / 2, 5))
     assert great_circle(a, a, 3).isfinite().all()
+    opposite = great_circle(torch.tensor([0.5]), torch.tensor([-1.3]), 3)
+    torch.testing.assert_close(opposite, torch.tensor([[0.5], [-0.4], [-1.3]]))

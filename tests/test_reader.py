@@ -504,3 +504,14 @@ def test_a_run_of_an_earlier_genbench_is_whole(capsys):
     assert (len(run.metrics()), len(run.evaluations()), run.lacks) == (10, 1, [])
     assert problems_of(folder) == []
     assert capsys.readouterr().err == ""
+
+
+def test_what_was_found_before_a_run_went_on_is_of_other_weights(records):
+    path = records.run("vae")
+    lines = [{"sampler": "vae", "created": f"2026-01-0{day}T00:00:00+00:00"} for day in (1, 3)]
+    (path / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(read_run(path).evaluations()) == 2
+    about = json.loads((path / "config.json").read_text())
+    about["resumed"] = [{"step": 9, "created": "2026-01-02T00:00:00+00:00"}]
+    (path / "config.json").write_text(json.dumps(about))
+    assert [line["created"][:10] for line in read_run(path).evaluations()] == ["2026-01-03"]

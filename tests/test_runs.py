@@ -102,6 +102,15 @@ def test_what_lacks_the_value_comes_last_whichever_way(records):
         assert names(ordered(rows_of(records), by))[2:] == ["run-003", "run-004"]
 
 
+def test_scores_of_several_objectives_are_ordered_each_by_itself(records):
+    """A KID below an ELBO is no better than it."""
+    records.run("vae", scores={"elbo": -120.0}, split="val")
+    records.gan(key="h", scores={"val/kid_lite0_n500": 0.01})
+    order = ["run-002", "run-001", "run-005", "run-006", "run-004"]
+    found = names(ordered(chosen(rows_of(records), where="status=finished"), "score"))
+    assert found == order
+
+
 def test_a_misspelt_name_is_told_with_the_nearest(records, genbench):
     code, _, said = genbench("runs", "--sort=scor")
     assert (code, said) == (2, "error: sort=scor: no run has it; perhaps score\n")

@@ -1,12 +1,16 @@
 import dataclasses
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 
 import optuna
 import pytest
 import yaml
 from conftest import fail_second_training, torn_mnist
+from optuna.trial import TrialState
 
 from genbench import UserError
 from genbench.config import SearchConfig
@@ -17,12 +21,16 @@ from genbench.families.vae import VAEConfig
 from genbench.files import DiskError
 from genbench.handlers import Diverged
 from genbench.metrics import stability
-from genbench.record import read_runs, read_studies
+from genbench.record import Run, read_runs, read_studies
+from genbench.search import plan, workers
+from genbench.search import search as module
 from genbench.search import study as studies
 from genbench.search import trial as trials
 from genbench.search.proposals import make_pruner
 from genbench.search.search import Search
+from genbench.speed import settle
 from genbench.sweep import Stopping, read_sweep
+from genbench.train import train_once
 
 
 @pytest.fixture
@@ -247,6 +255,59 @@ def test_the_defaults_are_trained_beside_the_winner_over_the_same_seeds(make):
     for run in finals:
         seeds[run.about["key"]].append(run.config["seed"])
     assert list(seeds.values()) == [[1, 2, 3], [1, 2, 3]]
+
+
+@pytest.mark.parametrize(("again", "seeds"), [(0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 5, 6])])
+def test_the_seed_that_chose_the_winner_is_none_of_its_finals(make, monkeypatch, again, seeds):
+    study = make(again=again, trials=1, final_seeds=5)
+    study.run()
+    configs = []
+    monkeypatch.setattr(module, "train_once", lambda config, *_: configs.append(config))
+    study.train_best()
+    assert [config.seed for config in configs] == seeds
+
+
+def test_a_study_is_of_the_pictures_it_was_begun_on(make, monkeypatch):
+    study = make(trials=1)
+    monkeypatch.setattr(study, "base", GANConfig(data="folder", data_dir="x", held_out=50))
+    for content, there in (("a", True), ("a", True), ("b", False)):
+        data = SimpleNamespace(content_hash=content)
+        monkeypatch.setattr(plan, "load_data", lambda *_, data=data: data)
+        with nullcontext() if there else pytest.raises(UserError, match="begun on other pictures"):
+            plan.check_pictures(study)
+
+
+def test_a_final_of_other_pictures_is_trained_anew(tmp_path, monkeypatch):
+    config = GANConfig(data="folder", data_dir="here", runs_dir=str(tmp_path))
+    with Run(str(tmp_path), "name", "disabled") as run:
+        run.begin(vars(config), key=settle(config).key, model="gan")
+        run.summary["scores"] = {"val/kid": 0.1}
+    monkeypatch.setattr("genbench.train.train", lambda config, **_: {"trained": config.data_dir})
+    assert train_once(config, "") == {"val/kid": 0.1}
+    assert train_once(replace(config, data_dir="there"), "") == {"trained": "there"}
+
+
+def test_the_flags_of_the_files_command_hold_where_the_search_has_no_own(make, tmp_path):
+    study = make()
+    sweep = replace(study.sweep, flags={"device": "cpu", "project": "theirs", "tags": "a"})
+    search = Search(sweep, replace(study.options, tags="b"))
+    config = search.make_config({})
+    assert (config.device, config.project, config.tags) == ("cpu", "theirs", "b")
+
+
+def test_a_trial_of_a_worker_that_was_told_to_end_is_run_again_once(make, capsys):
+    study = make(trials=1)
+    study.crew = "crew"
+    worker = SimpleNamespace(process=SimpleNamespace(pid=7))
+    for tries in (1, 2):
+        trial = ask(study)
+        trial.set_user_attr(studies.WORKER, "crew-7")
+        study.study.tell(trial, state=TrialState.FAIL)
+        workers._say_lost(study, worker, 15)
+        waiting = [t for t in study.study.trials if t.state == TrialState.WAITING]
+        assert len(waiting) == (tries == 1)
+    said = capsys.readouterr().err
+    assert "(SIGTERM) in trial 1: the trial failed, it is not run a third time" in said
 
 
 def test_only_gans_are_trained_again_unless_asked_and_never_with_two_objectives(make, make_gan):

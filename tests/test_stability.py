@@ -414,6 +414,7 @@ def gan_rows(kids, spreads=None, gap=0.2):
         ([0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1], None, 0.2, ""),
         ([0.1, 0.2, 0.3], None, 0.2, ""),  # two rises are chance
         ([0.5, 0.1, 0.2, 0.3, 0.4], None, 0.2, "KID has risen 3 times in a row"),
+        ([0.08, -0.001, -0.0006, -0.0004, -0.0002], None, 0.2, ""),  # as near as real pictures are
         ([0.5, 0.1, 0.2, 0.3, 0.25], None, 0.2, ""),
         ([0.5] * 6, [1, 1, 1, 0.1, 0.1, 0.1], 0.2, "collapsed for 3 epochs"),
         ([0.5] * 6, [1, 1, 1, 0.1, 0.9, 0.1], 0.2, ""),

@@ -232,6 +232,28 @@ def test_what_is_right_stays_as_it_is_and_a_gans_is_by_kid(tmp_path):
         translate(written(tmp_path, "method: random\n"))
 
 
+@pytest.mark.parametrize(
+    ("entry", "values"),
+    [
+        ("{distribution: q_log_uniform, min: 8, max: 64, q: 8}", [8, 16, 24, 32, 48, 64]),
+        ("{distribution: q_log_uniform, max: 1024, q: 8}", None),
+        ("{distribution: q_log_uniform, min: 0, max: 4, q: 0}", None),
+        ("{distribution: normal, mu: high}", None),
+    ],
+)
+def test_no_entry_ends_in_a_traceback(tmp_path, entry, values):
+    parameters = f"{{latent_dim: {entry}, width: {{values: [8, 16]}}}}"
+    text = f"name: vae\nmethod: random\nparameters: {parameters}\n"
+    translated = translate(written(tmp_path, text))
+    found = yaml.safe_load(translated)["parameters"]
+    if values:
+        assert found["latent_dim"] == {"values": values}
+        assert "takes exponents of e; these are taken for values" in translated
+    else:
+        assert set(found) == {"width"}
+        assert "# latent_dim: left out; " in translated
+
+
 def test_what_is_left_is_said_in_front(tmp_path):
     path = written(tmp_path, "name: vae\nmethod: random\nparameters: {nothing: {values: [1]}}\n")
     first, second, *_ = translate(path).splitlines()

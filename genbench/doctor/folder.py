@@ -14,7 +14,7 @@ from genbench.record.studies import read_study
 
 Row = list[str]  # what it is of, what was found, what to do
 ALIVE_SECONDS = 600.0  # a file that was changed since may be in the making
-LEFT_BEHIND = re.compile(r".+\.(part|tmp)")  # what `files.whole` writes first
+LEFT_BEHIND = re.compile(r".+\.([0-9a-f]{8}|room)\.part")  # what `genbench.files` writes first
 HALF_CHECKPOINT = re.compile(r"tmp[a-z0-9_]{8}")  # what Ignite's DiskSaver does
 INSIDE = ("checkpoints", "samples")  # a run's folder
 REMEDIES = {

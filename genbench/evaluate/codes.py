@@ -64,7 +64,6 @@ def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarr
     z, y = (torch.from_numpy(array)[shown.cpu()] for array in codes)
     ends = z[: 2 * LINES]
     starts = ends[0::2][: len(ends) // 2]
-    lines = model.interpolate(starts, ends[1::2], STEPS, y[0::2][: len(starts)])
     plane, extent = _plane(codes[0])
     points = plane.reshape(-1, plane.shape[-1])
     first = torch.zeros(len(points), dtype=torch.int64)
@@ -73,10 +72,12 @@ def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarr
     pictures = {
         "originals": channels_last(held_out.take(shown).images.cpu().numpy()),
         "reconstructions": to_uint8(model.decode(z, y)),
-        "interpolations": _as_rows(lines),
         "manifold": _as_rows(manifold),
         "manifold_extent": np.array(extent),
     }
+    if len(starts):  # of one held-out image there is no line
+        lines = model.interpolate(starts, ends[1::2], STEPS, y[0::2][: len(starts)])
+        pictures["interpolations"] = _as_rows(lines)
     if "generate" in model.family.can:
         n = 64 if rows is None else len(rows)
         pictures["samples"] = to_uint8(model.sample(n, model.config.seed, y=rows))

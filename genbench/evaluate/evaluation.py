@@ -72,6 +72,10 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
     if metrics == ("nll",) and not likely:
         drawn = ", ".join(dict.fromkeys(c.model.sampler for c in candidates))
         raise UserError(f"metrics=nll: {drawn}: no likelihood; name VAEs, and no --prior")
+    if options.metrics and "nll" in metrics:
+        for candidate in candidates:
+            if not any(candidate is one for one in likely):
+                say(f"no nll of {candidate.model.sampler}: it has no likelihood")
     splits = ("test", "train") if options.split == "both" else (options.split,)
     of_samples = tuple(name for name in metrics if name in METRICS)
     for extractor, names in extractors(options, of_samples):
@@ -221,6 +225,8 @@ def evaluate_folders(fakes: Path, reals: Path, options: EvaluateConfig) -> Itera
     metrics = tuple(name for name in chosen(options.metrics) if name in METRICS)
     if not metrics:
         raise UserError(f"metrics={options.metrics}: need a model; name others for two folders")
+    if options.metrics and (left := sorted({*chosen(options.metrics)} - set(metrics))):
+        say(f"no {', '.join(left)}: of runs alone, not of folders")
     samples, pictures = read_pair(fakes, reals, options)
     n = min(options.n, len(samples), len(pictures))
     few = fakes if len(samples) == n else reals

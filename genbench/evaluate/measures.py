@@ -38,6 +38,8 @@ def errors(
 def _possible(metrics: Sequence[str], samples: Features) -> list[Metric]:
     """Those that the extractor and so few pictures can tell."""
     known = [METRICS[name] for name in metrics]
+    for metric in (m for m in known if m.needs_classes and not samples.logits.size):
+        say_once(f"no {metric.name}: the extractor has no classes")
     known = [metric for metric in known if samples.logits.size or not metric.needs_classes]
     for metric in (metric for metric in known if len(samples) < metric.least):
         say_once(f"no {metric.name} of {len(samples)} pictures a side, {metric.least} needed")

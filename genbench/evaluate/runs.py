@@ -20,7 +20,7 @@ from genbench.files import append_line, to_json, whole, writing
 from genbench.images import channels_last, framed, tile
 from genbench.loading import load
 from genbench.metrics import ScoreName
-from genbench.metrics.cache import Cache
+from genbench.metrics.cache import Cache, content_hash
 from genbench.metrics.extractors import Extractor, hash_weights
 from genbench.metrics.memorization import memorization
 from genbench.metrics.protocol import Protocol
@@ -77,7 +77,7 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
                 f"{folder}: {config.data} is no longer what the run was trained on; --data_dir "
                 "names where it lies, else train again"
             )
-        if len({data.content_hash for data in known.values()}) > 1:
+        if len({_cut(data) for data in known.values()}) > 1:
             raise UserError(
                 f"{folders[0]} and {folder}: trained on unlike data, so that no table holds both; "
                 "evaluate them apart"
@@ -94,6 +94,12 @@ def _place(config: Config) -> str:
     cut = [name for name, role in roles(type(config)).items() if role == PICTURES]
     static = getattr(config, "binarize", "") == "static"
     return repr([static, {name: getattr(config, name) for name in ("data", "data_dir", *cut)}])
+
+
+def _cut(data: Data) -> str:
+    """Which pictures there are, and which of them are in which split."""
+    rows = [data.splits[name].rows.cpu().numpy() for name in sorted(data.splits)]
+    return content_hash([data.content_hash, *rows])
 
 
 def copies(

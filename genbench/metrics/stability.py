@@ -17,6 +17,7 @@ COLLAPSED_NEAREST = 0.1  # of the reals' median distance to the nearest other pi
 INFANCY = 3  # epochs in which samples may look alike: the generator has learned little yet
 STUCK = 3  # epochs or scores in a row after which something bad will not pass
 WORSE = 1.5  # times its best: a KID that has risen by more than chance
+CHANCE = 0.005  # a KID below it may be that of real pictures: it is unbiased, and may be below 0
 
 
 def diversity(fakes: np.ndarray, reals: np.ndarray) -> dict[str, float]:
@@ -163,7 +164,7 @@ def hopeless(rows: list[dict[str, Any]]) -> str:
     kid = [v for row in scored for k, v in row.items() if ScoreName.parse(k).metric == "kid"]
     steps = list(itertools.pairwise(kid))[-STUCK:]
     rising = len(steps) == STUCK and all(after > before for before, after in steps)
-    if rising and kid[-1] > WORSE * min(kid):
+    if rising and kid[-1] > WORSE * max(min(kid), CHANCE):
         return f"KID has risen {STUCK} times in a row"
     train = [row for row in rows if row["split"] == "train" and "d_real" in row]
     recent = [row for row in train if row["epoch"] > train[-1]["epoch"] - STUCK]

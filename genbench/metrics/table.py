@@ -127,6 +127,7 @@ ISC = Metric(
     digits=2,
     compute=_of_logits,
     flag="isc",
+    least=LEAST,  # it is a mean over ten parts
     inception=True,
     needs_classes=True,
 )

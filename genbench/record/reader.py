@@ -92,8 +92,18 @@ class Record:
         return [row for row in self._log if "file" in row]
 
     def evaluations(self) -> list[Evaluation]:
-        """The lines of evaluations.jsonl, one a `genbench evaluate`. They are read once."""
-        return self._evaluations
+        """The lines of evaluations.jsonl, one a `genbench evaluate`. They are read once.
+
+        Not those of weights that it had before it went on.
+        """
+        return [line for line in self._evaluations if line.get("created", "") >= self._since]
+
+    @property
+    def _since(self) -> str:
+        """When it last went on, if it did and its lines say when they were made."""
+        resumed = self.about.get("resumed", [])
+        dated = all("created" in line for line in self._evaluations)
+        return max((one["created"] for one in resumed if "created" in one), default="") * dated
 
     def arrays(self, archive: str) -> reading.Arrays:
         """The arrays of `pictures`.npz (of one size), or of `latents`.npz: z (N, D), labels, split,
@@ -220,10 +230,12 @@ def finished(
     commit: str | None,
     tested: bool = True,
     or_diverged: bool = False,
+    data_dir: str | None = None,
 ) -> Record | None:
     """The finished run with this key (`Config.key`), seed and commit (None: any), tested or not.
 
-    A run that diverged would diverge again; `or_diverged` takes it for done.
+    A run that diverged would diverge again; `or_diverged` takes it for done. `data_dir`: where its
+    pictures are, which is no part of the key; None: anywhere.
     """
     if not Path(runs_dir).expanduser().is_dir():
         return None
@@ -231,6 +243,7 @@ def finished(
         about, of_seed = record.about, record.config.get("seed")
         same = (about.get("key"), of_seed) == (key, seed)
         same = same and commit in (None, about.get("commit"))
+        same = same and data_dir in (None, record.config.get("data_dir"))
         ended = record.status == "finished" and record.tested == tested
         failed = or_diverged and record.diverged and record.config.get("test") == tested
         if same and (ended or failed):

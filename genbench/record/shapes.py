@@ -40,6 +40,13 @@ class Dashboard(TypedDict, total=False):
     hidden: list[str]
 
 
+class Resumed(TypedDict, total=False):
+    """When a run went on, and by which code."""
+
+    step: int
+    created: str
+
+
 class About(TypedDict, total=False):
     """config.json."""
 
@@ -59,6 +66,7 @@ class About(TypedDict, total=False):
     processes: int
     extractor: str | None
     extractor_weights: str | None
+    resumed: list[Resumed]
     restarted: list[float]
     config: Required[Settings]
     sweep: str

@@ -10,12 +10,17 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from genbench import UserError
 from genbench.console import counted, say
+from genbench.data import load_data
+from genbench.device import pick_device
 from genbench.search.study import REPEATS, WORKER, first_try, kept
+from genbench.sweep.metric import FOLDERS
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
 
+PICTURES = "data_hash"  # of a study: of the pictures that it was begun on
 MOST_TRIES = 3  # of a point whose trials all fail, over all calls
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 BEGUN = (*ENDED, TrialState.RUNNING)
@@ -83,6 +88,20 @@ def count(study: optuna.Study, states: tuple[TrialState, ...], crew: str = "") -
         and trial.user_attrs.get(WORKER, "").startswith(crew)
         for trial in trials
     )
+
+
+def check_pictures(search: "Search") -> None:
+    """Refuse to go on with a study of other pictures: where they lie is no part of its name.
+
+    Raises:
+        UserError: They are others than those it was begun on.
+    """
+    if search.base.data not in FOLDERS:
+        return
+    found = load_data(search.base, pick_device(search.base.device)).content_hash
+    if search.study.user_attrs.get(PICTURES, found) != found:
+        raise UserError(f"{search.name}: was begun on other pictures; name another --runs_dir")
+    search.study.set_user_attr(PICTURES, found)
 
 
 def trials_to_add(search: "Search") -> int:

@@ -120,7 +120,10 @@ class Search:
         o = self.options
         names = ("device", "wandb", "runs_dir", "project", "entity", "tags")
         runtime = {name: getattr(o, name) for name in names}
-        fields = self.chosen | self.sweep.held | params | o.given | runtime | more
+        asked = {
+            n: v for n, v in runtime.items() if v != getattr(SearchConfig, n) or n == "runs_dir"
+        }
+        fields = self.chosen | runtime | self.sweep.held | params | o.given | asked | more
         return self.family.config(**fields)
 
     @signals.noted()
@@ -131,6 +134,7 @@ class Search:
         Raises:
             UserError: Bad input, if no trial was completed yet; or the database is gone.
         """
+        plan.check_pictures(self)
         todo = plan.trials_to_add(self)
         self.crew, self.begun = secrets.token_hex(4), time.monotonic()
         if self.options.workers > 1 and todo:
@@ -271,10 +275,11 @@ class Search:
     @signals.noted()
     def _finals(self, name: str, params: dict[str, Any]) -> list[dict[str, float]]:
         scores = []
-        n = self.options.final_seeds
-        for i in range(1, n + 1):
+        first, n = max(self.seeds), self.options.final_seeds
+        new = [first + i for i in range(1, n + 2) if not (self.again and i == AGAIN_SEED)]
+        for i, seed in enumerate(new[:n], 1):
             signals.check()
-            config = self.final_config(max(self.seeds) + i, params, name)
+            config = self.final_config(seed, params, name)
             title = f"{self.family.name} {name}, seed {i}/{n}"
             scores.append(train_once(config, title, git("rev-parse", "HEAD")))
         return [score for score in scores if score]

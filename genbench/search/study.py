@@ -206,6 +206,13 @@ def give_up(study: optuna.Study, number: int) -> bool:
     return False
 
 
+def run_again(study: optuna.Study, number: int) -> bool:
+    """Enqueue a trial whose process failed it when it was ended; whether it was a first try."""
+    trial = study.trials[number]
+    _retry(study, trial)
+    return first_try(trial) is None
+
+
 def nearest_to_ideal(study: optuna.Study) -> FrozenTrial:
     """Of the trials beaten in all objectives by none, the nearest to the best of each (0 to 1)."""
     front = study.best_trials

@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 import torch
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from genbench import UserError, environment, signals
 from genbench.console import lenient_output, say
 from genbench.search import plan
-from genbench.search.study import WORKER, give_up
+from genbench.search.study import REPEATS, WORKER, first_try, give_up, run_again
 
 if TYPE_CHECKING:
     from genbench.search.search import Search
@@ -94,14 +94,23 @@ def _say_lost(search: "Search", worker: Worker, number: int) -> None:
     """Say that a worker was killed; the trial that it ran is failed, and enqueued again."""
     name = signal.Signals(number).name
     worker_name = f"{search.crew}-{worker.process.pid}"
-    running = search.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    lost = [trial.number for trial in running if trial.user_attrs.get(WORKER) == worker_name]
+    trials = search.study.get_trials(deepcopy=False)
+    again = {first_try(trial) for trial in trials}
+    own = [t for t in trials if t.user_attrs.get(WORKER) == worker_name and t.number not in again]
+    running = [trial.number for trial in own if trial.state == TrialState.RUNNING]
+    lost = running + [trial.number for trial in own if _is_cut_short(trial)]
     if not lost:
         say(f"a worker was killed ({name}); another takes its place")
     for trial in lost:
-        what = "it is run again" if give_up(search.study, trial) else "it is not run a third time"
+        first = (give_up if trial in running else run_again)(search.study, trial)
+        what = "it is run again" if first else "it is not run a third time"
         say(f"a worker was killed ({name}) in trial {trial}: the trial failed, {what}")
     search.write()
+
+
+def _is_cut_short(trial: FrozenTrial) -> bool:
+    """Whether its process was told to end, and said so of it."""
+    return trial.state == TrialState.FAIL and not {"seconds", REPEATS} & trial.user_attrs.keys()
 
 
 def _stop(workers: list[Worker]) -> None:

@@ -12,8 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from genbench import UserError
 from genbench.config import Config, roles
+from genbench.console import first_line
 from genbench.sweep.distributions import PARAMETER_KEYS, extremes, log_multiples, to_distribution
 
+LARGEST = 40.0  # an exponent: e^40 is a number of 58 bits
 OTHERS = {  # what other projects call our fields
     **dict.fromkeys(("learning_rate", "learningrate", "step_size", "base_lr", "g_lr"), "lr"),
     **dict.fromkeys(("batchsize", "bs", "batch", "train_batch_size"), "batch_size"),
@@ -73,9 +75,9 @@ def read_foreign(given: dict[str, Any], kind: type[Config], grid: bool) -> tuple
             notes.add(field, why or f"was {name}")
         try:
             parameters[field] = _entry(field, entry, kind, grid, notes)
-        except UserError as error:
+        except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             notes.of.pop(field, None)
-            notes.add("", f"{name}: left out; {error}")
+            notes.add("", f"{name}: left out; {first_line(error)}")
     return parameters, notes
 
 
@@ -151,8 +153,10 @@ def _drawable(name: str, entry: dict[str, Any], notes: Notes) -> dict[str, Any]:
         return {"distribution": "uniform", "min": 0.0, "max": 1.0}
     if kind.startswith("q_log_uniform") and entry.get("q", 1) != 1:
         low, high = float(entry["min"]), float(entry["max"])
-        if kind == "q_log_uniform":
+        if kind == "q_log_uniform" and high <= LARGEST:
             low, high = math.exp(low), math.exp(high)
+        elif kind == "q_log_uniform":
+            notes.add(name, "q_log_uniform takes exponents of e; these are taken for values")
         notes.add(name, f"{kind} with q: {entry['q']} is W&B's alone")
         return {"values": log_multiples(low, high, entry["q"])}
     return dict(entry)

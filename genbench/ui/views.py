@@ -119,7 +119,7 @@ def codes(record: Record) -> dict[str, Any]:
         axes = ["first principal axis", "second principal axis"]
     else:
         points = np.pad(z, [(0, 0), (0, 2 - z.shape[1])])
-    names = sorted(record.about.get("classes", {}))
+    names = list(record.about.get("classes", {}))  # by label
     return {
         **{"n": len(z), "dimensions": z.shape[1], "variance": variance, "axes": axes},
         **{"x": _short(points[:, 0]), "y": _short(points[:, 1])},
