@@ -300,7 +300,7 @@ def test_the_same_pictures_cut_otherwise_are_unlike_data(tmp_path):
         picture = np.random.default_rng(k).integers(0, 255, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(picture).save(tmp_path / "art" / f"{k}.png")
     art = {"data": "folder", "data_dir": str(tmp_path / "art"), "image_size": 16, "eval_every": 0}
-    for held_out in (10, 50):
+    for held_out in (20, 50):
         small = {"arch": "dcgan", "width": 2, "held_out": held_out, "runs_dir": str(tmp_path / "r")}
         train(GANConfig(**TINY | art | small))
     first, second = read_runs(tmp_path / "r")
