@@ -22,7 +22,7 @@ from genbench.device import pick_device
 from genbench.evaluate.likelihood import likelihood
 from genbench.families.vae import VAEConfig
 from genbench.fields import chosen
-from genbench.files import writable, write_json, writing
+from genbench.files import whole, writable, write_json, writing
 from genbench.metrics.cache import feature_cache
 from genbench.model import Model
 from genbench.record import Record, finished
@@ -179,8 +179,10 @@ def theirs(row: Row, options: ReproduceConfig, seconds: float) -> Sample:
             place.parent.mkdir(parents=True, exist_ok=True)
             passes = train_pythae(model, data, seconds, place.parent)
             say(f"pythae, seed {seed}: {passes} passes in {seconds:.0f} s")
-            torch.save(model.state.modules.state_dict(), place)
-        model.state.modules.load_state_dict(torch.load(place, weights_only=True))
+            with whole(place) as file:
+                torch.save(model.state.modules.state_dict(), file)
+        weights = torch.load(place, map_location=device, weights_only=True)
+        model.state.modules.load_state_dict(weights)
         found.append(nll(model, row, options))
         say(f"pythae, seed {seed}: {found[-1]:.2f} nats")
     return Sample.of(found)

@@ -178,6 +178,7 @@ class Scored:
         sampler = family.sampler(family.fitted(chosen.prior))
         lines = [line for line in run.evaluations() if line["sampler"] == sampler]
         lines = [line for line in lines if len(line.get("seeds", [])) == chosen.seeds]
+        lines = [line for line in lines if line.get("whole", True)]
         rulers = [entry["ruler"] for line in lines for entry in line.get("scores", [])]
         return chosen.split in [ruler["split"] for ruler in rulers]
 

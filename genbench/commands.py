@@ -202,6 +202,7 @@ def evaluate(
             show_table(table)
         return
     candidates = load_candidates([find_run(run, runs_dir) for run in runs], options)
+    whole = False
     try:
         for table in evaluate_models(candidates, options):
             show_table(table)
@@ -210,10 +211,11 @@ def evaluate(
             show_classes(candidate)
             for line in model_lines(candidate):
                 print(line, flush=True)
+        whole = True
     finally:  # Ctrl-C keeps what was found
         for candidate in candidates:
             if candidate.findings:
-                keep(candidate, options)
+                keep(candidate, options, whole)
 
 
 def doctor(runs_dir: str = "runs", /, clean: bool = False) -> None:

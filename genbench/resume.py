@@ -66,14 +66,16 @@ def check_resume(folder: Path, config: Config) -> None:
         raise UserError(
             f"{folder}: is finished; more --epochs than its {before.epochs} go on with it"
         )
+    if record and config.epochs < record.epochs_done:
+        raise UserError(f"epochs={config.epochs}: {folder} has {record.epochs_done:g} already")
     if record and record.status == "finished" and not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder}: is finished, and kept no checkpoint to go on from")
 
 
 def another_end(about: dict[str, Any], config: Config, epoch: float) -> dict[str, Any]:
-    """What config.json says where a learning rate had fallen for another end than the run has now.
+    """What config.json says where the learning rate so far was that of another end than is now.
 
-    It rises again then, as in no run that is trained at once: such a run has a key of its own.
+    No run that is trained at once has such a one: this one has a key of its own.
 
     Args:
         about: config.json before.
@@ -84,14 +86,14 @@ def another_end(about: dict[str, Any], config: Config, epoch: float) -> dict[str
         `restarted`, the epochs at which that happened, and the `key`; nothing where it never did.
     """
     before, restarted = about["config"], about.get("restarted", [])
+    moved = any(before.get(name) != getattr(config, name) for name in ("epochs", "minutes"))
     timed = before.get("minutes") or config.minutes
-    if any(before.get(name) != getattr(config, name) for name in ("epochs", "minutes")) and (
-        config.lr_decay and (timed or epoch > (1 - config.lr_decay) * before["epochs"])
-    ):
+    fallen = timed or epoch > (1 - config.lr_decay) * min(before["epochs"], config.epochs)
+    if moved and epoch and config.lr_decay and fallen:
         restarted = [*restarted, round(epoch, 4)]
         say(
-            f"epoch {epoch:g}: the learning rate had begun to fall for another end and rises again;"
-            f" this is no repetition of a run of epochs={config.epochs} (but with --lr_decay=0)"
+            f"epoch {epoch:g}: the learning rate so far was that of another end; this is no "
+            f"repetition of a run of epochs={config.epochs} (but with --lr_decay=0)"
         )
     key = hashlib.sha256(f"{config.key} {restarted}".encode()).hexdigest()[:8]
     return {"restarted": restarted, "key": key} if restarted else {}
@@ -122,6 +124,8 @@ def stopped_in_group(config: Config) -> Path | None:
     """The folder of a run of this configuration, of its group too, that can go on."""
     there = Path(config.runs_dir).expanduser().is_dir()
     mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)] if there else []
+    if config.data == "folder":  # where it lies is no part of a key
+        mine = [run for run in mine if run.config.get("data_dir") == config.data_dir]
     return next((run.path for run in mine if run.config.get("group") == config.group), None)
 
 

@@ -161,7 +161,20 @@ def test_a_run_whose_lr_fell_for_another_end_is_none_that_was_trained_at_once(tm
     run = only(tmp_path)
     assert run.about["restarted"] == [2, 3]
     assert run.about["key"] != config_of(tmp_path, epochs=4, lr_decay=0.5).key
-    assert "epoch 2: the learning rate had begun to fall for another end" in capsys.readouterr().err
+    assert "epoch 2: the learning rate so far was that of another end" in capsys.readouterr().err
+
+
+def test_a_run_sent_to_a_shorter_end_is_none_that_was_trained_to_it(tmp_path, monkeypatch):
+    interrupt_at(monkeypatch, 36)  # epoch 2
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(tmp_path, epochs=10, lr_decay=0.5))
+    with pytest.raises(UserError, match=r"epochs=1: .* has 2 already"):
+        check_resume(only(tmp_path).path, config_of(tmp_path, epochs=1, lr_decay=0.5))
+    shorter = config_of(tmp_path, epochs=3, lr_decay=0.5)
+    check_resume(only(tmp_path).path, shorter)
+    train(shorter, resume=only(tmp_path).path)
+    assert only(tmp_path).about["restarted"] == [2]
+    assert only(tmp_path).about["key"] != shorter.key
 
 
 def test_a_run_that_goes_on_to_another_end_before_lr_falls_is_one_of_that_end(

@@ -223,8 +223,9 @@ def _load_pictures(config: PictureConfig, device: str) -> Data:
 
 
 def _mapped(images: np.ndarray) -> Tensor:
-    """A mapped file's array as a tensor that reads it page by page; writes would stay private."""
-    assert isinstance(images, np.memmap)
+    """A mapped file's array, read page by page, writes stay private; what was painted, as it is."""
+    if not isinstance(images, np.memmap):
+        return torch.from_numpy(images)
     assert images.filename
     again = np.memmap(images.filename, np.uint8, "c", images.offset, images.shape)
     return torch.from_numpy(again)

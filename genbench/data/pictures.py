@@ -21,7 +21,7 @@ from tqdm import tqdm
 from genbench import UserError, signals
 from genbench.console import say, say_once
 from genbench.data.archive import close_archives, is_archive
-from genbench.data.look import Cut, Listing, Look, counted, list_pictures, look_at
+from genbench.data.look import Cut, Listing, Look, counted, formats, list_pictures, look_at
 from genbench.data.splits import MIN_PICTURES, MIN_SOURCES, own_classes, own_splits
 from genbench.environment import cache_folder
 from genbench.files import DiskError, whole, writing
@@ -160,7 +160,8 @@ def _cache_path(folder: Path, listing: Listing | None, cut: Cut) -> Path:
     status = folder.stat()
     files = listing.files if listing else [(folder.name, status.st_size, status.st_mtime_ns)]
     place = json.dumps([CACHE_VERSION, str(folder.resolve()), asdict(cut)])
-    keys = [hashlib.sha256(text.encode()).hexdigest() for text in (place, json.dumps(files))]
+    read = json.dumps([files, formats()])  # with pillow-heif more of them can be
+    keys = [hashlib.sha256(text.encode()).hexdigest() for text in (place, read)]
     return cache_folder() / f"{keys[0][:16]}-{keys[1]}.npy"
 
 

@@ -163,8 +163,8 @@ def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
 
 
 @signals.noted()
-def keep(candidate: Candidate, options: EvaluateConfig) -> None:
-    """Append what was found to the run's evaluations.jsonl, and give its means to W&B.
+def keep(candidate: Candidate, options: EvaluateConfig, whole: bool = True) -> None:
+    """Append what was found, all or a part, to the run's evaluations.jsonl; its means to W&B.
 
     Raises:
         DiskError: The file cannot be written.
@@ -178,6 +178,7 @@ def keep(candidate: Candidate, options: EvaluateConfig) -> None:
         "device": str(model.device),
         "weights": hash_weights(model.state.modules),
         "sampler": model.sampler,
+        "whole": whole,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         **candidate.findings,
         "logged": scores,

@@ -109,6 +109,8 @@ def _tell(job: dict[str, Any]) -> None:
         _feeders.append(Feeder())
     while not _feeders[-1].tell(job) and _died < TRIES:
         _died += 1
+        if lost := " ".join(shown(Path(at)) for at in _feeders[-1].folders if at != job["run"]):
+            say(f"W&B: its process was killed; `genbench sync {lost}` uploads what is left")
         _feeders[-1] = Feeder()
 
 

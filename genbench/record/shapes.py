@@ -177,6 +177,7 @@ class Evaluation(TypedDict, total=False):
     device: str
     weights: str
     sampler: Required[str]
+    whole: bool
     seeds: list[int]
     scores: list[Scores]
     logged: dict[str, float]
