@@ -232,7 +232,7 @@ def line(row: Row, options: ReproduceConfig) -> list[str]:
         comparison = compare(found, other)
         verdict = "differ" if comparison.differ else "not shown to differ"
         beside = f"{other.show(2)} ({verdict}: {comparison.basis})"
-    whole = read_flat(PUBLISHED / f"{row.name}.yaml", VAEConfig).epochs
+    published = read_flat(PUBLISHED / f"{row.name}.yaml", VAEConfig).epochs
     command = (
         f"`python experiments/reproduce.py --rows={row.name} --fraction={options.fraction:g} "
         f"--seeds={options.seeds} --pictures={options.pictures} --digits={options.digits}`"
@@ -241,7 +241,7 @@ def line(row: Row, options: ReproduceConfig) -> list[str]:
         f"{row.title} ({row.source})",
         f"{row.nll:g}",
         found.show_interval(2),
-        f"{config['epochs']} of {whole:,}",
+        f"{config['epochs']} of {published:,}",
         f"{seconds:.0f}",
         beside,
         row.unlike,

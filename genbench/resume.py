@@ -124,8 +124,7 @@ def stopped_in_group(config: Config) -> Path | None:
     """The folder of a run of this configuration, of its group too, that can go on."""
     there = Path(config.runs_dir).expanduser().is_dir()
     mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)] if there else []
-    if config.data == "folder":  # where it lies is no part of a key
-        mine = [run for run in mine if run.config.get("data_dir") == config.data_dir]
+    mine = [run for run in mine if config.folder in (None, run.config.get("data_dir"))]
     return next((run.path for run in mine if run.config.get("group") == config.group), None)
 
 

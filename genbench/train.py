@@ -28,6 +28,7 @@ from genbench.evaluate.distances import check_logged, sample_scores, val_distanc
 from genbench.evaluate.gallery import gallery
 from genbench.facts import facts
 from genbench.families import family_of
+from genbench.families.family import CODED
 from genbench.metrics.stability import summarise
 from genbench.model import Model
 from genbench.record import Run, Unwritten, finished
@@ -107,7 +108,7 @@ def check(config: Config) -> None:
     environment.wandb_mode(config.wandb)
     family = family_of(config)
     if config.eval_every and "generate" not in family.can:
-        hint = "; `genbench evaluate` fits one to its codes" * ({"encode", "decode"} <= family.can)
+        hint = "; `genbench evaluate` fits one to its codes" * (family.can >= CODED)
         raise UserError(
             f"eval_every={config.eval_every}: model {family.name} has no prior to draw from{hint}"
         )
@@ -128,9 +129,8 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
         As `train`; None where it diverged.
     """
     config = settle(config)
-    pictures = config.data_dir if config.data == "folder" else None
     about = config.runs_dir, config.key, config.seed, commit, config.test
-    there = finished(*about, or_diverged=True, data_dir=pictures)
+    there = finished(*about, or_diverged=True, data_dir=config.folder)
     if there:
         return None if there.diverged else there.scores
     try:

@@ -68,14 +68,13 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
             few pictures.
     """
     cache, metrics = feature_cache(), chosen(options.metrics)
-    likely = [c for c in candidates if "log_weights" in c.model.family.can and not c.model.fitted]
+    likely = [c for c in candidates if _has_likelihood(c)]
     if metrics == ("nll",) and not likely:
         drawn = ", ".join(dict.fromkeys(c.model.sampler for c in candidates))
         raise UserError(f"metrics=nll: {drawn}: no likelihood; name VAEs, and no --prior")
     if options.metrics and "nll" in metrics:
-        for candidate in candidates:
-            if not any(candidate is one for one in likely):
-                say(f"no nll of {candidate.model.sampler}: it has no likelihood")
+        for candidate in (c for c in candidates if not _has_likelihood(c)):
+            say(f"no nll of {candidate.model.sampler}: it has no likelihood")
     splits = ("test", "train") if options.split == "both" else (options.split,)
     of_samples = tuple(name for name in metrics if name in METRICS)
     for extractor, names in extractors(options, of_samples):
@@ -95,6 +94,11 @@ def evaluate_models(candidates: list[Candidate], options: EvaluateConfig) -> Ite
     for candidate in likely if "nll" in metrics else ():
         signals.check()
         candidate.findings["likelihood"] = likelihood(candidate.model, "test", cache, options.draws)
+
+
+def _has_likelihood(candidate: Candidate) -> bool:
+    """Whether it is drawn from as its likelihood is: by its own prior."""
+    return "log_weights" in candidate.model.family.can and not candidate.model.fitted
 
 
 def _benchmark(

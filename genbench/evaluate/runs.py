@@ -56,6 +56,7 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
     """
     device = pick_device(options.device)
     known: dict[str, Data] = {}  # by where they lie and how they are cut
+    cuts: set[str] = set()
     candidates: dict[tuple[str, int], Candidate] = {}
     for folder in folders:
         model = load(folder, device)
@@ -68,6 +69,7 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
         place = _place(config)
         if place not in known:
             known[place] = load_data(config, device)
+            cuts.add(_cut(known[place]))
         model.data = known[place]
         model.fitted = model.family.fitted(options.prior)
         if record.lacks:
@@ -77,7 +79,7 @@ def load_candidates(folders: Sequence[Path], options: EvaluateConfig) -> list[Ca
                 f"{folder}: {config.data} is no longer what the run was trained on; --data_dir "
                 "names where it lies, else train again"
             )
-        if len({_cut(data) for data in known.values()}) > 1:
+        if len(cuts) > 1:
             raise UserError(
                 f"{folders[0]} and {folder}: trained on unlike data, so that no table holds both; "
                 "evaluate them apart"

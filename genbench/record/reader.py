@@ -96,14 +96,10 @@ class Record:
 
         Not those of weights that it had before it went on.
         """
-        return [line for line in self._evaluations if line.get("created", "") >= self._since]
-
-    @property
-    def _since(self) -> str:
-        """When it last went on, if it did and its lines say when they were made."""
-        resumed = self.about.get("resumed", [])
-        dated = all("created" in line for line in self._evaluations)
-        return max((one["created"] for one in resumed if "created" in one), default="") * dated
+        lines = self._evaluations
+        since = max((one.get("created", "") for one in self.about.get("resumed", [])), default="")
+        dated = all("created" in line for line in lines)
+        return [line for line in lines if line["created"] >= since] if dated else lines
 
     def arrays(self, archive: str) -> reading.Arrays:
         """The arrays of `pictures`.npz (of one size), or of `latents`.npz: z (N, D), labels, split,

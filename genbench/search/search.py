@@ -120,9 +120,8 @@ class Search:
         o = self.options
         names = ("device", "wandb", "runs_dir", "project", "entity", "tags")
         runtime = {name: getattr(o, name) for name in names}
-        asked = {
-            n: v for n, v in runtime.items() if v != getattr(SearchConfig, n) or n == "runs_dir"
-        }
+        asked = {n: v for n, v in runtime.items() if v != getattr(SearchConfig, n)}
+        asked["runs_dir"] = o.runs_dir
         fields = self.chosen | runtime | self.sweep.held | params | o.given | asked | more
         return self.family.config(**fields)
 

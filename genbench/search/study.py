@@ -201,14 +201,12 @@ def give_up(study: optuna.Study, number: int) -> bool:
         return False
     with suppress(UpdateFinishedTrialError, ValueError):  # another process was faster
         study.tell(number, state=TrialState.FAIL)
-        _retry(study, trial)
-        return first_try(trial) is None
+        return run_again(study, trial)
     return False
 
 
-def run_again(study: optuna.Study, number: int) -> bool:
-    """Enqueue a trial whose process failed it when it was ended; whether it was a first try."""
-    trial = study.trials[number]
+def run_again(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Enqueue a trial that has failed with its process; whether it was a first try."""
     _retry(study, trial)
     return first_try(trial) is None
 

@@ -102,7 +102,10 @@ def _say_lost(search: "Search", worker: Worker, number: int) -> None:
     if not lost:
         say(f"a worker was killed ({name}); another takes its place")
     for trial in lost:
-        first = (give_up if trial in running else run_again)(search.study, trial)
+        if trial in running:
+            first = give_up(search.study, trial)
+        else:
+            first = run_again(search.study, search.study.trials[trial])
         what = "it is run again" if first else "it is not run a third time"
         say(f"a worker was killed ({name}) in trial {trial}: the trial failed, {what}")
     search.write()
