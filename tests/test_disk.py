@@ -252,9 +252,18 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_one_to_go_on_from(mount)
     last = torch.load(run.path / "checkpoints" / "last.pt", weights_only=True)
     assert last["step"] == 9  # of the first epoch: 270 digits
     assert parts(disk) == []
+    before = files_of(run.path)
+    with pytest.raises(DiskError, match=f"summary.json.*: {FULL}"):
+        train(config, resume=run.path)
+    assert files_of(run.path) == before  # a disk that is still full takes nothing away
     (disk / "filler").unlink()
     train(config, resume=run.path)
     assert only_run(disk).status == "finished"
+
+
+def files_of(folder):
+    """Files of a folder by name, as they are."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def train_until_full(config, disk):

@@ -110,6 +110,7 @@ class Run:
         if not locked(self._metrics):
             self._metrics.close()
             raise UserError(f"{folder}: this run is still running; wait for its end, or stop it")
+        self._kept = os.fstat(self._metrics.fileno()).st_size  # of a run that goes on
         self._room: Path | None = None  # for summary.json
         self._touched = True  # else what ends it early leaves the folder as it was
         self.status: Status = "running"
@@ -127,12 +128,11 @@ class Run:
         return {"bytes": size, "seconds": seconds, "events": dict(self.summary.get("events", {}))}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Cut metrics.jsonl back to there, and count on."""
-        self._metrics.truncate(saved["bytes"])
+        """Count on from there; `go_on` cuts metrics.jsonl back to it."""
+        self._kept = saved["bytes"]
         self._start = time.monotonic() - saved["seconds"]
         if "events" in self.summary:  # a handler holds the dict
             self.summary["events"] |= saved["events"]
-        self.rows = Record(self.dir, {"config": {}}, {}).metrics()
 
     def about(self) -> dict[str, Any]:
         """config.json, as it is now."""
@@ -140,7 +140,11 @@ class Run:
         return about
 
     def go_on(self, step: int, config: dict[str, Any], **facts: Any) -> None:
-        """What `begin` is to a run that goes on at `step`: config.json says with which code."""
+        """What `begin` is to a run that goes on at `step`: config.json says with which code.
+
+        Raises:
+            DiskError: config.json cannot be written: the folder is as it was.
+        """
         self._sweep = environment.wandb_sweep()
         record = self.about() | {"config": config, **facts, **self._sweep}
         record["resumed"] = [*record.get("resumed", []), {"step": step, **provenance()}]
@@ -150,6 +154,8 @@ class Run:
         write_json(self.dir / "config.json", record)
         (self.dir / "summary.json").unlink(missing_ok=True)
         self._touched = True
+        self._metrics.truncate(self._kept)
+        self.rows = Record(self.dir, {"config": {}}, {}).metrics()
         _ids.add(record.get("wandb_run", ""))
         feed(self.dir, self._wandb)
 
