@@ -1,4 +1,6 @@
+import importlib
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -52,6 +54,27 @@ def test_another_key_is_computed(tmp_path, name, key):
 def test_a_key_is_its_parts_and_not_their_text_run_together():
     assert content_hash(["ab", "c"]) != content_hash(["a", "bc"])
     assert content_hash(["1"]) != content_hash([1])
+
+
+def test_the_sources_of_a_function_are_those_it_may_call(tmp_path, monkeypatch):
+    (tmp_path / "of_a_user.py").write_text(
+        "from its_helper import f\ndef score(a, b): return f()\n"
+    )
+    (tmp_path / "its_helper.py").write_bytes(
+        b"# -*- coding: latin-1 -*- \xe9\ndef f(): return 1.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    score = importlib.import_module("of_a_user").score
+    files = [str(tmp_path / "its_helper.py"), str(tmp_path / "of_a_user.py")]
+    assert module.sources_of(score) == module.sources_of(partial(partial(score, 1), 2)) == files
+    before = module.source_hash(*files)
+    (tmp_path / "its_helper.py").write_text("def f(): return 2.0\n")
+    assert module.source_hash(*files) != before
+
+
+def test_what_stands_in_no_file_has_no_sources():
+    assert module.sources_of(max) == []
+    assert module.sources_of(eval("lambda: 1.0")) == []
 
 
 @pytest.mark.parametrize("harm", ["short", "flip", "empty", "text"])

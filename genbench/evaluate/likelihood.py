@@ -13,7 +13,7 @@ from genbench import families, losses, signals
 from genbench.data import Split
 from genbench.evaluate import EVAL_SEED
 from genbench.losses import bias_left, importance_bound
-from genbench.metrics.cache import Cache, source_hash, source_of
+from genbench.metrics.cache import Cache, source_hash, sources_of
 from genbench.metrics.extractors import hash_weights
 from genbench.metrics.latent import active_units
 from genbench.model import Model
@@ -79,8 +79,8 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0
 def _family_sources(model: Model) -> list[str]:
     """The files that a likelihood depends on."""
     folder = Path(str(families.__file__)).parent
-    own = source_of(model.steps.log_weights)
-    return [str(losses.__file__), *filter(None, [own]), *map(str, sorted(folder.rglob("*.py")))]
+    own = sources_of(model.steps.log_weights)
+    return [str(losses.__file__), *own, *map(str, sorted(folder.rglob("*.py")))]
 
 
 @torch.inference_mode()

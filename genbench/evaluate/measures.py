@@ -7,8 +7,8 @@ from importlib.metadata import version
 import numpy as np
 
 from genbench.console import say_once
-from genbench.metrics import METRICS, Features, Metric, fidelity, neighbours, vendi
-from genbench.metrics.cache import Cache, KeyPart, source_hash, source_of
+from genbench.metrics import METRICS, Features, Metric, fidelity
+from genbench.metrics.cache import Cache, KeyPart, source_hash, sources_of
 
 
 def measure(
@@ -59,15 +59,12 @@ def _once(
     compute: Callable[[Features, Features], float],
 ) -> float:
     """A score, read back if it was computed before of these features by the same code."""
-    own = source_of(metric.compute)
-    if own is None:  # nothing would tell that it has changed
+    sources = sources_of(metric.compute)
+    if not sources:  # nothing would tell that it has changed
         return compute(samples, reals)
     arrays = [samples.features, samples.logits, reals.features, reals.logits]
-    key: list[KeyPart] = [
-        source_hash(__file__, fidelity.__file__, neighbours.__file__, vendi.__file__, own),
-        version("torch-fidelity"),
-        *arrays,
-    ]
+    code = source_hash(__file__, fidelity.__file__, *sources)
+    key: list[KeyPart] = [code, version("torch-fidelity"), *arrays]
     value = cache.get(
         f"{kind}-{metric.name}", key, lambda: {"value": np.array(compute(samples, reals))}
     )

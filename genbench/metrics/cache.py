@@ -38,17 +38,24 @@ def content_hash(parts: Iterable[KeyPart]) -> str:
 
 def source_hash(*files: str) -> str:
     """SHA-256 of source files: what other code has computed is not read back."""
-    return content_hash(Path(file).read_text() for file in files)
+    return content_hash(Path(file).read_text("utf-8", "replace") for file in files)
 
 
-def source_of(function: Any) -> str | None:
-    """The file that a function's code stands in; None where Python cannot tell."""
+def sources_of(function: Any) -> list[str]:
+    """The file that a function stands in with its neighbours, which it may call.
+
+    Returns:
+        None of them where Python cannot tell, as of a builtin.
+    """
     while isinstance(function, partial):
         function = function.func
     try:
-        return getsourcefile(function)
+        own = getsourcefile(function)
     except TypeError:  # a builtin, or an object that is called
-        return None
+        own = None
+    if not own or not Path(own).is_file():  # or it was typed
+        return []
+    return sorted(str(file) for file in Path(own).parent.glob("*.py") if file.is_file())
 
 
 class Cache:
