@@ -357,8 +357,9 @@ def test_a_distance_that_the_run_will_not_log_ends_the_sweep_at_once(tmp_path):
     assert run.status == "failed"
 
 
-def test_a_runs_folder_of_the_command_must_be_the_searchs(tmp_path):
+@pytest.mark.parametrize("launched", [True, False])
+def test_a_runs_folder_of_the_command_must_be_the_searchs(tmp_path, launched):
     path = write_sweep(tmp_path, TOY, command=["python", "${program}", "${args}", "--runs_dir=x"])
     options = SearchConfig(runs_dir=str(tmp_path / "runs"))
-    with pytest.raises(UserError, match="--runs_dir=x; give genbench sweep the same"):
-        Search(read_sweep(path), options, launched=True)
+    with pytest.raises(UserError, match="--runs_dir=x; give the search the same"):
+        Search(read_sweep(path), options, launched=launched)

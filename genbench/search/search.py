@@ -65,9 +65,8 @@ class Search:
         if o.pareto and size != "seconds" and size not in sweep.space:
             raise UserError(f"pareto: {sweep.path} does not vary {size}")
         self.objectives = [sweep.metric] + ([size] if o.pareto else [])
-        inside = sweep.flags.get("runs_dir", o.runs_dir)
-        if self.launched and inside != o.runs_dir:
-            raise UserError(f"command: has --runs_dir={inside}; give genbench sweep the same")
+        if (inside := sweep.flags.get("runs_dir", o.runs_dir)) != o.runs_dir:
+            raise UserError(f"command: has --runs_dir={inside}; give the search the same")
         self.chosen: dict[str, str] = {"compile": "False"}  # each trial is another network
         self.chosen["precision"] = settle(self._base()).precision  # whatever the trials vary
         self.base = self._base()
