@@ -15,6 +15,9 @@ from genbench.families.gan import DCGAN
 from genbench.report import write_report
 
 KID, FD = "test/kid_lite0_n1500", "test/fd_lite0_n1500"
+DECIMAL = re.compile(r"(a factor of )?(?<![\w.,=-])[-+]?(\d[\d,]*\.\d+)(?![\w.]*\w)( times)?")
+TESTED = re.compile(r"p [=<] [\d.e-]+|[\d.,]+ would have shown")  # `TEST`, and test_stats
+LIMITS = {"0.95", "0.25", "0.1", "0.01"}  # that notes name: of saturation, collapse, active units
 NUMBER = r"-?(?:\d[\d,]*\.?\d*|inf|nan)"
 SPREAD = re.compile(rf"({NUMBER}) ± ({NUMBER})")
 TEST = re.compile(r"p (?:= (\S+)|(< 0\.001)), Welch's test, (\d+) and (\d+) seeds")
@@ -42,6 +45,59 @@ def samples(numbers):
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found[*own, name].append(float(value))
     return [values for values in found.values() if len(values) > 1]
+
+
+def singles(found):
+    """Every number in what a JSON file holds, and the means of lists of them."""
+    if isinstance(found, dict | list):
+        values = [*(found.values() if isinstance(found, dict) else found)]
+        for value in values:
+            yield from singles(value)
+        if values and all(type(value) is float for value in values):
+            yield float(np.mean(values))
+    elif isinstance(found, int | float) and not isinstance(found, bool):
+        yield float(found)
+
+
+def gaps(numbers):
+    """Of every configuration and scalar, how far the last validation is from the last training."""
+    found = defaultdict(list)
+    for run in numbers["runs"].values():
+        for name, value in run["train"].items():
+            found[run["model"], run["key"], name].append(run["last"][name] - value)
+    return [float(np.mean(values)) for values in found.values()]
+
+
+def told(values):
+    """Numbers as a report may write them, without a sign, a share as per cents too."""
+    finite = [abs(value) for value in values if np.isfinite(value)]
+    return {
+        f"{c * value:,.{digits}f}" for value in finite for digits in range(1, 6) for c in (1, 100)
+    }
+
+
+def unfounded(text, numbers):
+    """Decimal numbers in a report's sentences that are none of its numbers.
+
+    A number of times is founded in the sentence's own numbers.
+    """
+    of_seeds = [value for values in samples(numbers) for value in summary(values)]
+    known = told([*singles(numbers), *gaps(numbers), *of_seeds]) | LIMITS
+    wrong = []
+    for sentence in sentences(text):
+        triples = DECIMAL.findall(TESTED.sub("", sentence))
+        found = [(number, bool(factor or times)) for factor, number, times in triples]
+        plain = [float(number.replace(",", "")) for number, times in found if not times]
+        ratios = told(a / b for a, b in product(plain, plain) if b)
+        wrong += [n for n, times in found if n not in known and not (times and n in ratios)]
+    return wrong
+
+
+def summary(values):
+    """Of seeds: mean, standard deviation and the ends of the 95 % interval of the mean."""
+    mean, std = np.mean(values), np.std(values, ddof=1)
+    half = stats.t.ppf(0.975, len(values) - 1) * std / len(values) ** 0.5
+    return mean, std, mean - half, mean + half
 
 
 def shown(values, digits):
@@ -118,6 +174,17 @@ def test_every_spread_and_test_in_a_sentence_follows_from_the_numbers(report):
     assert unexplained(text, numbers) == []
 
 
+def test_every_decimal_number_in_a_sentence_is_one_of_the_numbers(report):
+    text, numbers = report
+    assert sum(len(DECIMAL.findall(sentence)) for sentence in sentences(text)) > 30
+    assert unfounded(text, numbers) == []
+    right = next(s for s in sentences(text) if "'s ELBO is" in s)
+    for _, number, _ in DECIMAL.findall(right):
+        digit = "1" if number[-1] != "1" else "2"
+        wrong = text.replace(right, right.replace(number, f"{number[:-1]}{digit}"))
+        assert unfounded(wrong, numbers), number
+
+
 def test_a_wrong_number_is_found(report):
     text, numbers = report
     right = next(s for s in sentences(text) if "reconstructs better" in s)
@@ -137,5 +204,6 @@ def test_numbers_name_no_place_of_the_machine(report, tmp_path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("reports/**/numbers.json")), ids=str)
 def test_what_the_committed_reports_say_follows_from_their_numbers(path):
-    text = path.with_name("summary.md").read_text()
-    assert unexplained(text, json.loads(path.read_text())) == []
+    text, numbers = path.with_name("summary.md").read_text(), json.loads(path.read_text())
+    assert unexplained(text, numbers) == []
+    assert unfounded(text, numbers) == []
