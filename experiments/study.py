@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from genbench.cli import guard, parse
 from genbench.commands import evaluate
-from genbench.config import FOLDER, Checked, Device, EvaluateConfig, Positive, WandbMode
+from genbench.config import FOLDER, Checked, Count, Device, EvaluateConfig, Positive, WandbMode
 from genbench.config import SearchConfig as SearchOptions
 from genbench.console import counted, say
 from genbench.families import FAMILIES
@@ -47,6 +47,7 @@ class StudyConfig(Checked):
     held_out: int = 300  # of the paintings, for the test
     runs_dir: Annotated[str, FOLDER] = "runs/study"  # the run records go here
     out: str = "reports"  # and the report
+    workers: Count = 1  # of the searches: processes, each with its share of the cores
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
 
@@ -89,6 +90,7 @@ class Searched:
             "epochs": options.scaled(self.epochs),
             "final_epochs": options.scaled(self.final_epochs),
             "final_seeds": self.seeds,
+            "workers": options.workers,
         }
         chosen = SearchOptions(**given | options.sets[DIGITS] | options.common)
         family = FAMILIES.find(self.model, "family")
@@ -215,15 +217,15 @@ STEPS: Mapping[str, Any] = {
         {},
         ("beta", (0.25, 0.5, 1.0, 2.0, 4.0)),
         seeds=2,
-        epochs=10,
+        epochs=6,
     ),
     "lab-gan": Trained(
         "the lab's DCGAN after 25 epochs", ART, {"gan": DCGAN}, {"eval_every": 5}, epochs=25
     ),
     "contest": Contested(ART, minutes=3),
-    "contest-painted": Contested(PAINTED, minutes=1.5),
+    "contest-painted": Contested(PAINTED, minutes=1),
     "families": Trained(
-        FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=2
+        FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=1
     ),
     "scores-digits": Scored(DIGITS, {"n": 1_500, "split": "test"}),
     "scores-fitted": Scored(
