@@ -68,6 +68,14 @@ def gaps(numbers):
     return [float(np.mean(values)) for values in found.values()]
 
 
+def gains(numbers):
+    """Of every search, what its best trial is from the defaults."""
+    for study in numbers["studies"].values():
+        values = {trial["number"]: (trial["values"] or [0.0])[0] for trial in study["trials"]}
+        defaults = [trial["number"] for trial in study["trials"] if trial.get("defaults")]
+        yield from (values[study["best"]] - values[n] for n in defaults if study["best"] in values)
+
+
 def told(values):
     """Numbers as a report may write them, without a sign, a share as per cents too."""
     finite = [abs(value) for value in values if np.isfinite(value)]
@@ -82,7 +90,7 @@ def unfounded(text, numbers):
     A number of times is founded in the sentence's own numbers.
     """
     of_seeds = [value for values in samples(numbers) for value in summary(values)]
-    known = told([*singles(numbers), *gaps(numbers), *of_seeds]) | LIMITS
+    known = told([*singles(numbers), *gaps(numbers), *gains(numbers), *of_seeds]) | LIMITS
     wrong = []
     for sentence in sentences(text):
         triples = DECIMAL.findall(TESTED.sub("", sentence))
