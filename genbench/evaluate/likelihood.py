@@ -79,8 +79,9 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0
 def _family_sources(model: Model) -> list[str]:
     """The files that a likelihood depends on."""
     folder = Path(str(families.__file__)).parent
+    ours = map(str, folder.rglob("*.py"))
     own = sources_of(model.steps.log_weights)
-    return [str(losses.__file__), *own, *map(str, sorted(folder.rglob("*.py")))]
+    return [str(losses.__file__), *sorted({*ours, *own})]
 
 
 @torch.inference_mode()

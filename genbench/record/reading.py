@@ -30,9 +30,9 @@ T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 Row = dict[str, Any]  # step, epoch, split; numbers by name, or the name and the file of a picture
 
-_frame = {"step": position, "epoch": position, "split": text}
-_media = _frame | {"name": text, "file": below}
-_event = _frame | {"event": text}
+WHERE = {"step": position, "epoch": position, "split": text}  # of every row: where it stands
+_media = WHERE | {"name": text, "file": below}
+_event = WHERE | {"event": text}
 _leading = {  # axes of the arrays in pictures.npz before (H, W[, 3])
     **{"originals": 1, "reconstructions": 1, "samples": 1},
     **{"neighbours": 2, "interpolations": 2, "manifold": 2},
@@ -88,7 +88,7 @@ def parse_row(line: bytes) -> Row:
     row = parse(line)
     if not isinstance(row, dict):
         raise ValueError(f"{brief(row)} is no object")
-    checks = _media if "file" in row else _event if "event" in row else _frame
+    checks = _media if "file" in row else _event if "event" in row else WHERE
     if missing := [name for name in checks if name not in row]:
         raise ValueError(f"lacks {', '.join(missing)}")
     for name, value in row.items():

@@ -100,6 +100,7 @@ class Run:
         run._wandb, run._place = environment.wandb_mode(wandb), {}
         run._open(folder)
         run._touched = False
+        run._kept = os.fstat(run._metrics.fileno()).st_size
         return run
 
     def _open(self, folder: Path) -> None:
@@ -110,7 +111,6 @@ class Run:
         if not locked(self._metrics):
             self._metrics.close()
             raise UserError(f"{folder}: this run is still running; wait for its end, or stop it")
-        self._kept = os.fstat(self._metrics.fileno()).st_size  # of a run that goes on
         self._room: Path | None = None  # for summary.json
         self._touched = True  # else what ends it early leaves the folder as it was
         self.status: Status = "running"

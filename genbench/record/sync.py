@@ -10,7 +10,7 @@ from genbench.console import first_line
 from genbench.record.client import has_key, quiet
 from genbench.record.lock import locked
 from genbench.record.reader import read_run
-from genbench.record.reading import Row, check_latent_array, read_arrays
+from genbench.record.reading import WHERE, Row, check_latent_array, read_arrays
 from genbench.record.searched import of_search, study_at
 from genbench.record.shapes import Study
 from genbench.record.source import (
@@ -121,6 +121,6 @@ def _with_files(folder: Path, rows: list[Row]) -> list[Row]:
             found.append(row | {"file": f"samples/{path.name}"})
     if "split" in (saved := read_arrays(folder / "latents.npz", check_latent_array)[0]):
         name = f"{saved['split']}/latents"
-        last = {k: rows[-1][k] for k in ("step", "epoch", "split")}
+        last = {k: rows[-1][k] for k in WHERE}
         found.append(last | {"name": name, "file": "latents.npz"})
     return sorted(rows + found, key=lambda row: row["step"])

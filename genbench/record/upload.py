@@ -13,7 +13,7 @@ from genbench import environment
 from genbench.console import first_line, say
 from genbench.npz import read_npz
 from genbench.record.client import listen, settings_of_ours
-from genbench.record.reading import Row
+from genbench.record.reading import WHERE, Row
 from genbench.record.searched import end_of, trials_of
 from genbench.record.shapes import Dashboard, Study
 
@@ -141,7 +141,7 @@ class Upload:
 
         Notes what of it the summary will have.
         """
-        names = row.keys() - {"step", "epoch", "split"}
+        names = row.keys() - WHERE.keys()
         values = {f"{row['split']}/{name}": row[name] for name in row if name in names}
         if row["split"] == "test":
             self._ends |= values

@@ -7,12 +7,12 @@ from typing import Any
 
 from genbench.files import write_json
 from genbench.record import Record, Study
+from genbench.record.reading import WHERE
 from genbench.report.group import Group, field_roles
 from genbench.report.part import Part
 
 KEPT = ("status", "seconds", "best_epoch", "scores", "stability", "events")  # of summary.json
 FOUND = ("sampler", "scores", "memorization", "likelihood", "classes")  # of evaluations.jsonl
-PLACES = ("step", "epoch", "split")  # of a row, no scalars
 SEARCHED = ("model", "data", "epochs", "objectives", "directions", "best", "again")  # of a study
 TRIED = ("number", "state", "values", "params", "defaults")  # of its trials
 
@@ -54,7 +54,7 @@ def _row(run: Record) -> dict[str, Any]:
     summary: dict[str, Any] = {**run.summary}
     judged = {math.ceil(row["epoch"]): row for row in run.metrics() if row["split"] == "val"}
     last = judged.get(max(judged, default=0), {})
-    means = {name: run.last_epoch("train", name) for name in last if name not in PLACES}
+    means = {name: run.last_epoch("train", name) for name in last if name not in WHERE}
     return {
         "model": run.model,
         "key": run.about["key"],

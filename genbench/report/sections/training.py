@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import RANKED_BY
+from genbench.record.reading import WHERE
 from genbench.report.comparison import above, compared
 from genbench.report.drawing import COLOURS, SEEDS, Clock, Line, Panel, alt_of, curves
 from genbench.report.group import Group, sample_scores
@@ -59,7 +60,7 @@ def _terms(group: Group) -> list[str]:
         return names[1:]  # the same number
     rows = (row for run in group.runs for row in run.metrics() if row["split"] == "val")
     known = dict.fromkeys(name for row in rows for name in row)
-    both = [name for name in known if name not in ("step", "epoch", "split")]
+    both = [name for name in known if name not in WHERE]
     return names or [name for name in both if group.logs("train", name)][:3]
 
 
