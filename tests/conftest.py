@@ -1,6 +1,7 @@
 """What all tests share: no W&B account, no user's folders, the real scripts."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from PIL import Image
 
 from genbench.record import wait_for_wandb
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs behind `&` ignores Ctrl-C
 hypothesis.settings.register_profile(  # no test is of time
     "genbench", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
