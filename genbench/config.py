@@ -67,7 +67,7 @@ class Config(Checked):
     save: Annotated[bool, RUNTIME] = True  # keep checkpoints, pictures and latents too
     # of these checkpoints, those that a finished run keeps; with all it can be trained further
     keep_checkpoints: Annotated[Literal["all", "best", "none"], RUNTIME] = "all"
-    # epochs between two grids of pictures (0: each of the first 50, then ever fewer)
+    # epochs between two grids of pictures (0: each of the first 50 if they cost little, then fewer)
     pictures_every: Annotated[int, Range(0), LOGGING] = 0
     device: Annotated[Device, RUNTIME] = "auto"  # auto: cuda, else mps, else cpu
     # of the networks in training, no loss or score (auto: bf16 where the machine gains by it)

@@ -10,11 +10,13 @@ from records import Records
 
 from genbench import UserError
 from genbench.commands import main
-from genbench.handlers import tidy
+from genbench.families.vae import VAEConfig
+from genbench.handlers import pictures, tidy
 from genbench.handlers.pictures import is_drawn
 from genbench.record import Run, read_run, read_runs
 from genbench.record.links import link_all
 from genbench.runs import Row, best_run, by_importance, chosen, differing, ordered
+from genbench.train import train
 
 
 @pytest.fixture
@@ -242,6 +244,22 @@ def test_pictures_become_rarer_so_that_a_long_training_fills_no_disk():
         175,
     ]
     assert [epoch for epoch in range(1, 10) if is_drawn(epoch, 4)] == [4, 8]
+
+
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize(
+    ("share", "every", "drawn"),
+    [(0.0, 0, [1, 2, 3, 4, 5, 8]), (1.0, 0, [*range(1, 9)]), (0.0, 3, [3, 6, 8])],
+    ids=["dear", "cheap", "asked for"],
+)
+def test_pictures_that_cost_more_than_their_share_become_rarer(
+    monkeypatch, tmp_path, share, every, drawn
+):
+    monkeypatch.setattr(pictures, "SHARE", share)
+    folder = str(tmp_path / "runs")
+    train(VAEConfig(epochs=8, pictures_every=every, width=8, runs_dir=folder, wandb="disabled"))
+    (record,) = read_runs(folder)
+    assert sorted(record.grids()) == drawn
 
 
 @pytest.mark.parametrize(
