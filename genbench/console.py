@@ -87,9 +87,10 @@ def lenient_output(silent: bool = False) -> Iterator[Stream]:
             err.flush()
 
 
-def counted(n: int, what: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def counted(n: float, what: str) -> str:
+    """`1 trial`, `2,000 trials`, `0.5 minutes`."""
+    number = f"{n:,}" if isinstance(n, int) else f"{n:g}"
+    return f"{number} {what}" if n == 1 else f"{number} {what}s"
 
 
 def first_line(error: Exception) -> str:

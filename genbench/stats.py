@@ -90,7 +90,10 @@ def show_ends(interval: Interval | None, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Welch's t-test of two samples' means (two-sided, unequal variances; Welch 1947)."""
+    """Welch's t-test of two samples' means (two-sided, unequal variances; Welch 1947).
+
+    On the scale of `on_scale`.
+    """
 
     a: Sample
     b: Sample
@@ -104,49 +107,76 @@ class Comparison:
         return self.p is not None and self.p < self.level
 
     @property
+    def leans(self) -> bool:
+        """Whether they would differ if this were the only comparison, and among all do not."""
+        return self.p is not None and self.level <= self.p < LEVEL
+
+    @property
     def basis(self) -> str:
         """`p = 0.012, Welch's test, 3 and 5 seeds`; and where that is not enough among others."""
         if self.p is None:
             return "a single seed"
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
-        several = f", one of {self.among} comparisons" if self.level <= self.p < LEVEL else ""
+        several = f", not enough for one of {self.among} comparisons" if self.leans else ""
         return f"{p}, Welch's test, {self.a.n} and {self.b.n} seeds{several}"
 
     @property
     def visible(self) -> float | None:
         """The least difference of the means that this test would have shown in 80 % of cases.
 
-        By the samples' own deviations; None where they do not tell.
+        By the samples' own deviations; None where they do not tell. Of positive scores that is a
+        factor: the difference is the one by which the larger mean exceeds the smaller.
         """
-        error, freedom = _welch(self.a, self.b)
+        error, freedom = _welch(*on_scale(self.a, self.b))
         if not error or not math.isfinite(error):
             return None
         from scipy.optimize import brentq
         from scipy.stats import nct, t
 
         least = float(t.ppf(1 - self.level / 2, freedom))
-        return error * float(
+        shift = error * float(
             brentq(lambda shift: nct.sf(least, freedom, shift) - POWER, 0, 9 * least + 9)
         )
+        return _difference(shift, *sorted((self.a, self.b), key=lambda sample: -sample.mean))
 
 
 def compare(a: Sample, b: Sample) -> Comparison:
     """Whether two samples differ, over repetitions of each."""
     if a.std is None or b.std is None:
         return Comparison(a, b, None)
-    error, freedom = _welch(a, b)
+    one, other = on_scale(a, b)
+    error, freedom = _welch(one, other)
     if not error:
-        return Comparison(a, b, 1.0 if a.mean == b.mean else 0.0)
+        return Comparison(a, b, 1.0 if one.mean == other.mean else 0.0)
     from scipy.stats import t
 
-    return Comparison(a, b, float(2 * t.sf(abs(a.mean - b.mean) / error, freedom)))
+    return Comparison(a, b, float(2 * t.sf(abs(one.mean - other.mean) / error, freedom)))
 
 
 def difference(a: Sample, b: Sample) -> tuple[float, Interval | None]:
-    """a's mean minus b's, and its 95 % interval by Welch's test; None if one is a single value."""
-    error, freedom = _welch(a, b)
-    gap = a.mean - b.mean
-    return gap, around(gap, error, freedom) if error else None if error is None else (gap, gap)
+    """a's mean minus b's, and its 95 % interval by the same test; None if one is a single value."""
+    one, other = on_scale(a, b)
+    error, freedom = _welch(one, other)
+    if error is None:
+        return a.mean - b.mean, None
+    ends = around(one.mean - other.mean, error, freedom) if error else 2 * (one.mean - other.mean,)
+    return a.mean - b.mean, ends and (_difference(ends[0], a, b), _difference(ends[1], a, b))
+
+
+def on_scale(a: Sample, b: Sample) -> tuple[Sample, Sample]:
+    """Two samples as they are compared: the logarithms of scores that are positive, all of them.
+
+    The spread of such scores (distances, errors) grows with their size, so that they are compared
+    by their ratio; on others, an ELBO or a KID around 0, a difference is what tells.
+    """
+    if not all(0 < value < math.inf for value in (*a.values, *b.values)):
+        return a, b
+    return Sample.of(map(math.log, a.values)), Sample.of(map(math.log, b.values))
+
+
+def _difference(shift: float, a: Sample, b: Sample) -> float:
+    """A difference on the scale of `on_scale` as one of scores; a ratio is one to b's mean."""
+    return shift if on_scale(a, b) == (a, b) else b.mean * math.expm1(min(shift, 700.0))
 
 
 def _welch(a: Sample, b: Sample) -> tuple[float | None, float]:

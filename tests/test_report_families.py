@@ -145,7 +145,7 @@ def test_families_judged_by_samples_share_a_part_and_no_file(records, toys, tmp_
     assert records.rows("Scores")[""] == ["palette, r3", "Toy noise"]
     assert {"generated-strip.png", "noise_generated-strip.png", "noise_loss.png"} <= drawn
     assert text.count("](figures/") == len(drawn)
-    assert records.said("palette with r3 comes nearer", "Toy noise", "nobody knows how sure")
+    assert records.said("By KID", "the palette with r3 has", "the Toy noise", "nobody knows which")
 
 
 def test_a_family_on_other_data_has_a_part_of_its_own(records, toys, tmp_path):

@@ -25,10 +25,16 @@ def test_means_deviations_and_intervals_are_numpys_and_scipys(values):
     assert sample.interval(error=1e9) == pytest.approx(expected)  # repetitions tell, not an error
 
 
+def scaled(a, b):
+    """Values as they are to be compared."""
+    return (np.log(a), np.log(b)) if min(*a, *b) > 0 else (a, b)
+
+
 @given(VALUES, VALUES)
-def test_a_comparison_is_welchs_test(a, b):
+def test_a_comparison_is_welchs_test_of_logarithms_where_there_are_any(a, b):
     found = compare(Sample.of(a), Sample.of(b))
-    assert found.p == pytest.approx(scipy_stats.ttest_ind(a, b, equal_var=False).pvalue)
+    expected = scipy_stats.ttest_ind(*scaled(a, b), equal_var=False).pvalue
+    assert found.p == pytest.approx(expected, abs=1e-12)
     assert found.differ is (found.p < 0.05)
 
 
@@ -36,8 +42,27 @@ def test_a_comparison_is_welchs_test(a, b):
 def test_a_difference_has_welchs_interval(a, b):
     gap, interval = difference(Sample.of(a), Sample.of(b))
     assert gap == pytest.approx(np.mean(a) - np.mean(b))
-    expected = scipy_stats.ttest_ind(a, b, equal_var=False).confidence_interval()
-    assert interval == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-6)
+    expected = scipy_stats.ttest_ind(*scaled(a, b), equal_var=False).confidence_interval()
+    ends = np.array([expected.low, expected.high])
+    if min(*a, *b) > 0:
+        ends = np.mean(b) * np.expm1(np.minimum(ends, 700))
+    assert interval == pytest.approx(tuple(ends), rel=1e-6, abs=1e-6)
+    assert (interval[0] > 0 or interval[1] < 0) is compare(Sample.of(a), Sample.of(b)).differ
+
+
+def test_positive_scores_are_compared_by_their_ratio():
+    """A spread that grows with the score hides no difference; no unit changes the verdict."""
+    near, far = Sample.of([0.055, 0.056, 0.057]), Sample.of([0.44, 0.51, 0.57])
+    plain = scipy_stats.ttest_ind(near.values, far.values, equal_var=False).pvalue
+    found = compare(near, far)
+    assert found.p < 0.001 < plain
+    thousands = [Sample.of(1e3 * value for value in sample.values) for sample in (near, far)]
+    assert compare(*thousands).p == pytest.approx(found.p)
+    assert compare(*thousands).visible == pytest.approx(1e3 * found.visible)
+    around_0 = compare(Sample.of([-0.001, 0.001, 0.003]), far)
+    assert around_0.p == pytest.approx(
+        scipy_stats.ttest_ind(around_0.a.values, far.values, equal_var=False).pvalue
+    )
 
 
 def test_a_difference_of_single_values_has_no_interval():
@@ -50,7 +75,7 @@ def test_the_number_of_seeds_decides_whether_a_difference_is_one():
     many = compare(Sample.of([1.0, 1.2] * 5), Sample.of([1.3, 1.5] * 5))
     assert not few.differ
     assert many.differ
-    assert few.basis == "p = 0.17, Welch's test, 2 and 2 seeds"
+    assert few.basis == "p = 0.18, Welch's test, 2 and 2 seeds"
     assert many.basis == "p < 0.001, Welch's test, 10 and 10 seeds"
 
 
@@ -124,7 +149,10 @@ def test_among_many_a_difference_must_be_clearer():
     found = claims.compare(a, b)
     assert found.p == compare(a, b).p < 0.05
     assert not found.differ
-    assert found.basis == "p = 0.021, Welch's test, 3 and 3 seeds, one of 6 comparisons"
+    assert found.leans
+    assert found.basis == (
+        "p = 0.025, Welch's test, 3 and 3 seeds, not enough for one of 6 comparisons"
+    )
 
 
 def test_equal_means_are_claimed_to_differ_in_one_report_of_twenty_and_visible_ones_seen():

@@ -16,7 +16,7 @@ from genbench.files import writing
 from genbench.record import Contest, Record, Study, read_contests, read_runs, read_studies
 from genbench.report.choice import make_parts
 from genbench.report.evaluated import find_evaluated
-from genbench.report.group import family_title
+from genbench.report.group import data_title, family_title
 from genbench.report.leaderboard import write_leaderboard
 from genbench.report.numbers import write_numbers
 from genbench.report.overview import answer
@@ -30,8 +30,9 @@ from genbench.stats import Claims
 
 TOGETHER = (
     "The {} comparisons of which a p is named or would be are judged together (Holm 1979): at 5 %, "
-    "that of equal ones any is said to differ. What is said of floors and copies, and what speaks "
-    "against a winner, is not part of that."
+    "that of equal ones any is said to differ. Positive scores are compared by their ratio, as "
+    "logarithms: their spread grows with their size. What is said of floors and copies, and what "
+    "speaks against a winner, is not part of that."
 )
 
 
@@ -111,8 +112,11 @@ def make_report(pages: list[Page]) -> Report:
     )
     *first, last = map(family_title, models)
     names = " and ".join(filter(None, [", ".join(first), last]))
-    sets = list(dict.fromkeys(part.data for part in parts))
-    answers = [answer(data, [part for part in parts if part.data == data]) for data in sets]
+    of: dict[str, list[Part]] = {}
+    for part in parts:
+        of.setdefault(part.data, []).append(part)
+    sets = [found[0].data_title for found in of.values()]
+    answers = [answer(data, found) for data, found in zip(sets, of.values(), strict=True)]
     sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
     if (n := len(parts[0].claims)) > 1:
         sure.append(Content("All parts", notes=[TOGETHER.format(n)]))
@@ -142,8 +146,9 @@ def make_pages(
     for name in words(data) or [""]:
         parts += make_parts(records, studies, name)
         if parts and (evaluated := find_evaluated(records, name)):
-            of = evaluated[0].runs[0].config["data"]
-            parts.append(Part(f"Who generates best on {of}?", of, evaluated=evaluated))
+            config = evaluated[0].runs[0].config
+            title = f"Who generates best on {data_title(config)}?"
+            parts.append(Part(title, config["data"], evaluated=evaluated))
     for contest in contests:
         parts = _with_contest(parts, contest, sides_of(contest, records))
     parts = [replace(part, claims=claims) for part in parts]

@@ -10,6 +10,7 @@ from genbench.metrics.table import RANKED_BY
 from genbench.record import Record, Study
 from genbench.report.group import (
     Group,
+    data_title,
     family_title,
     field_roles,
     make_groups,
@@ -114,7 +115,7 @@ def _part(
     *titles, last = map(family_title, in_order(group.model for group in groups))
     data, coded = runs[0].config["data"], all("encode" in group.can for group in groups)
     families = (" or " if coded else " and ").join(filter(None, [", ".join(titles), last]))
-    title = f"{families} on {data}" + "?" * (coded and bool(titles))
+    title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and bool(titles))
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(groups, shown)
     keys = {study["name"]: study.get("defaults_key") for study in studies}

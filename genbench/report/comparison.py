@@ -41,9 +41,10 @@ def compared(
         said = f"The {winner.named} {claim} than the {loser.named}: {numbers}"
         return f"{said}{factor} ({comparison.basis})."
     if comparison.p is None and first.mean != second.mean:
+        mine, theirs = first.show(scalar.digits), second.show(scalar.digits)
         return (
-            f"The {winner.named} {claim} than the {loser.named} ({numbers}), "
-            "but without several seeds of both nobody knows how sure that is."
+            f"By {subject}, the {a.named} has {mine} and the {b.named} {theirs}{unit}: without "
+            "several seeds of both nobody knows which is better."
         )
     visible = comparison.visible
     least = f"; {scalar.show(visible)} would have shown in 80 % of cases" if visible else ""

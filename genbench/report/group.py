@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from genbench.config import Config, Role, roles
@@ -155,6 +156,12 @@ def value(run: Record, name: str) -> float | None:
 def family_title(model: str) -> str:
     """A family's title; its name if it is not registered here."""
     return FAMILIES[model].title if model in FAMILIES else model
+
+
+def data_title(config: Mapping[str, Any]) -> str:
+    """What a configuration's data set is called: a folder by its own name."""
+    folder = Path(config.get("data_dir") or "").name if config["data"] == "folder" else ""
+    return folder or cast(str, config["data"])
 
 
 def field_roles(model: str) -> dict[str, Role]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from genbench.files import whole
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record
+from genbench.report.group import data_title
 from genbench.report.sections.contest import (
     LENGTH,
     Sides,
@@ -14,6 +15,7 @@ from genbench.report.sections.contest import (
     floor_row,
     head,
     length,
+    minutes,
     sides_of,
 )
 
@@ -58,7 +60,7 @@ def _table(contest: Contest, sides: Sides) -> Iterator[str]:
     run = next(run for group in sides.values() for run in group.runs)
     size = run.config.get("image_size") or run.about["shape"][-1]
     yield (
-        f"\n## {contest['data']}, {size} px, {contest['minutes']:g} minutes each\n\n"
+        f"\n## {data_title(run.config)}, {size} px, {minutes(contest)} each\n\n"
         f"{names[0].n} samples against {names[0].n} held-out pictures, by {names[0].extractor}.\n"
     )
     lines = [head(names), ["---", *["---:"] * (len(names) + len(LENGTH) - 1), "---"]]

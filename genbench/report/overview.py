@@ -7,12 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from genbench.console import counted
 from genbench.families import FAMILIES
 from genbench.images import first_tiles
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
 from genbench.report.group import Group, field_roles, unlike
-from genbench.report.part import Cell, Content, Drawing, Part
+from genbench.report.part import Cell, Content, Contests, Drawing, Part, minutes_of
 from genbench.report.sections.adversarial import collapses, for_a_while
 from genbench.report.sections.scores import text_of
 from genbench.report.sheets import array, kept_arrays, tiled
@@ -32,7 +33,8 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
     """The table on a data set, who wins, what speaks against it, and what the table is of."""
     rows, floor, way = rows_of(parts)
     names = [name for name in SHOWN if any(name in row.samples for row in rows)]
-    table = [_head(names), *(_cells(row, names) for row in rows)]
+    contests = [one for part in parts for one in part.contests]
+    table = [_head(names), *(_cells(row, names, contests) for row in rows)]
     if names:
         shown = [METRICS[name].show(floor[name]) if name in floor else "—" for name in names]
         pad = len(table[0]) - len(names) - 3
@@ -57,14 +59,14 @@ def _head(names: Sequence[str]) -> list[Cell]:
     ]
 
 
-def _cells(row: Row, names: Sequence[str]) -> list[Cell]:
+def _cells(row: Row, names: Sequence[str], contests: Contests) -> list[Cell]:
     group = row.group
     nll = _nll(row)
     scalars = [group.score(f"test/{name}") or group.score(f"val/{name}") for name in OF_CODES]
     seconds = group.score("seconds")
     count = f"{len(group.runs)}" + f" and {len(group.failed)} diverged" * bool(group.failed)
     return [
-        *(row.title, settings(group), strip(row) or "—"),
+        *(row.title, settings(group, contests), strip(row) or "—"),
         *(row.shown.get(name, "—") for name in names),
         Sample.of(nll).show(2) if nll else "—",
         *(sample.show(2) if sample else "—" for sample in scalars),
@@ -87,8 +89,8 @@ def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
     return [[cell for cell, keep in zip(row, used, strict=True) if keep] for row in table]
 
 
-def settings(group: Group) -> str:
-    """The hyper-parameters in a line: what a search chose, and what is no default."""
+def settings(group: Group, contests: Contests = ()) -> str:
+    """The hyper-parameters in a line: what a search chose, what is no default, and how long."""
     known = FAMILIES.get(group.model)
     defaults = {f.name: f.default for f in fields(known.config)} if known else {}
     searched = group.chosen_by["space"] if group.chosen_by else {}
@@ -103,9 +105,9 @@ def settings(group: Group) -> str:
         not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
         and (name in ALWAYS or name in searched or value != defaults.get(name))
     ][:SETTINGS]
-    length = f"{group.config.get('epochs')} epochs"
-    if group.minutes:
-        length = f"{group.minutes:g} minutes"
+    length = counted(group.config.get("epochs", 0), "epoch")
+    if timed := minutes_of(group, contests):
+        length = counted(timed[0], "minute")
     return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])
 
 
@@ -147,6 +149,8 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     numbers = f"{mine} against {second.shown[RANKED_BY]} of the {second.title}{real}"
     if comparison.p is None:
         return f"The {first.title} generates best here: {numbers} (a single seed: not proven)."
+    if comparison.leans:
+        return f"The {first.title} may generate best: {numbers} ({comparison.basis})."
     if not comparison.differ:
         return (
             f"The {first.title} and the {second.title} cannot be told apart as generators: "
@@ -187,9 +191,9 @@ def about_against(rows: Sequence[Row]) -> str | None:
 
 
 def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
-    """The scores by which another row is better, and by how much."""
-    names = [*SHOWN[1:], *OF_CODES, "best/histogram_kl"]
-    for name in names:
+    """By which scores another row is better, and by how much: a phrase a row."""
+    found: dict[str, list[str]] = {}
+    for name in [*SHOWN[1:], *OF_CODES, "best/histogram_kl"]:
         scalar = (
             METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
         )
@@ -203,7 +207,10 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
             title = scalar.title if scalar.title.isupper() else scalar.title.lower()
             title = title.replace("fréchet", "Fréchet").replace("bce", "BCE").replace("kl ", "KL ")
             numbers = f"{scalar.show(best.mean)} against {scalar.show(mine.mean)}"
-            yield f"the {row.title} has the better {title} ({numbers})"
+            found.setdefault(row.title, []).append(f"{title} ({numbers})")
+    for title, scores in found.items():
+        listed = " and ".join(filter(None, [", ".join(scores[:-1]), scores[-1]]))
+        yield f"the {title} has the better {listed}"
 
 
 def _trouble(group: Group) -> Iterator[str]:

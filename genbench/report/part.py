@@ -10,8 +10,10 @@ from genbench.metrics.names import ScoreName
 from genbench.record import Contest, Study
 from genbench.report.drawing import Clock, Drawn
 from genbench.report.evaluated import Evaluated
-from genbench.report.group import Group, sample_scores
+from genbench.report.group import Group, data_title, sample_scores
 from genbench.stats import Claims
+
+Contests = Sequence[tuple[Contest, Mapping[str, Group]]]  # each with its sides by name
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,14 @@ class Part:
     left_out: list[str] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
     series: dict[str, list[Group]] = field(default_factory=dict)
-    contests: list[tuple[Contest, Mapping[str, Group]]] = field(default_factory=list)
+    contests: Contests = field(default_factory=list)
     claims: Claims = field(default_factory=Claims)
+
+    @property
+    def data_title(self) -> str:
+        """What its data set is called."""
+        runs = [*(g.ended[0] for g in self.groups), *(one.runs[0] for one in self.evaluated)]
+        return data_title(runs[0].config) if runs else self.data
 
     @property
     def leading(self) -> list[Group]:
@@ -78,9 +86,7 @@ class Part:
         return sample_scores((k for g in self.groups for r in g.runs for k in r.scores), split)
 
 
-def minutes_of(
-    group: Group, contests: Iterable[tuple[Contest, Mapping[str, Group]]] = ()
-) -> tuple[float, float] | None:
+def minutes_of(group: Group, contests: Contests = ()) -> tuple[float, float] | None:
     """The minutes that a training was given, and those of an epoch; None where epochs were given.
 
     Args:

@@ -11,6 +11,7 @@ from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group
 from genbench.report.part import Part
+from genbench.report.sections.contest import minutes
 from genbench.stats import Sample
 
 SPLIT_ORDER = ("val", "train", "test")  # the later ones say more
@@ -95,11 +96,23 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
     rows, floor = [], dict[str, float]()
     for row in models:
         if titles[row.title] > 1:
-            row = replace(row, title=f"{row.title} {_key(row.group)[1]}")
+            row = replace(row, title=f"{row.title}: {_name(row.group, parts)}")
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)
         rows.append(scored[0])
         floor = floor or scored[1]
     return sorted(rows, key=lambda row: row.rank), floor, way
+
+
+def _name(group: Group, parts: Sequence[Part]) -> str:
+    """What tells a configuration from another of its title: its side of a contest, else its key."""
+    key = group.about["key"]
+    of_sides = {
+        rung["key"]: f"{side}, {minutes(contest)}"
+        for part in parts
+        for contest, _ in part.contests
+        for side, rung in contest["sides"].items()
+    }
+    return of_sides.get(key, str(key))
 
 
 def _key(one: Evaluated | Group) -> tuple[str, str, str]:

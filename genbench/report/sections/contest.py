@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from genbench.console import counted
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record, Rung
@@ -23,7 +24,7 @@ def contests(part: Part) -> Iterator[Content]:
     """A contest's table, who won and by how much training, and samples of each side."""
     for contest, sides in part.contests:
         notes = [
-            f"Training of {contest['minutes']:g} minutes each, as so many steps as take that long "
+            f"Training of {minutes(contest)} each, as so many steps as take that long "
             f"on this machine ({contest['hardware']}, {contest['threads']} threads), measured "
             "beforehand in turns; scoring is not counted. Each is judged at the epoch that is best "
             "by validation. Untrained is the same network before its first step.",
@@ -35,11 +36,16 @@ def contests(part: Part) -> Iterator[Content]:
                 "changes."
             )
         size = next(iter(sides.values())).config.get("image_size")
-        heading = f"Contest: {contest['minutes']:g} minutes of training each, {size} px"
+        heading = f"Contest: {minutes(contest)} of training each, {size} px"
         table = contest_table(contest, sides)
         yield Content(
             heading, list(said(part.claims, contest, sides)), table, notes, _figures(sides)
         )
+
+
+def minutes(contest: Contest) -> str:
+    """`3 minutes`."""
+    return counted(contest["minutes"], "minute")
 
 
 def sides_of(contest: Contest, records: Sequence[Record]) -> Sides:
@@ -137,7 +143,7 @@ def _winner(
     sure = comparison.basis if comparison.p is not None else "too few seeds of both to tell"
     sure += ": not proven" * (comparison.p is not None and not comparison.differ)
     yield (
-        f"After {contest['minutes']:g} minutes each, {order[0]} comes nearest to the held-out "
+        f"After {minutes(contest)} each, {order[0]} comes nearest to the held-out "
         f"pictures by {metric.title}: {first.show(metric.digits)}, next {order[1]} with "
         f"{second.show(metric.digits)} ({sure})."
     )

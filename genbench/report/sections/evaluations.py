@@ -112,14 +112,16 @@ def about_nearest(claims: Claims, rows: list[ModelScores], floor: Floor) -> str 
     first, second = rows[:2]
     if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
         return None
-    differ = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
+    differ, leans = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY)), False
     basis = "a single training: another seed may differ"
     if first.over == second.over == "training seeds":
         seeds = claims.compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
-        differ, basis = seeds.differ, seeds.basis
+        differ, leans, basis = seeds.differ, seeds.leans, seeds.basis
     verdict = f"The samples of the {first.title} come nearest"
     if differ is None:
         verdict += ", nobody knows how surely,"
+    elif leans:
+        verdict = f"The samples of the {first.title} may come nearest"
     elif not differ:
         verdict = f"The {first.title} and the {second.title} cannot be told apart"
     scalar = METRICS[RANKED_BY]

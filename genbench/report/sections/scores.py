@@ -164,8 +164,9 @@ def _few(part: Part) -> Iterator[str]:
     sizes = [name.n for name in shown_distances(part) if name.split != "train"]
     for sources in [held_out_sources(group) for group in part.groups if few_sources(group)][:1]:
         yield (
-            f"Held-out scores say little here: of {part.data} {sources} pictures are held out, and "
-            "crops of the same one are much alike. Judge by the distance to training pictures."
+            f"Held-out scores say little here: of {part.data_title} {sources} pictures are held "
+            "out, and crops of the same one are much alike. Judge by the distance to training "
+            "pictures."
         )
         return
     if sizes and min(sizes) < FEW:
@@ -181,7 +182,7 @@ def _provenance(part: Part) -> Iterator[str]:
     machines = sorted({f"{about['hardware']} ({about['threads']} threads)" for about in runs})
     counts = ", ".join(f"{n} {status}" for status, n in sorted(part.counts.items()))
     yield (
-        f"Data {part.data}: {images['train']} training, {images['val']} validation and "
+        f"Data {part.data_title}: {images['train']} training, {images['val']} validation and "
         f"{images.get('test', 'no')} test pictures, SHA-256 {runs[0]['data_hash'][:12]}…."
     )
     yield (
