@@ -212,7 +212,7 @@ def test_the_leaderboard_has_all_contests_the_best_first_with_intervals(trained,
     path = write_leaderboard(read_contests(o.runs_dir), runs, tmp_path)
     first, second = path.read_text().split("\n## ")[1:]
     assert first.startswith("synthetic-art, 16 px, 0.5 minutes each\n\n1500 samples against 1500")
-    assert second.startswith("synthetic-art, 16 px, 1 minutes each")
+    assert second.startswith("synthetic-art, 16 px, 1 minute each")
     rows = [line[2:-2].split(" | ") for line in first.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[2:]] == [DEFAULT, "dcgan", "flow", "other real pictures"]
     reach = t.ppf(0.975, 2) * 1.0 / math.sqrt(3)  # of 101, 102 and 103

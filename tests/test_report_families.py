@@ -172,8 +172,9 @@ def test_a_new_metric_has_its_row_and_its_direction(records, tmp_path):
     METRICS.add(metric)
     try:
         name = "test/toy_lite0_n1500"
-        records.gan(scores={name: 7.0})
-        records.gan(key="b", config=DCGAN, scores={name: 8.0})
+        for seed in range(2):
+            records.gan(seed, scores={name: 7.0})
+            records.gan(seed, key="b", config=DCGAN, scores={name: 8.0})
         line = {"sampler": "gan", "scores": [{
             "ruler": {"extractor": "efficientnet-lite0", "weights": "a", "reals": "b",
                       "split": "test", "size": 16, "n": 1500},
@@ -182,7 +183,7 @@ def test_a_new_metric_has_its_row_and_its_direction(records, tmp_path):
         path = records.folder / "run-001" / "evaluations.jsonl"
         path.write_text(json.dumps(line) + "\n")
         text, _ = written(records, tmp_path)
-        assert "| Toy distance to held-out pictures (lite0, N = 1500) ↑ | 7.00 | 8.00 |" in text
+        assert "| Toy distance to held-out pictures (lite0, N = 1500) ↑ | 7.00 ± 0.00 | 8.00 ± 0.00 |" in text
         assert "| Toy distance ↑ | 2.00 [-10.71, 14.71] | 9.00 |" in text
         (said,) = records.said("has the higher Toy distance")
         assert said.startswith("The baseline (dcgan with bce) has the higher Toy distance")

@@ -296,7 +296,7 @@ def test_distances_within_the_spread_are_no_difference(records):
 
 def test_a_lone_seed_proves_nothing(records):
     both(records, FD, [100.0], [300.0])
-    (said,) = records.said("By Fréchet distance")
+    (said,) = records.said("By Fréchet distance", "has 100.0")
     assert said.endswith(
         "the palette with r3 has 100.0 and the baseline (dcgan with bce) 300.0: without several "
         "seeds of both nobody knows which is better."

@@ -163,10 +163,10 @@ def test_two_configurations_that_are_called_alike_are_told_apart(records):
     evaluated(paths[0], 0.03)
     answer = make_report(records.pages()).answers[0]
     assert [row[0] for row in answer.table[1:-1]] == [
-        "GAN (palette, r3) b2",
-        "GAN (palette, r3) a1",
+        "GAN (palette, r3): b2",
+        "GAN (palette, r3): a1",
     ]
-    assert answer.said[0].startswith("The samples of the GAN (palette, r3) b2 have KID 0.0300")
+    assert answer.said[0].startswith("The samples of the GAN (palette, r3): b2 have KID 0.0300")
 
 
 def test_seeds_are_those_of_the_score_that_is_shown(records):
