@@ -292,9 +292,9 @@ class Search:
     @property
     def place(self) -> dict[str, str]:
         """Where in W&B the search itself is, and what it is called there."""
-        o = self.options
-        given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
-        return environment.wandb_place(given | {"notes": o.notes, "group": self.name})
+        names = ("project", "entity", "name", "tags", "notes")
+        given = {name: getattr(self.options, name) for name in names}
+        return environment.wandb_place(given | {"group": self.name})
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
