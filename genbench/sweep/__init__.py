@@ -1,7 +1,7 @@
 """W&B sweep files, read as Optuna search spaces: one file, one meaning, two tools."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ class Stopping:
     type: str
     min_iter: int
     eta: int = 2
+
+    def within(self, epochs: Any, usual: Any) -> "Stopping":
+        """The same for other epochs than the file's: min_iter in proportion, at least 1."""
+        known = isinstance(epochs, int) and isinstance(usual, int)
+        share = epochs / usual if known else 1.0
+        return replace(self, min_iter=max(1, round(share * self.min_iter)))
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         space=space,
         fixed=fixed,
         seeds=seeds,
-        stopping=stopping,
+        stopping=stopping and stopping.within(given.get("epochs"), fixed.get("epochs")),
         run_cap=content.get("run_cap"),
         project=content.get("project", ""),
         entity=content.get("entity", ""),
