@@ -223,11 +223,11 @@ STEPS: Mapping[str, Any] = {
     "lab-gan": Trained(
         "the lab's DCGAN after 25 epochs", ART, {"gan": DCGAN}, {"eval_every": 5}, epochs=25
     ),
-    "contest": Contested(ART, minutes=3),
-    "contest-painted": Contested(PAINTED, minutes=0.5),
+    "contest": Contested(ART, minutes=2),
     "families": Trained(
         FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=1
     ),
+    "contest-painted": Contested(PAINTED, minutes=0.5),
     "scores-digits": Scored(DIGITS, ON_TEST | {"n": 1_500}),
     "scores-fitted": Scored(
         DIGITS, ON_TEST | {"n": 1_500, "metrics": "fd,kid,prc", "prior": "mixture"}, models=("vae",)
