@@ -26,6 +26,7 @@ from genbench.config import (
     WandbMode,
 )
 from genbench.console import print_table, say
+from genbench.crew import train_all
 from genbench.data import Batches, Data, load_data, steps_per_epoch
 from genbench.device import pick_device
 from genbench.evaluate.distances import sample_scores
@@ -104,6 +105,7 @@ class ContestConfig(Checked):
     seeds: Count = 3  # trainings of each; seed 0 only chooses the DCGAN's settings
     sides: str = ""  # by commas, which of them (default: all)
     choice: str = ""  # the DCGAN's settings where known, of a shorter contest (default: chosen)
+    workers: Count = 1  # trainings at a time, each with its share of the cores; steps are the same
     runs_dir: Annotated[str, FOLDER] = "runs"  # the run records go here
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
@@ -116,7 +118,7 @@ class ContestConfig(Checked):
     @property
     def common(self) -> dict[str, Any]:
         """What all sides share."""
-        own = ("minutes", "seeds", "sides", "choice")
+        own = ("minutes", "seeds", "sides", "choice", "workers")
         fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in own}
         return fields | {"seed": 0, "group": self.name, "test": True}
 
@@ -173,12 +175,14 @@ def contest(options: ContestConfig) -> Contest:
     for name, config in missing.items():
         record["sides"][name] = rung(config, data, record["milliseconds"][name], options)
         keep(options, record)
+    jobs = []
     for seed in range(1, options.seeds + 1):
         for side in sides:
             if seed == 1 or not side.step:
                 length = budget(record["sides"][side.name]["epochs"])
                 config = dataclasses.replace(configs[side.name], seed=seed, **length)
-                train_once(config, f"{side.name}, seed {seed}")
+                jobs.append((config, f"{side.name}, seed {seed}"))
+    train_all(jobs, options.workers)
     return record
 
 

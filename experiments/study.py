@@ -19,6 +19,7 @@ from genbench.commands import evaluate
 from genbench.config import FOLDER, Checked, Count, Device, EvaluateConfig, Positive, WandbMode
 from genbench.config import SearchConfig as SearchOptions
 from genbench.console import counted, say
+from genbench.crew import train_all
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN
 from genbench.fields import chosen
@@ -27,7 +28,6 @@ from genbench.report import write_report
 from genbench.search import plan
 from genbench.search.search import Search
 from genbench.sweep import find_sweep, read_sweep
-from genbench.train import train_once
 
 DIGITS, ART, PAINTED = "digits", "art", "synthetic-art"
 SIDES = "dcgan,dcgan + ema,default (+ generator: palette),flow"
@@ -47,7 +47,7 @@ class StudyConfig(Checked):
     held_out: int = 300  # of the paintings, for the test
     runs_dir: Annotated[str, FOLDER] = "runs/study"  # the run records go here
     out: str = "reports"  # and the report
-    workers: Count = 1  # of the searches: processes, each with its share of the cores
+    workers: Count = 2  # trainings at a time, each with its share of the cores
     device: Device = "auto"  # auto: cuda, else mps, else cpu
     wandb: WandbMode = "auto"  # auto: online if a key is configured, else offline
 
@@ -78,8 +78,8 @@ class Searched:
 
     model: str
     trials: int = 60
-    epochs: int = 3
-    final_epochs: int = 10
+    epochs: int = 2
+    final_epochs: int = 8
     seeds: int = 5
 
     def run(self, options: StudyConfig) -> None:
@@ -125,6 +125,7 @@ class Trained:
         if self.minutes:
             length = {"minutes": options.scale * self.minutes, "epochs": 100_000}
         name, values = self.over
+        jobs = []
         for model, own in self.each.items():
             for changed in [{name: value} for value in values] or [{}]:
                 for seed in range(1, self.seeds + 1):
@@ -133,7 +134,8 @@ class Trained:
                     fields |= dict(self.fields) | dict(own) | changed
                     told = ", ".join(f"{k}={v}" for k, v in (changed | {"seed": seed}).items())
                     title = f"{self.name}: {model}, {told}"
-                    train_once(FAMILIES[model].config(**fields), title)
+                    jobs.append((FAMILIES[model].config(**fields), title))
+        train_all(jobs, 1 if self.minutes else options.workers)  # company costs minutes steps
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Contested:
     def run(self, options: StudyConfig) -> None:
         """Calibrate and train what is missing."""
         own = {"minutes": options.scale * self.minutes, "seeds": self.seeds}
-        chosen = {"sides": SIDES, "choice": CHOICE}
+        chosen = {"sides": SIDES, "choice": CHOICE, "workers": options.workers}
         contest(ContestConfig(**options.sets[self.data] | options.common | own | chosen))
 
 
@@ -203,7 +205,7 @@ class Reported:
 FAMILIES_GROUP = "all families"
 LAB = {"arch": "mlp", "width": 400, "depth": 1, "latent_dim": 20, "activation": "relu"}
 LAB |= {"batch_size": 128, "lr": 1e-3, "lr_decay": 0.0}  # PyTorch's example: most start from it
-ON_TEST: Mapping[str, Any] = {"split": "test", "seeds": 1}  # trainings differ more than draws do
+ON_TEST: dict[str, Any] = {"split": "test", "seeds": 1}  # trainings differ more than draws do
 PAIR: Mapping[str, Mapping[str, Any]] = {"ae": {}, "vae": {}}
 STEPS: Mapping[str, Any] = {
     "search-ae": Searched("ae"),

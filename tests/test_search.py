@@ -261,10 +261,10 @@ def test_the_defaults_are_trained_beside_the_winner_over_the_same_seeds(make):
 def test_the_seed_that_chose_the_winner_is_none_of_its_finals(make, monkeypatch, again, seeds):
     study = make(again=again, trials=1, final_seeds=5)
     study.run()
-    configs = []
-    monkeypatch.setattr(module, "train_once", lambda config, *_: configs.append(config))
+    asked = []
+    monkeypatch.setattr(module, "train_all", lambda jobs, *_: asked.extend(jobs) or [])
     study.train_best()
-    assert [config.seed for config in configs] == seeds
+    assert [config.seed for config, _ in asked] == seeds
 
 
 def test_a_study_is_of_the_pictures_it_was_begun_on(make, monkeypatch):

@@ -21,7 +21,7 @@ def options(tmp_path):
 def asked(monkeypatch):
     """The configurations that trainings are asked for, in order."""
     configs = []
-    monkeypatch.setattr(module, "train_once", lambda config, title: configs.append(config))
+    monkeypatch.setattr(module, "train_all", lambda jobs, _: configs.extend(c for c, _ in jobs))
     return configs
 
 

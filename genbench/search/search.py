@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from genbench import UserError, environment, signals
 from genbench.config import Config, SearchConfig
 from genbench.console import counted, say
+from genbench.crew import train_all
 from genbench.files import writable, write_json
 from genbench.record.provenance import git
 from genbench.search import plan, proposals
@@ -272,14 +273,12 @@ class Search:
 
     @signals.noted()
     def _finals(self, name: str, params: dict[str, Any]) -> list[dict[str, float]]:
-        scores = []
         first, n = max(self.seeds), self.options.final_seeds
         new = [first + i for i in range(1, n + 2) if not (self.again and i == AGAIN_SEED)]
-        for i, seed in enumerate(new[:n], 1):
-            signals.check()
-            config = self.final_config(seed, params, name)
-            title = f"{self.family.name} {name}, seed {i}/{n}"
-            scores.append(train_once(config, title, git("rev-parse", "HEAD")))
+        titles = [f"{self.family.name} {name}, seed {i}/{n}" for i in range(1, n + 1)]
+        configs = [self.final_config(seed, params, name) for seed in new[:n]]
+        jobs = list(zip(configs, titles, strict=True))
+        scores = train_all(jobs, self.options.workers, git("rev-parse", "HEAD"))
         return [score for score in scores if score]
 
     def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
