@@ -104,7 +104,7 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
 
 
 def _name(group: Group, parts: Sequence[Part]) -> str:
-    """What tells a configuration from another of its title: its side of a contest, else its key."""
+    """What tells a configuration from another of its title: what it was trained for, or its key."""
     key = group.about["key"]
     of_sides = {
         rung["key"]: f"{side}, {minutes(contest)}"
@@ -112,7 +112,8 @@ def _name(group: Group, parts: Sequence[Part]) -> str:
         for contest, _ in part.contests
         for side, rung in contest["sides"].items()
     }
-    return of_sides.get(key, str(key))
+    searched = "best of its search" if group.chosen_by else ""
+    return of_sides.get(key) or searched or group.config.get("group") or str(key)
 
 
 def _key(one: Evaluated | Group) -> tuple[str, str, str]:
