@@ -38,7 +38,6 @@ from genbench.metrics import ScoreName
 from genbench.model import Model
 from genbench.record import Contest, Rung, read_contests, read_runs
 from genbench.report.sections.contest import contest_table, sides_of
-from genbench.train import train_once
 
 import torch  # after genbench, which tells its threads how to wait  # isort: skip
 
@@ -254,11 +253,10 @@ def choose(options: ContestConfig, data: Data, record: Contest) -> str:
     }
     calibrate(configs, data, record)
     keep(options, record)
-    kids: dict[str, float] = {}
-    for title, config in configs.items():
-        length = budget(epochs(config, data, record["milliseconds"][title], options))
-        kid = _kid(train_once(dataclasses.replace(config, **length), title) or {})
-        kids |= {} if kid is None else {title: kid}
+    lengths = {t: epochs(c, data, record["milliseconds"][t], options) for t, c in configs.items()}
+    jobs = [(dataclasses.replace(c, **budget(lengths[t])), t) for t, c in configs.items()]
+    found = zip(configs, train_all(jobs, options.workers), strict=True)
+    kids = {title: kid for title, s in found if (kid := _kid(s or {})) is not None}
     if not kids:
         raise UserError(
             f"data={options.data}: no training of the DCGAN has a validation KID to choose by; "

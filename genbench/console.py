@@ -93,6 +93,11 @@ def counted(n: float, what: str) -> str:
     return f"{number} {what}" if n == 1 else f"{number} {what}s"
 
 
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def first_line(error: Exception) -> str:
     """What an error says, on one line; its kind if it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]

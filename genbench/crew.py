@@ -5,7 +5,6 @@ small networks here leave cores idle.
 """
 
 import dataclasses
-import itertools
 import multiprocessing
 import os
 import signal
@@ -21,20 +20,20 @@ import torch
 from genbench import UserError, environment, signals
 from genbench.config import Config
 from genbench.console import lenient_output
+from genbench.resume import ended_run
+from genbench.speed import settle
 from genbench.train import train_once
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PATIENCE = 40  # seconds that a worker has to end its step when it is told to stop
-Scores = dict[str, float] | None
 
 
 @dataclasses.dataclass
 class Worker:
-    """A process, its place among the others, and a wire, for what it finds or finds wrong."""
+    """A process, and a wire, for what it finds wrong."""
 
     process: Any
     wire: Connection
-    index: int
 
     def killed_by(self) -> int:
         """The signal that ended it; 0: none did."""
@@ -53,8 +52,8 @@ class Worker:
 
 def train_all(
     jobs: Sequence[tuple[Config, str]], workers: int, commit: str | None = None
-) -> list[Scores]:
-    """`train_once` of each job, so many at a time, and what it returned, in the jobs' order.
+) -> list[dict[str, float] | None]:
+    """`train_once` of each job, so many at a time, and what it returns, in the jobs' order.
 
     Args:
         jobs: Configurations, and what their progress bars say.
@@ -65,39 +64,39 @@ def train_all(
         UserError: A training cannot be; or its process was killed. The others end in good order,
             and all go on when they are asked for again.
     """
-    n = min(workers, len(jobs))
-    if n < 2:
-        return [train_once(config, title, commit) for config, title in jobs]
-    found: list[Scores] = [None] * len(jobs)
-    left = enumerate(jobs)
-    crew: dict[int, Worker] = {}  # the number of the job that each has
-    places = list(range(n))
+    missing = [job for job in jobs if not ended_run(settle(job[0]), commit)]
+    n = min(workers, len(missing))
+    if n > 1:
+        _train_together(missing, n, commit)
+    return [train_once(config, title, commit) for config, title in jobs]
+
+
+def _train_together(jobs: Sequence[tuple[Config, str]], n: int, commit: str | None) -> None:
+    """Train the jobs in n processes at a time."""
+    left, titles = list(jobs), dict[int, str]()  # what is trained at each place
+    crew: dict[int, Worker] = {}
     try:
-        while True:
-            for number, (config, title) in itertools.islice(left, n - len(crew)):
-                crew[number] = start(_train, (config, title, commit), places.pop(), n)
-            if not crew:
-                return found
-            for number in ended(crew):
-                worker = crew.pop(number)
-                places.append(worker.index)
-                found[number] = _result(worker, jobs[number][1])
+        while left or crew:
+            for place in [place for place in range(n) if place not in crew][: len(left)]:
+                config, titles[place] = left.pop(0)
+                crew[place] = start(_train, (config, titles[place], commit), place, n)
+            for place in ended(crew):
+                _check(crew.pop(place), titles[place])
     finally:
         stop(list(crew.values()))
 
 
-def _result(worker: Worker, title: str) -> Scores:
+def _check(worker: Worker, title: str) -> None:
+    """Raise a `UserError` if a training's process did not end well."""
     if killed := worker.killed_by():
         name = signal.Signals(killed).name
         raise UserError(f"{title}: killed ({name}); the same command goes on; is memory short?")
     if error := worker.error():
         raise UserError(error)
-    scores: Scores = worker.wire.recv()
-    return scores
 
 
 def _train(config: Config, title: str, commit: str | None, wire: Connection) -> None:
-    wire.send(train_once(config, title, commit))
+    train_once(config, title, commit)  # its record says the rest
 
 
 def start(target: Callable[..., None], args: tuple[Any, ...], index: int, n: int) -> Worker:
@@ -114,7 +113,7 @@ def start(target: Callable[..., None], args: tuple[Any, ...], index: int, n: int
     with environment.changed(**_variables(index, n)), signals.held_back():
         process.start()
     far_end.close()
-    return Worker(process, wire, index)
+    return Worker(process, wire)
 
 
 def ended(workers: dict[int, Worker]) -> list[int]:

@@ -10,7 +10,7 @@ from genbench import UserError, environment
 from genbench.config import Config, roles
 from genbench.console import say
 from genbench.families import FAMILIES
-from genbench.record import Record, is_running, read_run, read_runs
+from genbench.record import Record, finished, is_running, read_run, read_runs
 from genbench.record.reading import read_object
 from genbench.record.shapes import About
 
@@ -118,6 +118,17 @@ def stopped(run: str, config: Config) -> Path | None:
     """The folder of a run below the configuration's `runs_dir`, if it can go on."""
     record = read_run(Path(config.runs_dir) / run) if run else None
     return record.path if record and goes_on(record, config) else None
+
+
+def ended_run(config: Config, commit: str | None = None) -> Record | None:
+    """The run of this configuration and seed that is over: finished, or diverged; None: none is.
+
+    Args:
+        config: As `speed.settle` leaves it.
+        commit: That the run must be of; None: any.
+    """
+    about = config.runs_dir, config.key, config.seed, commit, config.test
+    return finished(*about, or_diverged=True, data_dir=config.folder)
 
 
 def stopped_in_group(config: Config) -> Path | None:

@@ -157,10 +157,16 @@ def difference(a: Sample, b: Sample) -> tuple[float, Interval | None]:
     """a's mean minus b's, and its 95 % interval by the same test; None if one is a single value."""
     one, other = on_scale(a, b)
     error, freedom = _welch(one, other)
-    if error is None:
-        return a.mean - b.mean, None
-    ends = around(one.mean - other.mean, error, freedom) if error else 2 * (one.mean - other.mean,)
-    return a.mean - b.mean, ends and (_difference(ends[0], a, b), _difference(ends[1], a, b))
+    gap = a.mean - b.mean
+    if not error:
+        return gap, None if error is None else (gap, gap)
+    ends = around(one.mean - other.mean, error, freedom)
+    return gap, ends and (_difference(ends[0], a, b), _difference(ends[1], a, b))
+
+
+def _by_ratio(a: Sample, b: Sample) -> bool:
+    """Whether all their values are positive."""
+    return all(0 < value < math.inf for value in (*a.values, *b.values))
 
 
 def on_scale(a: Sample, b: Sample) -> tuple[Sample, Sample]:
@@ -169,14 +175,14 @@ def on_scale(a: Sample, b: Sample) -> tuple[Sample, Sample]:
     The spread of such scores (distances, errors) grows with their size, so that they are compared
     by their ratio; on others, an ELBO or a KID around 0, a difference is what tells.
     """
-    if not all(0 < value < math.inf for value in (*a.values, *b.values)):
+    if not _by_ratio(a, b):
         return a, b
     return Sample.of(map(math.log, a.values)), Sample.of(map(math.log, b.values))
 
 
 def _difference(shift: float, a: Sample, b: Sample) -> float:
     """A difference on the scale of `on_scale` as one of scores; a ratio is one to b's mean."""
-    return shift if on_scale(a, b) == (a, b) else b.mean * math.expm1(min(shift, 700.0))
+    return b.mean * math.expm1(min(shift, 700.0)) if _by_ratio(a, b) else shift
 
 
 def _welch(a: Sample, b: Sample) -> tuple[float | None, float]:

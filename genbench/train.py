@@ -31,8 +31,8 @@ from genbench.families import family_of
 from genbench.families.family import CODED
 from genbench.metrics.stability import summarise
 from genbench.model import Model
-from genbench.record import Run, Unwritten, finished
-from genbench.resume import another_end, stopped_in_group
+from genbench.record import Run, Unwritten
+from genbench.resume import another_end, ended_run, stopped_in_group
 from genbench.speed import prepare, settle
 from genbench.weights import best_weights
 
@@ -129,9 +129,7 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
         As `train`; None where it diverged.
     """
     config = settle(config)
-    about = config.runs_dir, config.key, config.seed, commit, config.test
-    there = finished(*about, or_diverged=True, data_dir=config.folder)
-    if there:
+    if there := ended_run(config, commit):
         return None if there.diverged else there.scores
     try:
         return train(config, resume=stopped_in_group(config), title=title)

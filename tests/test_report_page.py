@@ -12,8 +12,10 @@ from records import Records
 
 from genbench.families.gan import DCGAN
 from genbench.metrics.protocol import ModelScores, Protocol
-from genbench.report import make_report, write_report
+from genbench.record import read_runs
+from genbench.report import make_pages, make_report, write_report
 from genbench.report.page import conclusion, is_number
+from genbench.stats import Claims
 
 KID, PRECISION = "test/kid_lite0_n1500", "test/precision_lite0_n1500"
 COLOURS = "KL of the colour histograms"
@@ -167,6 +169,36 @@ def test_two_configurations_that_are_called_alike_are_told_apart(records):
         "GAN (palette, r3): a1",
     ]
     assert answer.said[0].startswith("The samples of the GAN (palette, r3): b2 have KID 0.0300")
+
+
+def test_rows_called_alike_say_what_they_were_trained_for_and_then_their_keys(records):
+    """Of three, two of a series: its name does not tell these apart."""
+    named = {"a1": "many steps", "b2": "few steps", "c3": "few steps"}
+    for kid, (key, group) in enumerate(named.items(), 2):
+        about = {"group": group}
+        paths = [
+            records.gan(seed=s, key=key, scores={KID: kid / 100 + s / 1000}, config=about)
+            for s in range(2)
+        ]
+        evaluated(paths[0], kid / 100)
+    answer = make_report(records.pages()).answers[0]
+    assert [row[0].removeprefix("GAN (palette, r3): ") for row in answer.table[1:-1]] == [
+        *("many steps", "few steps: b2", "few steps: c3"),
+    ]
+
+
+def test_what_the_other_comparisons_forbid_to_claim_may_be(records):
+    first, second = [0.020, 0.022, 0.021], [0.023, 0.026, 0.025]
+    for key, kids in (("a1", first), ("b2", second)):
+        config = {"arch": "dcgan"} if key == "b2" else {}
+        for seed, kid in enumerate(kids):
+            records.gan(seed=seed, key=key, scores={KID: kid}, config=config)
+    claims = Claims()
+    for said in ("generates best: KID", "may generate best: KID"):
+        pages = make_pages(read_runs(records.folder), [], claims=claims)
+        assert said in make_report(pages).answers[0].said[0]
+        claims.judge()
+        claims.level = 0.001  # as among fifty
 
 
 def test_seeds_are_those_of_the_score_that_is_shown(records):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genbench import UserError, signals
-from genbench.console import say_once
+from genbench.console import listed, say_once
 from genbench.fields import words
 from genbench.files import writing
 from genbench.record import Contest, Record, Study, read_contests, read_runs, read_studies
@@ -110,8 +110,6 @@ def make_report(pages: list[Page]) -> Report:
         [group.model for part in parts for group in part.groups]
         + [one.runs[0].model for part in parts for one in part.evaluated]
     )
-    *first, last = map(family_title, models)
-    names = " and ".join(filter(None, [", ".join(first), last]))
     of: dict[str, list[Part]] = {}
     for part in parts:
         of.setdefault(part.data, []).append(part)
@@ -120,6 +118,7 @@ def make_report(pages: list[Page]) -> Report:
     sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
     if (n := len(parts[0].claims)) > 1:
         sure.append(Content("All parts", notes=[TOGETHER.format(n)]))
+    names = listed(list(map(family_title, models)))
     return Report(f"{names} on {' and '.join(sets)}", answers, pages, sure)
 
 

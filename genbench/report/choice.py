@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from genbench.console import listed
 from genbench.families import FAMILIES
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Record, Study
@@ -112,10 +113,10 @@ def _part(
     groups = make_groups(runs, studies)
     wanted = "train" if any(map(few_sources, groups)) else "test"
     shown = _shown(groups, wanted)
-    *titles, last = map(family_title, in_order(group.model for group in groups))
+    titles = [family_title(model) for model in in_order(group.model for group in groups)]
     data, coded = runs[0].config["data"], all("encode" in group.can for group in groups)
-    families = (" or " if coded else " and ").join(filter(None, [", ".join(titles), last]))
-    title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and bool(titles))
+    families = listed(titles, "or" if coded else "and")
+    title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and len(titles) > 1)
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(groups, shown)
     keys = {study["name"]: study.get("defaults_key") for study in studies}

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from genbench.console import counted
+from genbench.console import counted, listed
 from genbench.families import FAMILIES
 from genbench.images import first_tiles
 from genbench.metrics.table import METRICS, RANKED_BY
@@ -209,8 +209,7 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
             numbers = f"{scalar.show(best.mean)} against {scalar.show(mine.mean)}"
             found.setdefault(row.title, []).append(f"{title} ({numbers})")
     for title, scores in found.items():
-        listed = " and ".join(filter(None, [", ".join(scores[:-1]), scores[-1]]))
-        yield f"the {title} has the better {listed}"
+        yield f"the {title} has the better {listed(scores)}"
 
 
 def _trouble(group: Group) -> Iterator[str]:

@@ -86,6 +86,15 @@ class Part:
         return sample_scores((k for g in self.groups for r in g.runs for k in r.scores), split)
 
 
+def side_of(group: Group, contests: Contests) -> tuple[Contest, str] | None:
+    """The contest that a configuration was trained for, and what it is called there."""
+    for contest, _ in contests:
+        for name, rung in contest["sides"].items():
+            if rung["key"] == group.about["key"]:
+                return contest, name
+    return None
+
+
 def minutes_of(group: Group, contests: Contests = ()) -> tuple[float, float] | None:
     """The minutes that a training was given, and those of an epoch; None where epochs were given.
 
@@ -93,10 +102,9 @@ def minutes_of(group: Group, contests: Contests = ()) -> tuple[float, float] | N
         group: The trainings.
         contests: In which steps were given, as many as take so many minutes.
     """
-    for contest, _ in contests:
-        for rung in contest["sides"].values():
-            if rung["key"] == group.about["key"]:
-                return contest["minutes"], contest["minutes"] / rung["epochs"]
+    if side := side_of(group, contests):
+        contest, name = side
+        return contest["minutes"], contest["minutes"] / contest["sides"][name]["epochs"]
     epochs = max((row["epoch"] for run in group.runs for row in run.metrics()), default=0)
     ended_by_time = group.minutes and 0 < epochs < group.config.get("epochs", math.inf)
     return (group.minutes, group.minutes / epochs) if ended_by_time else None

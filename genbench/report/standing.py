@@ -4,13 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from genbench.metrics.names import SPLITS, ScoreName, short_name
 from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group
-from genbench.report.part import Part
+from genbench.report.part import Contests, Part, side_of
 from genbench.report.sections.contest import minutes
 from genbench.stats import Sample
 
@@ -92,28 +93,32 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
         models.append(Row(one.title if one.prior else group.full_title, group, one))
     known = {_key(one) for one in evaluated}
     models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
-    titles = Counter(row.title for row in models)
     rows, floor = [], dict[str, float]()
-    for row in models:
-        if titles[row.title] > 1:
-            row = replace(row, title=f"{row.title}: {_name(row.group, parts)}")
+    for row in _told_apart(models, [one for part in parts for one in part.contests]):
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)
         rows.append(scored[0])
         floor = floor or scored[1]
     return sorted(rows, key=lambda row: row.rank), floor, way
 
 
-def _name(group: Group, parts: Sequence[Part]) -> str:
-    """What tells a configuration from another of its title: what it was trained for, or its key."""
-    key = group.about["key"]
-    of_sides = {
-        rung["key"]: f"{side}, {minutes(contest)}"
-        for part in parts
-        for contest, _ in part.contests
-        for side, rung in contest["sides"].items()
-    }
-    searched = "best of its search" if group.chosen_by else ""
-    return of_sides.get(key) or searched or group.config.get("group") or str(key)
+def _told_apart(rows: list[Row], contests: Contests) -> list[Row]:
+    """With what they were trained for in the titles that are not unique, then with their keys."""
+    for tell in (partial(_purpose, contests=contests), lambda group: _key(group)[1]):
+        titles = Counter(row.title for row in rows)
+        told = [tell(row.group) if titles[row.title] > 1 else "" for row in rows]
+        rows = [
+            replace(row, title=f"{row.title}: {name}") if name else row
+            for row, name in zip(rows, told, strict=True)
+        ]
+    return rows
+
+
+def _purpose(group: Group, contests: Contests) -> str:
+    """What a configuration was trained for: as a side of a contest, by a search, in a series."""
+    if side := side_of(group, contests):
+        contest, name = side
+        return f"{name}, {minutes(contest)}"
+    return "best of its search" if group.chosen_by else group.config.get("group") or ""
 
 
 def _key(one: Evaluated | Group) -> tuple[str, str, str]:

@@ -283,16 +283,17 @@ class Search:
 
     def final_config(self, seed: int, params: dict[str, Any], name: str = "best") -> Config:
         """A configuration as the final trainings run it."""
-        epochs = self.options.final_epochs or 2 * int(params.get("epochs", self.base.epochs))
-        more = {"epochs": epochs, "test": True, "group": f"{self.name}-{name}", "job_type": "final"}
+        longer = 2 * int(params.get("epochs", self.base.epochs))
+        epochs, group = self.options.final_epochs or longer, f"{self.name}-{name}"
+        more = {"epochs": epochs, "test": True, "group": group, "job_type": "final"}
         return self.make_config(params, seed=seed, **more)
 
     @property
     def place(self) -> dict[str, str]:
         """Where in W&B the search itself is, and what it is called there."""
-        own = ("project", "entity", "name", "tags", "notes")
-        fields = {field: getattr(self.options, field) for field in own}
-        return environment.wandb_place({**fields, "group": self.name})
+        o = self.options
+        given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
+        return environment.wandb_place(given | {"notes": o.notes, "group": self.name})
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""

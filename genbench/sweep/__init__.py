@@ -168,7 +168,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         space=space,
         fixed=fixed,
         seeds=seeds,
-        stopping=stopping and stopping.within(given.get("epochs"), fixed.get("epochs")),
+        stopping=stopping and stopping.within(given.get("epochs"), (fixed | flags).get("epochs")),
         run_cap=content.get("run_cap"),
         project=content.get("project", ""),
         entity=content.get("entity", ""),
