@@ -27,10 +27,11 @@ from genbench.record import Record, read_runs
 from genbench.report import write_report
 from genbench.search import plan
 from genbench.search.search import Search
-from genbench.sweep import find_sweep, read_sweep
+from genbench.sweep import Stopping, find_sweep, read_sweep
 
 DIGITS, ART, PAINTED = "digits", "art", "synthetic-art"
 SIDES = "dcgan,dcgan + ema,default (+ generator: palette),flow"
+HALVES = Stopping("hyperband", min_iter=1, eta=2)  # an epoch of MNIST is five of the bundled digits
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 CHOICE = "width 32, batch 16, lr 0.001"  # of the DCGAN: chosen on seed 0 of the contest's pictures
 
@@ -94,7 +95,8 @@ class Searched:
         }
         chosen = SearchOptions(**given | options.sets[DIGITS] | options.common)
         family = FAMILIES.find(self.model, "family")
-        search = Search(read_sweep(find_sweep(self.model), family, chosen.given), chosen)
+        sweep = read_sweep(find_sweep(self.model), family, chosen.given)
+        search = Search(dataclasses.replace(sweep, stopping=HALVES), chosen)
         done = plan.count(search.study, ENDED) if search.file.exists() else 0
         if (missing := chosen.trials - done) > 0:
             search.options = dataclasses.replace(chosen, trials=missing)

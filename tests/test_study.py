@@ -4,6 +4,7 @@ import json
 
 import pytest
 import study as module
+from optuna.pruners import SuccessiveHalvingPruner
 from records import Records
 from study import ART, DIGITS, FAMILIES_GROUP, STEPS, Scored, StudyConfig, Trained, chosen_steps
 
@@ -97,6 +98,24 @@ def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkey
     Scored(DIGITS, {"n": 90, "split": "test", "seeds": 5}).run(options)
     chosen = tuple(map(str, runs[:3]))
     assert calls == [(chosen, n) for n in (500, 60, 80, 90)]
+
+
+def test_a_search_of_few_epochs_stops_the_worse_half_after_each(options, monkeypatch):
+    opened = []
+
+    class Noted(module.Search):
+        def __post_init__(self):
+            super().__post_init__()
+            opened.append(self)
+            self.run = self.train_best = self.write = lambda: None
+
+    monkeypatch.setattr(module, "Search", Noted)
+    STEPS["search-ae"].run(options)
+    (search,) = opened
+    assert isinstance(search.study.pruner, SuccessiveHalvingPruner)
+    pruner = vars(search.study.pruner)
+    assert (pruner["_min_resource"], pruner["_reduction_factor"]) == (1, 2)
+    assert search.options.trials == 6
 
 
 def test_art_is_kaggles_unless_a_folder_is_named(options):

@@ -463,21 +463,6 @@ def test_early_termination_is_read_in_both_forms(tmp_path, entry, expected):
     assert read_sweep(write(tmp_path, GOOD | {"early_terminate": entry})).stopping == expected
 
 
-@pytest.mark.parametrize(
-    ("given", "min_iter"), [({}, 3), ({"epochs": 3}, 1), ({"epochs": 24}, 6), ({"epochs": 1}, 1)]
-)
-def test_trials_of_other_epochs_are_stopped_at_the_same_share_of_them(given, min_iter):
-    ae = ROOT / "sweeps" / "ae.yaml"
-    assert read_sweep(ae).held["epochs"] == 12
-    assert read_sweep(ae, FAMILIES["ae"], given).stopping == Stopping("hyperband", min_iter, 2)
-
-
-def test_a_file_that_leaves_epochs_alone_says_its_own_min_iter(tmp_path):
-    entry = {"early_terminate": {"type": "hyperband", "min_iter": 3}}
-    sweep = read_sweep(write(tmp_path, GOOD | entry), FAMILIES["vae"], {"epochs": 5})
-    assert sweep.stopping == Stopping("hyperband", 3, 3)
-
-
 def gan(parameters, **more):
     """A GAN's sweep file, by a loss that every run logs."""
     content = {"program": str(ROOT / "experiments" / "gan.py"), "method": "random"}

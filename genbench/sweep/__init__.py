@@ -1,7 +1,7 @@
 """W&B sweep files, read as Optuna search spaces: one file, one meaning, two tools."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from genbench.sweep.parameters import contradictions, read_parameters, refuse_co
 from genbench.sweep.scheduler import read_engine
 from genbench.sweep.shipped import find_sweep
 
-__all__ = ["Sweep", "check_sweep", "contradictions", "find_sweep", "holds", "read_sweep"]
+__all__ = [
+    "Stopping",
+    "Sweep",
+    "check_sweep",
+    "contradictions",
+    "find_sweep",
+    "holds",
+    "read_sweep",
+]
 
 TOP_KEYS = {
     *("program", "method", "metric", "parameters", "name", "description", "command"),
@@ -37,12 +45,6 @@ class Stopping:
     type: str
     min_iter: int
     eta: int = 2
-
-    def within(self, epochs: Any, usual: Any) -> "Stopping":
-        """The same for other epochs than the file's: min_iter in proportion, at least 1."""
-        known = isinstance(epochs, int) and isinstance(usual, int)
-        share = epochs / usual if known else 1.0
-        return replace(self, min_iter=max(1, round(share * self.min_iter)))
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _read(sheet: Sheet, wanted: Family | None, given: dict[str, Any]) -> Sweep |
         space=space,
         fixed=fixed,
         seeds=seeds,
-        stopping=stopping and stopping.within(given.get("epochs"), (fixed | flags).get("epochs")),
+        stopping=stopping,
         run_cap=content.get("run_cap"),
         project=content.get("project", ""),
         entity=content.get("entity", ""),
