@@ -232,7 +232,7 @@ STEPS: Mapping[str, Any] = {
         FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=1
     ),
     "contest-painted": Contested(PAINTED, minutes=0.5),
-    "scores-digits": Scored(DIGITS, ON_TEST | {"n": 1_500}),
+    "scores-digits": Scored(DIGITS, ON_TEST | {"n": 1_500, "draws": 1_000}),
     "scores-fitted": Scored(
         DIGITS, ON_TEST | {"n": 1_500, "metrics": "fd,kid,prc", "prior": "mixture"}, models=("vae",)
     ),

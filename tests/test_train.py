@@ -7,17 +7,19 @@ import pytest
 import torch
 from killed import reproducible
 
-from genbench import UserError
-from genbench.data import LABELLED
+from genbench import UserError, engines
+from genbench.data import LABELLED, load_data
 from genbench.device import pick_device
 from genbench.engines import make_evaluator, split_scores
 from genbench.families.ae import AEConfig
+from genbench.families.flow import FlowConfig
 from genbench.families.vae import VAEConfig
 from genbench.families.vae import steps as vae
 from genbench.handlers import Diverged, training
 from genbench.handlers.training import slowdown
 from genbench.images import to_grid, to_uint8
 from genbench.loading import load
+from genbench.model import Model
 from genbench.record import read_runs
 from genbench.train import train
 
@@ -164,6 +166,17 @@ def test_a_run_is_loaded_with_the_weights_of_its_best_epoch(tmp_path):
     assert split_scores(evaluator, model, "val")["val/elbo"] == scores["val/elbo"]
     with pytest.raises(UserError, match="none: no run with checkpoints"):
         load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("kind", "step"), [(VAEConfig, 1), (FlowConfig, 3)])
+def test_where_samples_are_judged_losses_are_of_some_images_of_a_split(monkeypatch, kind, step):
+    config = kind(width=8, data="mnist-mini")
+    data = load_data(config)
+    whole = data.splits["val"].images.float() / 255
+    assert len(whole) % 3 == 0
+    monkeypatch.setattr(engines, "EVAL_MOST", len(whole) // 3)
+    batches = engines.eval_batches(Model.build(config, data, "cpu"), "val")
+    assert torch.equal(torch.cat([x for x, _ in batches]), whole[::step])
 
 
 @pytest.mark.parametrize(("kind", "has"), [(AEConfig, False), (VAEConfig, True)])

@@ -14,9 +14,7 @@ from tqdm import tqdm
 
 from genbench import parallel
 from genbench.console import say
-from genbench.data import Batches
-from genbench.engines import Means
-from genbench.evaluate import EVAL_BATCH
+from genbench.engines import Means, eval_batches
 from genbench.families.state import State
 from genbench.model import Model
 from genbench.record import Run
@@ -61,8 +59,8 @@ def check_finite(split: str, scalars: dict[str, float], step: int) -> None:
 
 
 def attach_validation(trainer: Engine, evaluator: Engine, model: Model, run: Run) -> None:
-    """Evaluate and log the validation split after every epoch."""
-    batches, state = Batches(model.data.splits["val"], EVAL_BATCH), model.state
+    """Evaluate and log on the validation split after every epoch."""
+    batches, state = eval_batches(model, "val"), model.state
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def validate() -> None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import wandb
+from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+
+DIED = (ConnectionError, HandleAbandonedError, MailboxClosedError)  # what a dead wandb-core raises
 
 
 def listen() -> logging.handlers.BufferingHandler:

@@ -19,7 +19,7 @@ from typing import Any
 
 from genbench.console import first_line, say
 from genbench.files import shown
-from genbench.record.client import has_key, quiet, restart
+from genbench.record.client import DIED, has_key, quiet, restart
 from genbench.record.feeding import BOUND
 from genbench.record.links import link
 from genbench.record.lock import locked
@@ -189,7 +189,7 @@ def _begun(folder: Path, about: dict[str, Any], mode: str) -> Upload:
     }
     try:
         upload = Upload(folder, about, mode, settings, dashboard_of(folder))
-    except ConnectionError:
+    except DIED:
         restart()
         upload = Upload(folder, about, mode, settings, dashboard_of(folder))
     link(folder)
