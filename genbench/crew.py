@@ -5,6 +5,7 @@ small networks here leave cores idle.
 """
 
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import signal
@@ -25,6 +26,7 @@ from genbench.speed import settle
 from genbench.train import train_once
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_started = itertools.count()  # workers of this process
 PATIENCE = 40  # seconds that a worker has to end its step when it is told to stop
 
 
@@ -136,14 +138,15 @@ def stop(workers: Sequence[Worker]) -> None:
 
 
 def _variables(index: int, n: int) -> dict[str, str | None]:
-    """The environment of a worker: its threads, its GPU, its place among the progress bars."""
+    """The environment of a worker: threads, GPU, place among the bars, whether hints were given."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = str(max(1, (cores or n) // n))
     variables: dict[str, str | None] = dict.fromkeys(THREADS, threads)
     gpus = environment.gpus(torch.cuda.device_count())
     if len(gpus) > 1:
         variables["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
-    return variables | {"TQDM_POSITION": str(index)}
+    hinted = "1" if next(_started) else None
+    return variables | {"TQDM_POSITION": str(index), environment.HINTED: hinted}
 
 
 def _main(target: Callable[..., None], args: tuple[Any, ...], wire: Connection) -> None:

@@ -1,7 +1,8 @@
 """The environment variables that genbench reads or sets: all of them here, none lost for good.
 
 GENBENCH_DATA: where data sets lie. GENBENCH_CACHE: where what was decoded, painted or extracted
-once is kept. KAGGLEHUB_CACHE: as kagglehub documents it. `OF_ONE_RUN` and WANDB_PROJECT,
+once is kept. GENBENCH_HINTED: set for workers, whose parent's first one says what all would say.
+KAGGLEHUB_CACHE: as kagglehub documents it. `OF_ONE_RUN` and WANDB_PROJECT,
 WANDB_ENTITY: as W&B documents them, but for WANDB_DIR and WANDB_RESUME, which a run's folder stands
 in place of. W&B itself reads the others of its own. CUDA_VISIBLE_DEVICES: the GPUs that workers
 share. RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE: the processes of one training, and
@@ -24,6 +25,7 @@ from genbench import UserError
 from genbench.console import say_once
 
 PROJECT = "genbench"
+HINTED = "GENBENCH_HINTED"
 LOCAL_SWEEP = "local-"  # begins the ids of sweeps that no server knows
 MODES = ("auto", "online", "offline", "disabled", "run", "dryrun", "shared")
 SAME = {"run": "online", "dryrun": "offline"}  # W&B's older words

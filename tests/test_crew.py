@@ -1,5 +1,6 @@
 """Trainings side by side, in real processes: what they find, and what ends them."""
 
+import itertools
 import os
 
 import pytest
@@ -30,6 +31,13 @@ def test_two_at_a_time_find_what_one_after_the_other_does(tmp_path):
     assert len({one["val/bce"] for one in alone}) == 3
     runs = read_runs(tmp_path / "together" / "runs")
     assert {run.about["threads"] for run in runs} == {max(1, len(os.sched_getaffinity(0)) // 2)}
+
+
+def test_what_all_would_say_is_said_once(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(crew, "_started", itertools.count())
+    train_all(jobs(tmp_path, (1, 2, 3), wandb="auto"), workers=2)
+    assert capfd.readouterr().err.count("no key, so offline") == 1
+    assert all(list(run.path.glob("wandb/offline-run-*")) for run in read_runs(tmp_path / "runs"))
 
 
 def test_what_is_there_is_not_trained_again(tmp_path):

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from genbench import environment
 from genbench.console import first_line, say
 from genbench.files import shown
 from genbench.record.client import DIED, has_key, quiet, restart
@@ -213,6 +214,6 @@ def _has_key() -> bool:
     except Exception as error:  # a malformed key or URL
         say(f"W&B: {first_line(error)}")
         return False
-    if not there:
+    if not there and environment.HINTED not in os.environ:
         say("W&B: no key, so offline; `wandb login` sets one, `genbench sync` uploads later")
     return there
