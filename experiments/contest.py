@@ -5,6 +5,7 @@ any time: the same command goes on.
 """
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -25,14 +26,14 @@ from genbench.config import (
     Range,
     WandbMode,
 )
-from genbench.console import print_table, say
+from genbench.console import counted, print_table, say
 from genbench.crew import train_all
 from genbench.data import Batches, Data, load_data, steps_per_epoch
 from genbench.device import pick_device
 from genbench.evaluate.distances import sample_scores
 from genbench.families import FAMILIES
 from genbench.families.gan import DCGAN, GANConfig
-from genbench.fields import words
+from genbench.fields import chosen
 from genbench.files import writable, write_json
 from genbench.metrics import ScoreName
 from genbench.model import Model
@@ -47,7 +48,7 @@ CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves op
     for lr in (2e-4, 1e-3)
 }
 WARM, ROUND, ROUNDS = 48, 16, 5  # steps of a calibration: before, in a round (see penalty_every)
-SCORINGS = 10  # of a training's samples, evenly over its epochs
+SCORINGS = 10  # of a training's samples at most, evenly over its epochs
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,6 @@ class ContestConfig(Checked):
         return fields | {"seed": 0, "group": self.name, "test": True}
 
 
-def chosen_sides(options: ContestConfig) -> list[Side]:
-    """The sides that are asked for.
-
-    Raises:
-        UserError: There is no side of such a name.
-    """
-    names = words(options.sides)
-    for name in names:
-        if name not in BY_NAME:
-            raise UserError(f"sides={name!r}: unknown; any of: {'; '.join(BY_NAME)}")
-    return [BY_NAME[name] for name in names or BY_NAME]
-
-
 def lineage(side: Side) -> list[Side]:
     """What a side is built on, the first one at the front, and itself."""
     return [*(lineage(BY_NAME[side.like]) if side.like else []), side]
@@ -156,21 +144,24 @@ def contest(options: ContestConfig) -> Contest:
     Raises:
         UserError: The pictures or the sides cannot be used.
     """
-    sides = chosen_sides(options)
+    sides = list(chosen("sides", options.sides, BY_NAME).values())
     if options.choice and options.choice not in CHOICES:
         raise UserError(f"choice={options.choice!r}: unknown; any of: {'; '.join(CHOICES)}")
     data = load_data(GANConfig(**options.common), pick_device(options.device))  # all sides have it
     check_data(options, data)
     record = begin(options, data.content_hash)
-    record["choice"] = options.choice or record["choice"]
+    give(options.choice, record)
     if not record["choice"] and any(lineage(side)[0] is DCGAN_SIDE for side in sides):
         record["choice"] = choose(options, data, record)
         keep(options, record)
     configs = {side.name: configure(side, options, record["choice"]) for side in sides}
     missing = {name: c for name, c in configs.items() if not is_known(record, name, c)}
-    for name in missing:  # of an earlier version, or with other fields
-        record["milliseconds"].pop(name, None)
-    calibrate(missing, data, record)
+    for name in missing:
+        if name in record["sides"]:  # of an earlier version, or with other fields
+            record["milliseconds"].pop(name)
+    known = {name: c for name, c in configs.items() if name not in missing}
+    calibrate(missing, data, record, known)
+    keep(options, record)
     for name, config in missing.items():
         record["sides"][name] = rung(config, data, record["milliseconds"][name], options)
         keep(options, record)
@@ -183,6 +174,15 @@ def contest(options: ContestConfig) -> Contest:
                 jobs.append((config, f"{side.name}, seed {seed}"))
     train_all(jobs, options.workers)
     return record
+
+
+def give(choice: str, record: Contest) -> None:
+    """Let the DCGAN have the settings that were given, if any; what had others is forgotten."""
+    if not choice or choice == record["choice"]:
+        return
+    record["choice"] = choice
+    for name in [name for name in record["sides"] if lineage(BY_NAME[name])[0] is DCGAN_SIDE]:
+        del record["sides"][name], record["milliseconds"][name]
 
 
 def check_data(options: ContestConfig, data: Data) -> None:
@@ -199,8 +199,9 @@ def begin(options: ContestConfig, data_hash: str) -> Contest:
     """The contest's record: what is there of it, else an empty one.
 
     Raises:
-        UserError: It was begun on other pictures.
+        UserError: It was begun on other pictures, or by other means.
     """
+    means = pick_device(options.device), torch.get_num_threads()
     for there in read_contests(options.runs_dir):
         if there["name"] != options.name:
             continue
@@ -210,6 +211,12 @@ def begin(options: ContestConfig, data_hash: str) -> Contest:
                 f"hash {there['data_hash'][:8]}, these have {data_hash[:8]} and "
                 f"--held_out={options.held_out}; name another --runs_dir"
             )
+        if (there["hardware"], there["threads"]) != means:
+            raise UserError(
+                f"{options.name}: was begun on {there['hardware']} with "
+                f"{counted(there['threads'], 'thread')}, here it is {means[0]} with {means[1]}, on "
+                "which a minute is another number of steps; name another --runs_dir"
+            )
         return there
     return Contest(
         name=options.name,
@@ -217,8 +224,8 @@ def begin(options: ContestConfig, data_hash: str) -> Contest:
         minutes=options.minutes,
         held_out=options.held_out,
         data_hash=data_hash,
-        hardware=pick_device(options.device),
-        threads=torch.get_num_threads(),
+        hardware=means[0],
+        threads=means[1],
         choice="",
         milliseconds={},
         sides={},
@@ -265,9 +272,24 @@ def choose(options: ContestConfig, data: Data, record: Contest) -> str:
     return titles[min(kids, key=lambda title: kids[title])]
 
 
-def calibrate(configs: Mapping[str, Config], data: Data, record: Contest) -> None:
-    """Measure the milliseconds a step of configurations, in turns: the median of their rounds."""
+def calibrate(
+    configs: Mapping[str, Config],
+    data: Data,
+    record: Contest,
+    known: Mapping[str, Config] | None = None,
+) -> None:
+    """Measure the milliseconds a step of configurations, in turns: the median of their rounds.
+
+    Args:
+        configs: Those to measure, unless the record has them.
+        data: The pictures.
+        record: Of the contest.
+        known: Others that it has. One of them is measured beside the new ones: their milliseconds
+            are said as of the day when its were measured, however fast the machine is now.
+    """
     todo = {name: config for name, config in configs.items() if name not in record["milliseconds"]}
+    beside = dict([*(known or {}).items()][:1]) if todo else {}
+    todo |= beside
     running = {name: _steps(config, data) for name, config in todo.items()}
     seconds: dict[str, list[float]] = {name: [] for name in running}
     for name, steps in running.items():
@@ -276,8 +298,9 @@ def calibrate(configs: Mapping[str, Config], data: Data, record: Contest) -> Non
     for _ in range(ROUNDS):
         for name, steps in running.items():
             seconds[name].append(_take(steps, ROUND) / ROUND)
-    for name, rounds in seconds.items():
-        record["milliseconds"][name] = 1e3 * statistics.median(rounds)
+    found = {name: 1e3 * statistics.median(rounds) for name, rounds in seconds.items()}
+    pace = math.prod(record["milliseconds"][name] / found[name] for name in beside)
+    record["milliseconds"] |= {name: pace * found[name] for name in todo if name not in beside}
 
 
 def _steps(config: Config, data: Data) -> Iterator[None]:
@@ -309,7 +332,7 @@ def epochs(config: Config, data: Data, milliseconds: float, options: ContestConf
 
 def budget(epochs: int) -> dict[str, Any]:
     """The fields that say how long to train, and when to score."""
-    return {"epochs": epochs, "eval_every": max(1, epochs // SCORINGS)}
+    return {"epochs": epochs, "eval_every": -(-epochs // SCORINGS)}
 
 
 def rung(config: Config, data: Data, milliseconds: float, options: ContestConfig) -> Rung:

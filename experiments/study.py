@@ -199,8 +199,9 @@ class Reported:
             for old in (Path(options.out) / "figures").glob(f"*.{ending}"):
                 old.unlink()
         sets = {name: about["data"] for name, about in options.sets.items()}
-        data = ",".join(sets.values())
-        page = write_report(options.runs_dir, options.out, data, private=sets[ART])
+        ended = {r.config["data"] for r in read_runs(options.runs_dir) if r.status == "finished"}
+        private = sets[ART] if sets[ART] in ended else ""
+        page = write_report(options.runs_dir, options.out, ",".join(sets.values()), private=private)
         print(f"Summary:  {page.resolve()}")
 
 

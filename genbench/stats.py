@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 CONFIDENCE = 0.95
 LEVEL = 0.05  # of a test: 1 - CONFIDENCE
 POWER = 0.8  # of the differences that are said to have been visible
+LARGEST = 700.0  # exponent of a float
 Interval = tuple[float, float]
 
 
@@ -90,14 +91,12 @@ def show_ends(interval: Interval | None, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Welch's t-test of two samples' means (two-sided, unequal variances; Welch 1947).
-
-    On the scale of `on_scale`.
-    """
+    """Welch's t-test of two samples' means (two-sided, unequal variances; Welch 1947)."""
 
     a: Sample
     b: Sample
     p: float | None  # None: one of the two is a single value, so that nobody knows
+    by_ratio: bool = False  # of logarithms
     level: float = LEVEL  # p must be below this
     among: int = 1  # so many comparisons that are judged together
 
@@ -124,10 +123,9 @@ class Comparison:
     def visible(self) -> float | None:
         """The least difference of the means that this test would have shown in 80 % of cases.
 
-        By the samples' own deviations; None where they do not tell. Of positive scores that is a
-        factor: the difference is the one by which the larger mean exceeds the smaller.
+        By the samples' own deviations; None where they do not tell. `by_ratio` it is a factor.
         """
-        error, freedom = _welch(*on_scale(self.a, self.b))
+        error, freedom = _welch(*_on_scale(self.a, self.b, self.by_ratio))
         if not error or not math.isfinite(error):
             return None
         from scipy.optimize import brentq
@@ -137,52 +135,59 @@ class Comparison:
         shift = error * float(
             brentq(lambda shift: nct.sf(least, freedom, shift) - POWER, 0, 9 * least + 9)
         )
-        return _difference(shift, *sorted((self.a, self.b), key=lambda sample: -sample.mean))
+        return math.exp(min(shift, LARGEST)) if self.by_ratio else shift
 
 
-def compare(a: Sample, b: Sample) -> Comparison:
-    """Whether two samples differ, over repetitions of each."""
+def compare(a: Sample, b: Sample, distances: bool = False) -> Comparison:
+    """Whether two samples differ, over repetitions of each.
+
+    Args:
+        a: A sample.
+        b: Another.
+        distances: They are of a score of which less is better (a distance, an error): where it is
+            positive its spread grows with its size, and the ratio of the two is what is tested.
+    """
+    by_ratio = distances and _has_ratio(a, b)
     if a.std is None or b.std is None:
-        return Comparison(a, b, None)
-    one, other = on_scale(a, b)
+        return Comparison(a, b, None, by_ratio)
+    one, other = _on_scale(a, b, by_ratio)
     error, freedom = _welch(one, other)
     if not error:
-        return Comparison(a, b, 1.0 if one.mean == other.mean else 0.0)
+        return Comparison(a, b, 1.0 if one.mean == other.mean else 0.0, by_ratio)
     from scipy.stats import t
 
-    return Comparison(a, b, float(2 * t.sf(abs(one.mean - other.mean) / error, freedom)))
+    p = float(2 * t.sf(abs(one.mean - other.mean) / error, freedom))
+    return Comparison(a, b, p, by_ratio)
 
 
-def difference(a: Sample, b: Sample) -> tuple[float, Interval | None]:
+def difference(a: Sample, b: Sample, distances: bool = False) -> tuple[float, Interval | None]:
     """a's mean minus b's, and its 95 % interval by the same test; None if one is a single value."""
-    one, other = on_scale(a, b)
+    by_ratio = distances and _has_ratio(a, b)
+    one, other = _on_scale(a, b, by_ratio)
     error, freedom = _welch(one, other)
     gap = a.mean - b.mean
     if not error:
         return gap, None if error is None else (gap, gap)
     ends = around(one.mean - other.mean, error, freedom)
-    return gap, ends and (_difference(ends[0], a, b), _difference(ends[1], a, b))
+    if not ends or not by_ratio:
+        return gap, ends
+    low, high = (b.mean * math.expm1(min(end, LARGEST)) for end in ends)
+    return gap, (low, high)
 
 
-def _by_ratio(a: Sample, b: Sample) -> bool:
-    """Whether all their values are positive."""
-    return all(0 < value < math.inf for value in (*a.values, *b.values))
+def _has_ratio(a: Sample, b: Sample) -> bool:
+    """Whether all their values are positive, and their means and geometric means agree on order."""
+    if not all(0 < value < math.inf for value in (*a.values, *b.values)):
+        return False
+    one, other = _on_scale(a, b, True)
+    return (one.mean - other.mean) * (a.mean - b.mean) >= 0
 
 
-def on_scale(a: Sample, b: Sample) -> tuple[Sample, Sample]:
-    """Two samples as they are compared: the logarithms of scores that are positive, all of them.
-
-    The spread of such scores (distances, errors) grows with their size, so that they are compared
-    by their ratio; on others, an ELBO or a KID around 0, a difference is what tells.
-    """
-    if not _by_ratio(a, b):
+def _on_scale(a: Sample, b: Sample, by_ratio: bool) -> tuple[Sample, Sample]:
+    """Two samples as they are compared: themselves, or their logarithms."""
+    if not by_ratio:
         return a, b
     return Sample.of(map(math.log, a.values)), Sample.of(map(math.log, b.values))
-
-
-def _difference(shift: float, a: Sample, b: Sample) -> float:
-    """A difference on the scale of `on_scale` as one of scores; a ratio is one to b's mean."""
-    return b.mean * math.expm1(min(shift, 700.0)) if _by_ratio(a, b) else shift
 
 
 def _welch(a: Sample, b: Sample) -> tuple[float | None, float]:
@@ -214,9 +219,9 @@ class Claims:
     def __len__(self) -> int:
         return len(self._known)
 
-    def compare(self, a: Sample, b: Sample) -> Comparison:
+    def compare(self, a: Sample, b: Sample, distances: bool = False) -> Comparison:
         """See `stats.compare`; `differ` where it does so among all."""
-        found = compare(a, b)
+        found = compare(a, b, distances)
         if found.p is not None:
             self._known[frozenset((a.values, b.values))] = found.p
         return replace(found, level=self.level, among=len(self))

@@ -16,7 +16,7 @@ from genbench.report import write_report
 
 KID, FD = "test/kid_lite0_n1500", "test/fd_lite0_n1500"
 DECIMAL = re.compile(r"(a factor of )?(?<![\w.,=-])[-+]?(\d[\d,]*\.\d+)(?![\w.]*\w)( times)?")
-TESTED = re.compile(r"p [=<] [\d.e-]+|[\d.,]+ would have shown")  # `TEST`, and test_stats
+TESTED = re.compile(r"p [=<] [\d.e-]+|(a factor of )?[\d.,]+ would have shown")  # test_stats
 LIMITS = {"0.95", "0.25", "0.1", "0.01"}  # that notes name: of saturation, collapse, active units
 NUMBER = r"-?(?:\d[\d,]*\.?\d*|inf|nan)"
 SPREAD = re.compile(rf"({NUMBER}) ± ({NUMBER})")

@@ -6,7 +6,7 @@ import statistics
 
 import contest as module
 import pytest
-from contest import CHOICES, SIDES, ContestConfig, calibrate, chosen_sides, configure, contest
+from contest import CHOICES, SIDES, ContestConfig, calibrate, configure, contest
 from scipy.stats import t
 
 from genbench import UserError
@@ -62,7 +62,7 @@ def trained(monkeypatch):
             run.summary["scores"] = scores
         return scores
 
-    def calibrate(configs, data, record):
+    def calibrate(configs, data, record, known=None):
         record["milliseconds"] |= dict.fromkeys(configs, 60.0)
 
     monkeypatch.setattr("genbench.train.train", train)
@@ -129,7 +129,8 @@ def test_all_train_for_the_same_time_and_a_step_of_the_ladder_once(trained, tmp_
     for side, rung in record["sides"].items():
         assert rung["steps"] == pytest.approx(500, rel=0.01), side
     assert {c.minutes for c in trained} == {0.0}
-    assert all(c.eval_every == c.epochs // 10 for c in finals)
+    assert all(c.epochs / c.eval_every <= 10 for c in finals)
+    assert all(c.epochs / (c.eval_every - 1) > 10 for c in finals if c.eval_every > 1)
 
 
 def test_the_same_command_repeats_nothing_and_more_seeds_add_to_it(trained, tmp_path):
@@ -151,13 +152,41 @@ def test_a_training_that_diverged_is_not_repeated_either(trained, tmp_path, caps
     assert len(trained) == count
 
 
-@pytest.mark.parametrize("side", SIDES, ids=lambda side: side.name)
-def test_every_side_can_be_named(side, tmp_path):
-    assert chosen_sides(options(tmp_path, sides=f"flow, {side.name}"))[-1] == side
+def test_every_side_can_be_named_and_named_twice_is_one(trained, tmp_path):
+    for side in SIDES:
+        assert "," not in side.name
+    record = contest(options(tmp_path, seeds=1, sides=f"flow,{DEFAULT},flow"))
+    assert list(record["sides"]) == [DEFAULT, "flow"]
+    assert [config.model for config in trained] == ["gan", "flow"]
+
+
+def test_other_settings_of_the_dcgan_are_those_of_all_that_build_on_it(trained, tmp_path):
+    first, second = list(CHOICES)[:2]
+    contest(options(tmp_path, seeds=1, sides=f"dcgan,dcgan + ema,{DEFAULT}", choice=first))
+    record = contest(options(tmp_path, seeds=1, sides="dcgan", choice=second))
+    assert (record["choice"], set(record["sides"])) == (second, {"dcgan", DEFAULT})
+
+
+def test_a_contest_goes_on_by_the_means_it_was_begun_with(trained, tmp_path, monkeypatch):
+    contest(options(tmp_path, seeds=1, sides="flow"))
+    monkeypatch.setattr(module.torch, "get_num_threads", lambda: 64)
+    with pytest.raises(
+        UserError, match=r"was begun on cpu with \d threads?, here it is cpu with 64"
+    ):
+        contest(options(tmp_path, seeds=1, sides="flow"))
+
+
+def test_the_settings_are_only_called_chosen_where_they_were(trained, tmp_path):
+    for name, given, how in (("a", "", "chosen by validation"), ("b", list(CHOICES)[1], "given")):
+        o = options(tmp_path / name, seeds=1, sides="dcgan", choice=given)
+        contest(o)
+        pages = make_pages(read_runs(o.runs_dir), [], contests=read_contests(o.runs_dir))
+        (found,) = [c for _, contents in pages for c in contents if "Contest" in c.heading]
+        assert f"Settings of the DCGAN, {how}" in str(found.notes)
 
 
 def test_what_cannot_be_is_named(trained, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="sides='dcgn': unknown; any of: dcgan; "):
+    with pytest.raises(UserError, match="sides='dcgn': unknown; any of dcgan, "):
         contest(options(tmp_path, sides="flow,dcgn"))
     with pytest.raises(UserError, match="choice='lr 1': unknown; any of: width 32, batch 16, "):
         contest(options(tmp_path, choice="lr 1"))
@@ -180,6 +209,16 @@ def test_a_calibration_measures_what_is_not_known(tmp_path, monkeypatch):
     calibrate({"known": config, "new": config}, load_data(config), record)
     assert record["milliseconds"]["known"] == 7.0
     assert record["milliseconds"]["new"] > 0
+
+
+def test_what_is_measured_later_is_measured_beside_what_is_known(monkeypatch):
+    """The machine is now half as fast as when the first side was measured."""
+    now = {"known": 0.014, "new": 0.030}  # seconds a step
+    monkeypatch.setattr(module, "_steps", lambda config, data: config)
+    monkeypatch.setattr(module, "_take", lambda name, n: n * now[name])
+    record = {"milliseconds": {"known": 7.0}}
+    calibrate({"new": "new"}, None, record, {"known": "known"})
+    assert record["milliseconds"] == {"known": 7.0, "new": pytest.approx(15.0)}
 
 
 def test_the_table_and_what_is_said_of_it(trained, tmp_path):

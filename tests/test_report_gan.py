@@ -228,7 +228,7 @@ def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records
     )
     (said,) = records.said("By KID")
     assert said.endswith("farther from training pictures than other real ones are: 0.0400 against "
-                         "0.0015 (a single seed).")  # fmt: skip
+                         "0.0015 (a single seed: not proven).")  # fmt: skip
 
 
 def test_few_held_out_pictures_are_pointed_out(records):
@@ -289,8 +289,8 @@ def test_distances_within_the_spread_are_no_difference(records):
     (said,) = records.said("No difference in Fréchet distance")
     assert said.endswith(
         "could be shown between the palette with r3 and the baseline (dcgan with bce): "
-        "125.0 ± 35.4 against 135.0 ± 35.4 (p = 0.8, Welch's test, 2 and 2 seeds; 475.6 would have "
-        "shown in 80 % of cases)."
+        "125.0 ± 35.4 against 135.0 ± 35.4 (p = 0.8, Welch's test, 2 and 2 seeds; a factor of 4.80 "
+        "would have shown in 80 % of cases)."
     )
 
 
@@ -316,7 +316,7 @@ def test_a_lone_seed_proves_nothing(records):
             "are not shown to be farther from held-out pictures than other real ones are: "
             "50.5 [31.4, 69.6] against 50.0.",
         ),
-        ([100.0], "100.0 against 50.0, 2.0 times the floor (a single seed)."),
+        ([100.0], "100.0 against 50.0, 2.0 times the floor (a single seed: not proven)."),
     ],
 )
 def test_the_distance_to_the_floor_is_said(records, values, text):
@@ -624,6 +624,33 @@ def test_what_a_search_gained_on_new_seeds_is_told_with_its_interval(records):
     )
 
 
+def test_a_search_that_made_things_worse_is_told(records):
+    """Its winner and the defaults are of one variant, of which only the better one is shown."""
+    said = gained(records, [0.20, 0.22, 0.21], [0.10, 0.12, 0.11])
+    assert "KID 0.2100 ± 0.0100, the defaults 0.1100 ± 0.0100: +0.1000 [" in said
+    assert ", a loss (p = " in said
+
+
+def test_what_is_shown_of_a_variant_is_chosen_by_validation(records):
+    """The better test score of the two may be the luck of the draw."""
+    val = "val/kid_lite0_n500"
+    for seed in range(2):
+        records.gan(seed=seed, key="chosen", scores={val: 0.02, KID: 0.06 + seed / 100})
+        records.gan(seed=seed, key="lucky", scores={val: 0.03, KID: 0.04 + seed / 100})
+    (shown,) = records.part().groups
+    assert shown.about["key"] == "chosen"
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [(RECALL, [0.0, 1.0], [0.1, 0.9]), (KID, [0.02, 0.07], [0.03, 0.09])],
+)
+def test_impossible_differences_are_not_said_to_be_visible(records, name, ours, theirs):
+    both(records, name, ours, theirs)
+    (said,) = records.said("No difference in")
+    assert said.endswith("; these seeds are too few to show one).")
+
+
 def test_a_gain_that_chance_explains_is_none(records):
     said = gained(records, [0.10, 0.22, 0.11], [0.20, 0.12, 0.14])
     assert "no difference that could be shown (p = 0.73, Welch's test" in said
@@ -660,6 +687,16 @@ def test_several_data_sets_stand_in_one_report_and_some_show_no_real_picture(rec
     assert "against_original" in of_painted
     with pytest.raises(UserError, match="may show real pictures"):
         write_report(str(records.folder), str(tmp_path / "r"), private="folder")
+
+
+def test_a_private_data_set_may_be_named_by_its_folder_and_a_typo_shows_nothing(records, tmp_path):
+    for seed in (1, 2):
+        records.gan(seed, config={"data": "folder", "data_dir": "/pictures/paintings"})
+    with pytest.raises(UserError, match="private='paintigns': nothing of it to report on; there "):
+        write_report(str(records.folder), str(tmp_path / "r"), private="paintigns")
+    assert not (tmp_path / "r").exists()
+    page = write_report(str(records.folder), str(tmp_path / "r"), private="paintings")
+    assert "against_original" not in page.with_suffix(".md").read_text()
 
 
 def test_a_search_on_other_pictures_is_not_this_parts(records):

@@ -58,6 +58,51 @@ def test_both_sides_of_the_winner_are_told(records):
     assert "a training took 100 s, 5.0 times as long as" in against
 
 
+def test_the_winner_is_held_against_every_other_row(records):
+    """Not only the next: of the third there is one seed, which proves nothing."""
+    two_gans(records)
+    records.gan(seed=0, key="c", config={"loss": "hinge"}, scores={KID: 0.0925})
+    winner = make_report(records.pages()).answers[0].said[0]
+    assert "The GAN (palette, r3) generates better than the GAN (dcgan, bce, baseline): " in winner
+    assert winner.endswith("; not shown against the GAN (palette, hinge)).")
+
+
+def test_equal_numbers_are_no_loss(records):
+    for seed in range(2):
+        records.gan(seed=seed, scores={KID: 0.02 + seed / 1000, PRECISION: 0.58})
+        records.gan(seed=seed, key="b", config=DCGAN, scores={KID: 0.09, PRECISION: 0.58001})
+    assert "precision" not in str(make_report(records.pages()).answers[0].said)
+
+
+def test_numbers_of_unlike_meaning_share_no_column_and_no_sentence(records):
+    """Binarised pixels are others than grey ones; a model that was tested is not beside one that
+    was not, but by validation."""
+    for seed in range(2):
+        records.run("ae", seed, key="a", scores={"bce": 66.0 + seed})
+        records.run("vae", seed, key="v", config={"binarize": "dynamic"}, scores={"bce": 60.0})
+    (only,) = make_report(records.pages()).answers
+    column = only.table[0].index("BCE (nats) ↓")
+    assert [row[column] for row in only.table[1:]] == ["60.00 ± 0.00", "—"]
+    assert not [said for said in only.said if said and "By reconstruction" in said]
+
+
+def test_all_rows_are_of_one_split(records):
+    records.run("ae", key="a", scores={"bce": 61.0})
+    records.run("vae", key="v", split="val", scores={"bce": 62.0, "elbo": -90.0})
+    (only,) = make_report(records.pages()).answers
+    assert any("are of the validation pictures" in note for note in only.notes)
+
+
+def test_folders_are_data_sets_of_their_own(records):
+    for seed in range(2):
+        for key, kid in (("cats", 0.05), ("maps", 0.15)):
+            config = {"data": "folder", "data_dir": f"/pictures/{key}"}
+            records.gan(seed=seed, key=key, config=config, scores={KID: kid + seed / 100})
+    told = records.pages()
+    assert len(told) == 1  # one part, of the most frequent kind
+    assert make_report(told).title.endswith(("on cats", "on maps"))
+
+
 def test_a_conditional_model_is_a_row_of_its_own(records):
     records.run("vae", key="u")
     records.run("vae", key="c", config={"conditional": True})

@@ -25,41 +25,68 @@ def test_means_deviations_and_intervals_are_numpys_and_scipys(values):
     assert sample.interval(error=1e9) == pytest.approx(expected)  # repetitions tell, not an error
 
 
-def scaled(a, b):
+POSITIVE = VALUES.map(lambda values: [abs(value) + 1e-3 for value in values]).filter(
+    lambda values: np.std(values) > 1e-6
+)
+
+
+def scaled(a, b, distances):
     """Values as they are to be compared."""
-    return (np.log(a), np.log(b)) if min(*a, *b) > 0 else (a, b)
+    if not distances or min(*a, *b) <= 0:
+        return a, b
+    agree = (np.mean(a) - np.mean(b)) * (np.log(a).mean() - np.log(b).mean()) >= 0
+    return (np.log(a), np.log(b)) if agree else (a, b)
 
 
-@given(VALUES, VALUES)
-def test_a_comparison_is_welchs_test_of_logarithms_where_there_are_any(a, b):
-    found = compare(Sample.of(a), Sample.of(b))
-    expected = scipy_stats.ttest_ind(*scaled(a, b), equal_var=False).pvalue
+@given(VALUES | POSITIVE, VALUES | POSITIVE, st.booleans())
+def test_a_comparison_is_welchs_test_of_positive_distances_by_their_logarithms(a, b, distances):
+    found = compare(Sample.of(a), Sample.of(b), distances)
+    expected = scipy_stats.ttest_ind(*scaled(a, b, distances), equal_var=False).pvalue
     assert found.p == pytest.approx(expected)
     assert found.differ is (found.p < 0.05)
 
 
-@given(VALUES, VALUES)
-def test_a_difference_has_welchs_interval(a, b):
-    gap, interval = difference(Sample.of(a), Sample.of(b))
+@given(VALUES | POSITIVE, VALUES | POSITIVE, st.booleans())
+def test_a_difference_has_welchs_interval(a, b, distances):
+    one, other = Sample.of(a), Sample.of(b)
+    gap, interval = difference(one, other, distances)
     assert gap == pytest.approx(np.mean(a) - np.mean(b))
-    expected = scipy_stats.ttest_ind(*scaled(a, b), equal_var=False).confidence_interval()
+    like = scaled(a, b, distances)
+    expected = scipy_stats.ttest_ind(*like, equal_var=False).confidence_interval()
     ends = np.array([expected.low, expected.high])
-    if min(*a, *b) > 0:
+    if like[0] is not a:
         ends = np.mean(b) * np.expm1(np.minimum(ends, 700))
     assert interval == pytest.approx(tuple(ends), rel=1e-6, abs=1e-6)
-    assert (interval[0] > 0 or interval[1] < 0) is compare(Sample.of(a), Sample.of(b)).differ
+    found = compare(one, other, distances)
+    assert (interval[0] > 0 or interval[1] < 0) is found.differ
+    if found.differ:  # the test and the means agree on which is larger
+        assert gap * sum(interval) > 0
 
 
-def test_positive_scores_are_compared_by_their_ratio():
+def test_an_outlier_turns_no_verdict_against_the_means():
+    """By their logarithms these would differ, the one with the larger mean being the smaller."""
+    most, other = [0.01] * 5 + [1.0], [0.1686, 0.1714] * 3
+    assert np.mean(most) > np.mean(other)
+    logs = scipy_stats.ttest_ind(np.log(most), np.log(other), equal_var=False)
+    assert logs.pvalue < 0.05
+    assert logs.statistic < 0
+    assert not compare(Sample.of(most), Sample.of(other), True).differ
+
+
+def test_distances_are_compared_by_their_ratio():
     """A spread that grows with the score hides no difference; no unit changes the verdict."""
     near, far = Sample.of([0.055, 0.056, 0.057]), Sample.of([0.44, 0.51, 0.57])
     plain = scipy_stats.ttest_ind(near.values, far.values, equal_var=False).pvalue
-    found = compare(near, far)
+    found = compare(near, far, True)
     assert found.p < 0.001 < plain
+    assert compare(near, far).p == pytest.approx(plain)
     thousands = [Sample.of(1e3 * value for value in sample.values) for sample in (near, far)]
-    assert compare(*thousands).p == pytest.approx(found.p)
-    assert compare(*thousands).visible == pytest.approx(1e3 * found.visible)
-    around_0 = compare(Sample.of([-0.001, 0.001, 0.003]), far)
+    assert compare(*thousands, True).p == pytest.approx(found.p)
+    assert compare(*thousands, True).visible == pytest.approx(found.visible)  # a factor
+    assert found.visible == pytest.approx(
+        math.exp(compare(*(Sample.of(np.log(one.values)) for one in (near, far))).visible)
+    )
+    around_0 = compare(Sample.of([-0.001, 0.001, 0.003]), far, True)
     assert around_0.p == pytest.approx(
         scipy_stats.ttest_ind(around_0.a.values, far.values, equal_var=False).pvalue
     )
@@ -75,7 +102,7 @@ def test_the_number_of_seeds_decides_whether_a_difference_is_one():
     many = compare(Sample.of([1.0, 1.2] * 5), Sample.of([1.3, 1.5] * 5))
     assert not few.differ
     assert many.differ
-    assert few.basis == "p = 0.18, Welch's test, 2 and 2 seeds"
+    assert few.basis == "p = 0.17, Welch's test, 2 and 2 seeds"
     assert many.basis == "p < 0.001, Welch's test, 10 and 10 seeds"
 
 
@@ -126,7 +153,7 @@ def test_claims_are_judged_together_as_holm_does(ps):
     pairs = [(Sample.of([i, i + 1.0]), Sample.of([-i - 0.5, i + 2.0])) for i in range(len(ps))]
     with pytest.MonkeyPatch.context() as patch:
         values = dict(zip([a for a, _ in pairs], ps, strict=True))
-        patch.setattr("genbench.stats.compare", lambda a, b: Comparison(a, b, values[a]))
+        patch.setattr("genbench.stats.compare", lambda a, b, _: Comparison(a, b, values[a]))
         for _ in range(2):
             found = [claims.compare(a, b) for a, b in pairs]
             claims.judge()
@@ -151,7 +178,7 @@ def test_among_many_a_difference_must_be_clearer():
     assert not found.differ
     assert found.leans
     assert found.basis == (
-        "p = 0.025, Welch's test, 3 and 3 seeds, not enough for one of 6 comparisons"
+        "p = 0.021, Welch's test, 3 and 3 seeds, not enough for one of 6 comparisons"
     )
 
 

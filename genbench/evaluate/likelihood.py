@@ -15,14 +15,13 @@ from genbench.evaluate import EVAL_SEED
 from genbench.losses import bias_left, importance_bound
 from genbench.metrics.cache import Cache, source_hash, sources_of
 from genbench.metrics.extractors import hash_weights
-from genbench.metrics.latent import active_units
+from genbench.metrics.latent import active_units, has_collapsed
 from genbench.model import Model
 
 PICTURES = 500  # of the split, evenly spaced
 VALUES = 2**20
 VALUES_GPU = 2**25  # 128 MB a tensor
 FEWER = 10  # times fewer draws, and 100 times, tell how far the bound still is from its limit
-COLLAPSED_RATE = 0.1  # nats an image; below it the code says nothing
 
 
 def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0) -> dict[str, Any]:
@@ -61,10 +60,10 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0
     if model.steps.rate:
         rate = float(by_picture["rate"].mean())
         numbers |= {"rate": rate, "distortion": float(-elbo.mean() - rate)}
-        numbers["posterior_collapse"] = float(rate < COLLAPSED_RATE)
+        numbers["posterior_collapse"] = float(has_collapsed(rate))
     if "encode" in model.family.can:
         numbers["active_units"] = float(active_units(model.codes(split)[0]))
-        if numbers["active_units"] == 0:
+        if has_collapsed(math.inf, numbers["active_units"]):
             numbers["posterior_collapse"] = 1.0
     return {
         "p": getattr(config, "likelihood", "unnamed"),

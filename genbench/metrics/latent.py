@@ -3,6 +3,7 @@
 import numpy as np
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016 (arXiv:1509.00519), section 5.2
+COLLAPSED_RATE = 0.1  # nats an image; below it the code says nothing
 
 
 def active_units(z: np.ndarray) -> int:
@@ -20,3 +21,8 @@ def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     axes = np.linalg.svd(z - mean, full_matrices=True)[2]
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
     return mean, axes * signs[:, None]
+
+
+def has_collapsed(rate: float, active: float = 1.0) -> bool:
+    """Whether a code says nothing: its rate in nats an image is near 0, or no dimension is used."""
+    return rate < COLLAPSED_RATE or active == 0

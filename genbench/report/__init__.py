@@ -30,9 +30,9 @@ from genbench.stats import Claims
 
 TOGETHER = (
     "The {} comparisons of which a p is named or would be are judged together (Holm 1979): at 5 %, "
-    "that of equal ones any is said to differ. Positive scores are compared by their ratio, as "
-    "logarithms: their spread grows with their size. What is said of floors and copies, and what "
-    "speaks against a winner, is not part of that."
+    "that of equal ones any is said to differ. Scores of which less is better, where they are "
+    "positive, are compared by their ratio, as logarithms: their spread grows with their size. "
+    "What is said of floors and copies, and what speaks against a winner, is not part of that."
 )
 
 
@@ -50,13 +50,14 @@ def write_report(
         data: The data sets to report on, by commas; empty: of each part the one with the most
             finished runs.
         originals: Also draw the figures that have real pictures in them.
-        private: Data sets, by commas, of which no real picture is drawn.
+        private: Data sets, by commas, of which no real picture is drawn; folders by their own
+            name, or as `folder`.
 
     Returns:
         The path of summary.html.
 
     Raises:
-        UserError: Nothing to report.
+        UserError: Nothing to report; or of a private data set there is nothing.
         DiskError: `out` cannot be written.
     """
     runs, contests = read_runs(runs_dir), read_contests(runs_dir)
@@ -72,14 +73,17 @@ def write_report(
             f"out={out}: figures/{old[0].name} is of an earlier report and may show real pictures; "
             "remove figures/, or name another --out"
         )
-    hidden = [part.data for part, _ in pages] if not originals else words(private)
-    pages = [
-        (part, [_without_real(c) for c in contents] if part.data in hidden else contents)
-        for part, contents in pages
-    ]
     if not report:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
+    hidden = _hidden([part for part, _ in pages], words(private)) if originals else None
+    pages = [
+        (
+            part,
+            [_without_real(c) for c in contents] if hidden is None or part in hidden else contents,
+        )
+        for part, contents in pages
+    ]
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         write_leaderboard(contests, list(filter(_is_told, runs)), folder)
@@ -112,14 +116,13 @@ def make_report(pages: list[Page]) -> Report:
     )
     of: dict[str, list[Part]] = {}
     for part in parts:
-        of.setdefault(part.data, []).append(part)
-    sets = [found[0].data_title for found in of.values()]
-    answers = [answer(data, found) for data, found in zip(sets, of.values(), strict=True)]
+        of.setdefault(part.data_title, []).append(part)
+    answers = [answer(data, found) for data, found in of.items()]
     sure = [Content(part.title, notes=notes) for part in parts if (notes := certainty(part))]
     if (n := len(parts[0].claims)) > 1:
         sure.append(Content("All parts", notes=[TOGETHER.format(n)]))
     names = listed(list(map(family_title, models)))
-    return Report(f"{names} on {' and '.join(sets)}", answers, pages, sure)
+    return Report(f"{names} on {listed(list(of))}", answers, pages, sure)
 
 
 def make_pages(
@@ -152,6 +155,19 @@ def make_pages(
         parts = _with_contest(parts, contest, sides_of(contest, records))
     parts = [replace(part, claims=claims) for part in parts]
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
+
+
+def _hidden(parts: Sequence[Part], private: Sequence[str]) -> list[Part]:
+    """The parts on private data sets.
+
+    Raises:
+        UserError: There is none on one of them: a typo would show all its pictures.
+    """
+    for name in private:
+        if not any(name in (part.data, part.data_title) for part in parts):
+            known = listed(sorted({part.data_title for part in parts}))
+            raise UserError(f"private={name!r}: nothing of it to report on; there is {known}")
+    return [part for part in parts if {part.data, part.data_title} & set(private)]
 
 
 def _without_real(content: Content) -> Content:

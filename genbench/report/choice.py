@@ -119,11 +119,15 @@ def _part(
     title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and len(titles) > 1)
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(groups, shown)
-    keys = {study["name"]: study.get("defaults_key") for study in studies}
     by_key = {group.about["key"]: group for group in groups}
-    defaults = {name: by_key[key] for name, key in keys.items() if key in by_key}
+    finals = {
+        study["name"]: (by_key[winner], by_key[rival])
+        for study in studies
+        if (winner := study.get("final_key")) in by_key
+        and (rival := study.get("defaults_key")) in by_key
+    }
     named = series(groups, studies)
-    return Part(title, data, shown, split, studies, defaults, counts, left_out, series=named)
+    return Part(title, data, shown, split, studies, finals, counts, left_out, series=named)
 
 
 def series(groups: list[Group], studies: Sequence[Study]) -> dict[str, list[Group]]:
@@ -158,16 +162,20 @@ def few_sources(group: Group) -> bool:
 
 
 def _shown(groups: list[Group], wanted: str) -> list[Group]:
-    """The best group of each variant, up to `COLUMNS` of a family, its baseline among them."""
-    ordered = sorted(groups, key=_rank(groups, wanted), reverse=True)
+    """The best group of each variant, up to `COLUMNS` of a family, its baseline among them.
+
+    Chosen by validation, since the scores of what is shown are compared; then ordered.
+    """
+    ordered = sorted(groups, key=_rank(groups, "val"), reverse=True)
     best = {(g.model, g.variant, g.is_baseline): g for g in reversed(ordered)}.values()
     models, chosen = in_order(group.model for group in groups), []
     for model in models:
         first, *others = (group for group in ordered if group in best and group.model == model)
         chosen += [first, *sorted(others, key=lambda g: not g.is_baseline)[: COLUMNS - 1]]
-    shown = [group for group in ordered if group in chosen]
-    by_rank = all(group.judged_by_samples for group in groups)
-    return shown if by_rank else sorted(shown, key=lambda group: models.index(group.model))
+    if all(group.judged_by_samples for group in groups):
+        return sorted(chosen, key=_rank(groups, wanted), reverse=True)
+    ranks = {id(group): i for i, group in enumerate(ordered)}
+    return sorted(chosen, key=lambda group: (models.index(group.model), ranks[id(group)]))
 
 
 def _rank(groups: list[Group], wanted: str) -> Callable[[Group], tuple[bool, int, float]]:

@@ -1,9 +1,15 @@
 """Which of two groups is better by a score, and how sure that is."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from genbench.console import listed
 from genbench.report.group import Group, unlike
-from genbench.stats import Claims
+from genbench.scalars import Scalar
+from genbench.stats import Claims, Comparison
+
+MOST_SEEN = 10.0  # a factor beyond which nobody asks whether it would have shown
 
 
 def compared(
@@ -34,7 +40,7 @@ def compared(
     best, other = (first, second) if a_wins else (second, first)
     unit = f" {scalar.unit}" if scalar.unit else ""
     numbers = f"{best.show(scalar.digits)} against {other.show(scalar.digits)}{unit}"
-    comparison = claims.compare(best, other)
+    comparison = claims.compare(best, other, scalar.better != "maximize")
     if comparison.differ:
         low, high = sorted((first.mean, second.mean))
         factor = f", a factor of {high / low:.1f}" if ratio and low > 0 else ""
@@ -46,12 +52,48 @@ def compared(
             f"By {subject}, the {a.named} has {mine} and the {b.named} {theirs}{unit}: without "
             "several seeds of both nobody knows which is better."
         )
-    visible = comparison.visible
-    least = f"; {scalar.show(visible)} would have shown in 80 % of cases" if visible else ""
     return (
         f"No difference in {subject} could be shown between the {winner.named} and the "
-        f"{loser.named}: {numbers} ({comparison.basis}{least})."
+        f"{loser.named}: {numbers} ({comparison.basis}{_visible(comparison, scalar)})."
     )
+
+
+def _visible(comparison: Comparison, scalar: Scalar) -> str:
+    """Which difference would have shown; that none that can be would have, if so few were seen."""
+    least = comparison.visible
+    if least is None:
+        return ""
+    most = MOST_SEEN if comparison.by_ratio else scalar.within[1] - scalar.within[0]
+    if least > most:
+        return "; these seeds are too few to show one"
+    size = f"a factor of {least:.2f}" if comparison.by_ratio else scalar.show(least)
+    return f"; {size} would have shown in 80 % of cases"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How surely the first of several, in order, is the best: by a test against each other one.
+
+    second: The test against the next one.
+    weakest: The titles of others that the first is not shown to be better than.
+    basis: Of the claim: of the test that was the hardest to pass.
+    """
+
+    second: Comparison
+    weakest: list[str]
+    basis: str
+
+    @classmethod
+    def of(cls, tests: Sequence[tuple[str, Comparison]]) -> "Lead":
+        """By the titles of the others, in order, and the tests of the first against them."""
+        second = tests[0][1]
+        if not second.differ:
+            return cls(second, [], second.basis)
+        if weakest := [title for title, test in tests if not test.differ]:
+            return cls(second, weakest, f"{second.basis}; not shown against the {listed(weakest)}")
+        title, hardest = max(tests, key=lambda pair: pair[1].p or 0.0)
+        by = f" against the {title}" if hardest is not second else ""
+        return cls(second, [], f"{hardest.basis}{by}")
 
 
 def above(group: Group, name: str, bound: float) -> bool | None:

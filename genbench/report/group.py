@@ -203,4 +203,9 @@ def sample_scores(names: Iterable[str], split: str = "") -> list[ScoreName]:
 def unlike(groups: Iterable[Group], scalar: Scalar) -> list[str]:
     """The fields in which the groups differ and which change what the scalar means."""
     configs = [group.config for group in groups]
-    return [name for name in scalar.depends if len({str(c.get(name) or 0) for c in configs}) > 1]
+    return [name for name in scalar.depends if len({_told(c.get(name)) for c in configs}) > 1]
+
+
+def _told(value: Any) -> str:
+    """A field's value; a family that has no such field does nothing of the kind."""
+    return "" if value in (None, False, 0, "none") else str(value)

@@ -33,7 +33,10 @@ def write_numbers(parts: Sequence[Part], folder: Path) -> None:
 
 def _runs(part: Part) -> Iterator[Record]:
     """All runs that a part may speak of."""
-    groups: list[Group] = [*part.groups, *part.defaults.values()]
+    groups: list[Group] = [
+        *part.groups,
+        *(group for pair in part.finals.values() for group in pair),
+    ]
     groups += [group for found in part.series.values() for group in found]
     groups += [group for _, sides in part.contests for group in sides.values()]
     for group in groups:

@@ -10,11 +10,14 @@ import numpy as np
 from genbench.console import counted, listed
 from genbench.families import FAMILIES
 from genbench.images import first_tiles
+from genbench.metrics.names import SPLITS
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
+from genbench.report.comparison import Lead
 from genbench.report.group import Group, field_roles, unlike
 from genbench.report.part import Cell, Content, Contests, Drawing, Part, minutes_of
 from genbench.report.sections.adversarial import collapses, for_a_while
+from genbench.report.sections.evaluations import CONDITIONS
 from genbench.report.sections.scores import text_of
 from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.report.standing import Row, rows_of
@@ -34,7 +37,10 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
     rows, floor, way = rows_of(parts)
     names = [name for name in SHOWN if any(name in row.samples for row in rows)]
     contests = [one for part in parts for one in part.contests]
-    table = [_head(names), *(_cells(row, names, contests) for row in rows)]
+    coded = [row.group for row in rows if row.group.score("val/bce") or row.group.score("test/bce")]
+    split = "test" if all(group.tested for group in coded) else "val"
+    ways = _ways_of_codes(rows, split)
+    table = [_head(names), *(_cells(row, names, contests, split, ways) for row in rows)]
     if names:
         shown = [METRICS[name].show(floor[name]) if name in floor else "—" for name in names]
         pad = len(table[0]) - len(names) - 3
@@ -45,7 +51,8 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
         notes.append(f"Not scored so: {', '.join(unscored)} (`genbench evaluate RUN …` does it).")
     notes.append(
         "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training. "
-        "ELBO and reconstruction are of the end of training, NLL of `genbench evaluate`."
+        f"ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch, NLL of "
+        "`genbench evaluate`; where these are of other pixels, or given a class, none is shown."
     )
     said = [about_winner(parts[0].claims, rows, floor), about_against(rows)]
     return Content(data, said, _without_empty(table), notes)
@@ -59,10 +66,24 @@ def _head(names: Sequence[str]) -> list[Cell]:
     ]
 
 
-def _cells(row: Row, names: Sequence[str], contests: Contests) -> list[Cell]:
+def _ways_of_codes(rows: Sequence[Row], split: str) -> dict[str, Row]:
+    """By name the first row that has such a number: those of rows unlike it mean something else."""
+    having = {name: [r for r in rows if r.group.score(f"{split}/{name}")] for name in OF_CODES}
+    having["nll"] = [row for row in rows if _nll(row)]
+    return {name: found[0] for name, found in having.items() if found}
+
+
+def _cells(
+    row: Row, names: Sequence[str], contests: Contests, split: str, ways: Mapping[str, Row]
+) -> list[Cell]:
     group = row.group
-    nll = _nll(row)
-    scalars = [group.score(f"test/{name}") or group.score(f"val/{name}") for name in OF_CODES]
+    nll = _nll(row, ways.get("nll"))
+    scalars = [
+        group.score(f"{split}/{name}")
+        if name in ways and not unlike((group, ways[name].group), group.scalar(name))
+        else None
+        for name in OF_CODES
+    ]
     seconds = group.score("seconds")
     count = f"{len(group.runs)}" + f" and {len(group.failed)} diverged" * bool(group.failed)
     return [
@@ -76,9 +97,12 @@ def _cells(row: Row, names: Sequence[str], contests: Contests) -> list[Cell]:
     ]
 
 
-def _nll(row: Row) -> list[float]:
+def _nll(row: Row, like: Row | None = None) -> list[float]:
+    """Of each training; none if they are of another thing than those of another row."""
     known = row.evaluated.having("likelihood") if row.evaluated else []
-    return [one["nll"] for one in known if "nll" in one]
+    wanted = like.evaluated.having("likelihood")[:1] if like and like.evaluated else known[:1]
+    ways = [[one.get(name) for name in CONDITIONS] for one in (*known, *wanted)]
+    return [one["nll"] for one in known if "nll" in one and all(way == ways[0] for way in ways)]
 
 
 def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
@@ -143,20 +167,24 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
     mine = f"{metric.title} {first.shown[RANKED_BY]}"
     if len(scored) == 1:
-        return f"The samples of the {first.title} have {mine}{real}; no other model was scored so."
-    second = scored[1]
-    comparison = claims.compare(first.samples[RANKED_BY], second.samples[RANKED_BY])
+        return f"The samples of the {first.title} have {mine}{real}; no other model shown here was."
+    second, best = scored[1], first.samples[RANKED_BY]
+    tests = [(r.title, claims.compare(best, r.samples[RANKED_BY], True)) for r in scored[1:]]
+    lead = Lead.of(tests)
     numbers = f"{mine} against {second.shown[RANKED_BY]} of the {second.title}{real}"
-    if comparison.p is None:
-        return f"The {first.title} generates best here: {numbers} (a single seed: not proven)."
-    if comparison.leans:
-        return f"The {first.title} may generate best: {numbers} ({comparison.basis})."
-    if not comparison.differ:
+    if lead.second.p is None:
+        return (
+            f"The {first.title} has the best samples here: {numbers} (a single seed: not proven)."
+        )
+    if lead.second.leans:
+        return f"The {first.title} may generate best: {numbers} ({lead.basis})."
+    if not lead.second.differ:
         return (
             f"The {first.title} and the {second.title} cannot be told apart as generators: "
-            f"{numbers} ({comparison.basis})."
+            f"{numbers} ({lead.basis})."
         )
-    return f"The {first.title} generates best: {numbers} ({comparison.basis})."
+    better = f"better than the {second.title}" if lead.weakest else "best"
+    return f"The {first.title} generates {better}: {numbers} ({lead.basis})."
 
 
 def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
@@ -164,8 +192,13 @@ def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
     coded = [(row, sample) for row in rows if (sample := row.score("bce"))]
     if len(coded) < 2:
         return None
-    (first, a), (second, b) = coded[:2]
-    verdict = claims.compare(a, b)
+    (first, a), *others = coded
+    scalar = first.group.scalar("bce")
+    others = [pair for pair in others if not unlike((first.group, pair[0].group), scalar)]
+    if not others:
+        return None
+    second, b = others[0]
+    verdict = claims.compare(a, b, True)
     sure = verdict.basis if verdict.differ else f"{verdict.basis}: not proven"
     return (
         f"No samples were scored by {METRICS[RANKED_BY].title}. By reconstruction the "
@@ -203,10 +236,11 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
         if not mine or not theirs or not math.isfinite(mine.mean):
             continue
         row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)
-        if (scalar.sign or -1) * (best.mean - mine.mean) > 0:
+        shown, ours = scalar.show(best.mean), scalar.show(mine.mean)
+        if (scalar.sign or -1) * (best.mean - mine.mean) > 0 and shown != ours:
             title = scalar.title if scalar.title.isupper() else scalar.title.lower()
             title = title.replace("fréchet", "Fréchet").replace("bce", "BCE").replace("kl ", "KL ")
-            numbers = f"{scalar.show(best.mean)} against {scalar.show(mine.mean)}"
+            numbers = f"{shown} against {ours}"
             found.setdefault(row.title, []).append(f"{title} ({numbers})")
     for title, scores in found.items():
         yield f"the {title} has the better {listed(scores)}"

@@ -24,7 +24,7 @@ class Part:
     groups: What it shows; the best stand first where samples are judged, else by family.
     split: Of the scores that groups are compared by, the same for all.
     studies: Searches whose scores are of the same kind.
-    defaults: Of a study, by its name, the final trainings of the defaults beside the winner's.
+    finals: Of a study, by its name, the final trainings of its winner and of the defaults.
     counts: Runs of its families in the folder, by status.
     left_out: Runs that are not shown, in words.
     contests: Each with its sides by name, which need not be among the groups shown.
@@ -38,7 +38,7 @@ class Part:
     groups: list[Group] = field(default_factory=list)
     split: str = "test"
     studies: list[Study] = field(default_factory=list)
-    defaults: dict[str, Group] = field(default_factory=dict)
+    finals: dict[str, tuple[Group, Group]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)

@@ -26,6 +26,7 @@ class Way:
     extractor: str
     n: int  # pictures a side
     size: int  # of a picture
+    reals: str  # start of the hash of the data, or of the real pictures
     protocol: Protocol | None = None
 
     def __str__(self) -> str:
@@ -128,7 +129,7 @@ def _key(one: Evaluated | Group) -> tuple[str, str, str]:
 
 def _by_evaluation(protocol: Protocol) -> Way:
     extractor = short_name(protocol.extractor)
-    return Way(protocol.split, extractor, protocol.n, protocol.size, protocol)
+    return Way(protocol.split, extractor, protocol.n, protocol.size, protocol.reals, protocol)
 
 
 def _ways(group: Group) -> Iterator[Way]:
@@ -136,7 +137,8 @@ def _ways(group: Group) -> Iterator[Way]:
     for key in {key for run in group.runs for key in run.scores}:
         name = ScoreName.parse(key)
         if name.metric == RANKED_BY and name.is_sample_score and not name.floor and name.split:
-            yield Way(name.split, name.extractor, name.n, (group.about.get("shape") or [0])[-1])
+            size, reals = (group.about.get("shape") or [0])[-1], group.about["data_hash"]
+            yield Way(name.split, name.extractor, name.n, size, reals)
 
 
 def _evaluated(row: Row, way: Way) -> tuple[Row, dict[str, float]]:

@@ -20,6 +20,7 @@ from genbench.report.drawing import COLOURS, INK
 COLUMNS = 4  # hyper-parameters in a row
 INTEGER = "IntDistribution"
 GROUPS = 4  # as many parts of a hyper-parameter's values are compared
+FEW = 2 * GROUPS  # trials of which all are drawn; of more a tenth may lie beyond the frame
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _within(ax: Axes, values: Sequence[float] | np.ndarray, direction: str) -> N
     """Limits that a few hopeless trials do not dwarf the rest in."""
     low, high = np.quantile(values, [0.0, 0.9] if direction == "minimize" else [0.1, 1.0])
     margin = 0.1 * (high - low or 1.0)
-    if len(values) > 2 * GROUPS:
+    if len(values) > FEW:
         ax.set_ylim(low - margin, high + margin)
 
 

@@ -65,12 +65,22 @@ class AEConfig(PictureConfig):
 
 
 NATS = "nats an image"
+PIXELS = ("binarize",)  # fields that say what is reconstructed
+DENSITY = (*PIXELS, "likelihood")  # and by which density
 RECONSTRUCTION_SCALARS = {
-    "loss": Scalar(title="Loss", unit=NATS, digits=2),
-    "reconstruction": Scalar(title="Reconstruction", unit=NATS, better="minimize", digits=2),
-    "bce": Scalar(title="Reconstruction, BCE", unit=NATS, better="minimize", digits=2),
-    "mse": Scalar(title="Reconstruction, MSE", unit="a pixel", better="minimize", digits=5),
-    "psnr": Scalar(title="Reconstruction, PSNR", unit="dB", better="maximize", digits=2),
+    "loss": Scalar(title="Loss", unit=NATS, digits=2, depends=DENSITY),
+    "reconstruction": Scalar(
+        title="Reconstruction", unit=NATS, better="minimize", digits=2, depends=DENSITY
+    ),
+    "bce": Scalar(
+        title="Reconstruction, BCE", unit=NATS, better="minimize", digits=2, depends=PIXELS
+    ),
+    "mse": Scalar(
+        title="Reconstruction, MSE", unit="a pixel", better="minimize", digits=5, depends=PIXELS
+    ),
+    "psnr": Scalar(
+        title="Reconstruction, PSNR", unit="dB", better="maximize", digits=2, depends=PIXELS
+    ),
 }
 FAMILY = Family(
     config=AEConfig,

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from genbench import UserError
 from genbench.config import ART, MEANING, Count, Range
-from genbench.families.ae import NATS, RECONSTRUCTION_SCALARS, AEConfig
+from genbench.families.ae import DENSITY, NATS, RECONSTRUCTION_SCALARS, AEConfig
 from genbench.families.family import Family
 from genbench.scalars import Scalar
 
@@ -43,7 +43,8 @@ class VAEConfig(AEConfig):
         return "elbo", "maximize"
 
 
-LOSS = replace(RECONSTRUCTION_SCALARS["loss"], depends=("beta", "free_bits", "importance_samples"))
+WEIGHTED = (*DENSITY, "beta", "free_bits", "importance_samples")
+LOSS = replace(RECONSTRUCTION_SCALARS["loss"], depends=WEIGHTED)
 FAMILY = Family(
     config=VAEConfig,
     title="VAE",
@@ -53,7 +54,11 @@ FAMILY = Family(
     | {
         "loss": LOSS,
         "elbo": Scalar(
-            title="ELBO", unit=NATS, better="maximize", digits=2, depends=("conditional",)
+            title="ELBO",
+            unit=NATS,
+            better="maximize",
+            digits=2,
+            depends=(*DENSITY, "conditional"),
         ),
         "kl": Scalar(title="KL", unit=NATS, digits=2),
     },

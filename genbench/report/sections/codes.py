@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from genbench.metrics.latent import has_collapsed
 from genbench.report.drawing import CLASSES
 from genbench.report.group import Group
 from genbench.report.part import Content, Part, each
@@ -15,7 +16,6 @@ from genbench.report.sheets import array
 
 POINTS = 1_000  # codes in a scatter plot; t-SNE of more takes longer than a training
 LEAST = 10  # codes that are worth a plot
-COLLAPSED_NATS = 1.0  # a posterior that carries less than this about an image has collapsed
 
 
 def latent_spaces(part: Part) -> Iterator[Content]:
@@ -23,7 +23,7 @@ def latent_spaces(part: Part) -> Iterator[Content]:
     groups = keeping(part, "latents", "z", "labels")
     groups = [g for g in groups if len(array(g.runs[0], "latents", "z")) >= LEAST]
     classes = any(array(g.runs[0], "latents", "labels").any() for g in groups)
-    coloured = ", coloured by label, which stands where its codes' mean is" * classes
+    coloured = ", coloured by label, which stands in their middle" * classes
     caption = f"{{group.title}}: codes of {part.split} images{coloured}; scales differ by model."
     said = [about_code(group, part.split) for group in part.groups]
     figures = each(groups, "{group.model}_latent_space", caption, latent_space, alt=seen_of_codes)
@@ -86,12 +86,12 @@ def about_code(group: Group, split: str) -> str | None:
     size = group.config.get("latent_dim")
     if not active or not kl or not size:
         return None
-    if kl.mean < COLLAPSED_NATS:
+    if has_collapsed(kl.mean, active.mean):
         return (
             f"The {group.named}'s posterior has collapsed: {kl.mean:.2f} nats of KL say next to "
             "nothing about an image; try a smaller beta, a longer kl_warmup or free_bits."
         )
-    if round(active.mean) >= size:
+    if active.mean >= size:
         return f"The {group.named} uses all of its {size} latent dimensions."
     return (
         f"The {group.named} uses {active.mean:.1f} of its {size} latent dimensions; "

@@ -23,15 +23,20 @@ Sides = Mapping[str, Group]  # the ended trainings of each side that has any
 def contests(part: Part) -> Iterator[Content]:
     """A contest's table, who won and by how much training, and samples of each side."""
     for contest, sides in part.contests:
+        threads = counted(contest["threads"], "thread")
         notes = [
             f"Training of {minutes(contest)} each, as so many steps as take that long "
-            f"on this machine ({contest['hardware']}, {contest['threads']} threads), measured "
-            "beforehand in turns; scoring is not counted. Each is judged at the epoch that is best "
+            f"on this machine ({contest['hardware']}, {threads}), measured beforehand; "
+            "scoring is not counted. Each is judged at the epoch that is best "
             "by validation. Untrained is the same network before its first step.",
         ]
-        if contest["choice"]:
+        if choice := contest["choice"]:
+            tried = f"dcgan, {choice}" in contest["milliseconds"]
+            how = (
+                "chosen by validation, on a seed of its own" if tried else "given, not chosen here"
+            )
             notes.append(
-                f"Chosen for the DCGAN by validation, on a seed of its own: {contest['choice']}. "
+                f"Settings of the DCGAN, {how}: {choice}. "
                 "Rows that begin with + build on each other; experiments/contest.py says what each "
                 "changes."
             )
@@ -139,7 +144,7 @@ def _winner(
 ) -> Iterator[str]:
     first, second = samples[order[0]], samples[order[1]]
     metric = METRICS[name.metric]
-    comparison = claims.compare(first, second)
+    comparison = claims.compare(first, second, metric.better == "minimize")
     sure = comparison.basis if comparison.p is not None else "too few seeds of both to tell"
     sure += ": not proven" * (comparison.p is not None and not comparison.differ)
     yield (
@@ -151,7 +156,7 @@ def _winner(
     if untrained and untrained > 0:
         yield (
             f"Its untrained network has {untrained:.{metric.digits}f}: training leaves "
-            f"{first.mean / untrained:.0%} of that."
+            f"{max(0.0, first.mean / untrained):.0%} of that."
         )
 
 

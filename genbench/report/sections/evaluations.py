@@ -12,11 +12,12 @@ from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
+from genbench.report.comparison import Lead
 from genbench.report.evaluated import Evaluated
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sheets import as_it_is
 from genbench.scalars import Scalar
-from genbench.stats import Claims, Sample, disjoint, share
+from genbench.stats import Claims, Comparison, Sample, disjoint, share
 
 LIKELIHOODS = {
     "nll": Scalar(title="-log p(x), importance sampling", unit="nats", better="minimize", digits=2),
@@ -112,24 +113,40 @@ def about_nearest(claims: Claims, rows: list[ModelScores], floor: Floor) -> str 
     first, second = rows[:2]
     if not math.isfinite(first.sample(RANKED_BY).mean - second.sample(RANKED_BY).mean):
         return None
-    differ, leans = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY)), False
-    basis = "a single training: another seed may differ"
-    if first.over == second.over == "training seeds":
-        seeds = claims.compare(first.sample(RANKED_BY), second.sample(RANKED_BY))
-        differ, leans, basis = seeds.differ, seeds.leans, seeds.basis
     verdict = f"The samples of the {first.title} come nearest"
-    if differ is None:
-        verdict += ", nobody knows how surely,"
-    elif leans:
-        verdict = f"The samples of the {first.title} may come nearest"
-    elif not differ:
-        verdict = f"The {first.title} and the {second.title} cannot be told apart"
+    if first.over == second.over == "training seeds":
+        lead = Lead.of([(row.title, _by_seeds(claims, first, row)) for row in rows[1:]])
+        basis = lead.basis
+        if lead.weakest:
+            verdict = f"The samples of the {first.title} come nearer than the {second.title}'s"
+        elif lead.second.leans:
+            verdict = f"The samples of the {first.title} may come nearest"
+        elif not lead.second.differ:
+            verdict = f"The {first.title} and the {second.title} cannot be told apart"
+    else:
+        basis = "a single training: another seed may differ"
+        apart = disjoint(first.interval(RANKED_BY), second.interval(RANKED_BY))
+        if apart is None:
+            verdict += ", nobody knows how surely,"
+        elif not apart:
+            basis = f"their intervals overlap; {basis}"
+            verdict = f"The samples of the {first.title} come nearest, if not surely,"
     scalar = METRICS[RANKED_BY]
     numbers = f"{first.show(RANKED_BY)} against {second.show(RANKED_BY)}"
     at = floor.get(RANKED_BY)
     real = "" if at is None else f"; other real pictures are at {scalar.show(at)}"
     where = f"by {scalar.title} to the {first.protocol.title}"
     return f"{verdict} {where}: {numbers}{real} ({basis})."
+
+
+def _by_seeds(claims: Claims, a: ModelScores, b: ModelScores) -> Comparison:
+    """Of the two over their trainings; draws of a single one tell nothing of others."""
+    samples = [one.sample(RANKED_BY) for one in (a, b)]
+    first, second = (
+        sample if one.over == "training seeds" else Sample.of([sample.mean])
+        for one, sample in zip((a, b), samples, strict=True)
+    )
+    return claims.compare(first, second, METRICS[RANKED_BY].better == "minimize")
 
 
 def about_largest(rows: list[ModelScores]) -> str | None:
@@ -158,7 +175,7 @@ def likelihoods(part: Part) -> Iterator[Content]:
     for name, scalar in LIKELIHOODS.items():
         cells = [
             Sample.of(line[name] for line in known).show(scalar.digits)
-            if all(name in line for line in known)
+            if all(math.isfinite(line.get(name, math.nan)) for line in known)
             else "—"
             for known in lines.values()
         ]

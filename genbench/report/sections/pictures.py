@@ -57,7 +57,8 @@ def kept(part: Part) -> Iterator[Content]:
         groups = keeping(part, "pictures", name)
         groups = [g for g in groups if name != "samples" or "encode" in g.can]
         text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
-        coded = any("encode" in g.can for g in groups)  # in a part all families' or none
+        # in a part all families have codes or none; of one that is unknown here nobody knows
+        coded = any(not g.family or "encode" in g.can for g in groups)
         real = name == "neighbours" or (name == "interpolations" and coded)
         figures = each(groups, file, text, partial(_sheet, name), real)
         if name == "interpolations":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from genbench.config import ART, HYPER_PARAMETER
+from genbench.console import counted
 from genbench.metrics.names import ScoreName
 from genbench.record import Record
 from genbench.report.choice import few_sources, held_out_sources
@@ -179,7 +180,9 @@ def _provenance(part: Part) -> Iterator[str]:
     images, versions = runs[0]["images"], runs[0]["versions"]
     commits = sorted({commit[:9] for about in runs if (commit := about.get("commit"))})
     at = f" at commit {', '.join(commits)}" if commits else ""
-    machines = sorted({f"{about['hardware']} ({about['threads']} threads)" for about in runs})
+    machines = sorted(
+        {f"{about['hardware']} ({counted(about['threads'], 'thread')})" for about in runs}
+    )
     counts = ", ".join(f"{n} {status}" for status, n in sorted(part.counts.items()))
     yield (
         f"Data {part.data_title}: {images['train']} training, {images['val']} validation and "

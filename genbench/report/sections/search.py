@@ -7,7 +7,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from genbench.console import say_once
+from genbench.console import counted, say_once
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Study
 from genbench.report import trials
@@ -18,7 +18,7 @@ from genbench.stats import difference, show_ends
 
 ENOUGH = 20  # completed trials without which nothing is said of what mattered
 PLOTS: tuple[tuple[str, Callable[[Study], Figure], str], ...] = (
-    ("history", trials.history, "each trial, and the best so far"),
+    ("history", trials.history, "each completed trial, and the best so far"),
     ("slices", trials.slices, "each completed trial over each hyper-parameter"),
     ("parallel", trials.parallel, "a line a completed trial, the better the darker"),
 )
@@ -34,10 +34,11 @@ def search(part: Part) -> Iterator[Content]:
             (metric,) = study["objectives"]
             n = len(completed(study))
             for name, plot, text in PLOTS if n > 1 else ():
-                caption = f"{title}: {metric} in its search; {text} (n = {n})."
+                cut = ", the worst tenth beyond the frame" * (n > trials.FEW and name != "parallel")
+                caption = f"{title}: {metric} in its search; {text} (n = {n}{cut})."
                 draw, alt = partial(plot, study), trials.seen(study)
                 figures.append(Drawing(f"{model}_search_{name}", caption, draw, model, alt=alt))
-            said.append(about_gain(part, group, study))
+            said.append(about_gain(part, study))
             said.append(about_search(group, study) if study.get("best") is not None else None)
         pareto = shown(part, group, objectives=2)
         if pareto and len(completed(pareto)) > 1:
@@ -64,8 +65,9 @@ def about_search(group: Group, study: Study) -> str:
     twice = {int(n): value for n, value in study.get("again", {}).items()}
     states = Counter(trial["state"].lower() for trial in study["trials"]).most_common()
     text = (
-        f"The {family_title(group.model)}'s search ran {len(study['trials'])} trials "
-        f"({', '.join(f'{n} {state}' for state, n in states)}) of {study['epochs']} epochs; "
+        f"The {family_title(group.model)}'s search ran {counted(len(study['trials']), 'trial')} "
+        f"({', '.join(f'{n} {state}' for state, n in states)}) of "
+        f"{counted(study['epochs'], 'epoch')}; "
         f"the best {metric} was {scalar.show(best)}"
     )
     if study["best"] in twice:
@@ -84,21 +86,21 @@ def about_search(group: Group, study: Study) -> str:
     )
 
 
-def about_gain(part: Part, group: Group, study: Study) -> str | None:
+def about_gain(part: Part, study: Study) -> str | None:
     """By how much the winner beat the defaults on seeds that chose nothing, with its interval."""
-    rival = part.defaults.get(study["name"])
-    if group.chosen_by is not study or not rival or rival is group:
+    winner, rival = part.finals.get(study["name"], (None, None))
+    if not winner or not rival or rival is winner:
         return None
     kids = [name for name in part.sample_scores(part.split) if name.metric == RANKED_BY]
     metric = study["objectives"][0].removeprefix("val/")
     name = str(kids[0]) if kids else f"{part.split}/{metric}"
-    ours, theirs = group.score(name), rival.score(name)
+    ours, theirs = winner.score(name), rival.score(name)
     if not ours or not theirs:
         return None
-    scalar = group.scalar(name)
-    gap, interval = difference(ours, theirs)
+    scalar = winner.scalar(name)
+    gap, interval = difference(ours, theirs, scalar.better == "minimize")
     ends = show_ends(interval, scalar.digits)
-    test = part.claims.compare(ours, theirs)
+    test = part.claims.compare(ours, theirs, scalar.better == "minimize")
     gained = (scalar.sign or -1) * gap > 0
     verdict = "no difference that could be shown"
     if test.differ:

@@ -8,6 +8,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from genbench.metrics.names import ScoreName
+from genbench.metrics.stability import CHANCE
 from genbench.metrics.table import RANKED_BY
 from genbench.record.reading import WHERE
 from genbench.report.comparison import above, compared
@@ -49,7 +50,8 @@ def losses(part: Part) -> Iterator[Content]:
     draw_one = partial(_train_and_val, part.clock)
     seen = lambda group: alt_of(_panels(group))  # noqa: E731
     figures += each(others, "{group.model}_loss", caption, draw_one, alt=seen)
-    said = [about(group) for about in (about_bound, about_training) for group in part.groups]
+    said = [about_bound(group, part.split) for group in part.groups]
+    said += map(about_training, part.groups)
     yield Content("Losses", said, figures=figures)
 
 
@@ -79,9 +81,8 @@ def _panels(group: Group) -> list[Panel]:
     return [panel for panel in panels if panel.is_curve]
 
 
-def about_bound(group: Group) -> str | None:
-    """The bound on the likelihood and its two parts."""
-    split = "test" if group.tested else "val"
+def about_bound(group: Group, split: str) -> str | None:
+    """The bound on the likelihood of a split and its two parts."""
     names = ("elbo", "reconstruction", "kl")
     elbo, reconstruction, kl = (group.score(f"{split}/{name}") for name in names)
     if not elbo or not reconstruction or not kl:
@@ -129,7 +130,7 @@ def distances(part: Part) -> Iterator[Content]:
             caption += " Dashed: the floor, how far other real pictures are."
         draw, alt = partial(curves, panels, 2, part.clock), alt_of(panels)
         figures = [Drawing(f"{model}_divergence", caption, draw, model, alt=alt)]
-    yield Content("Distances while training", said, figures=figures)
+    yield Content("Distances", said, figures=figures)
 
 
 def nearer(claims: Claims, a: Group, b: Group, name: ScoreName) -> str | None:
@@ -151,12 +152,14 @@ def above_floor(group: Group, name: ScoreName) -> str | None:
     digits = name.scalar.digits
     numbers = f"{score.show_interval(digits)} against {floor.mean:.{digits}f}"
     where = f"By {name.title}, the samples of the {group.named} are"
-    if score.mean <= floor.mean or above(group, str(name), floor.mean) is False:
+    sure = above(group, str(name), floor.mean)
+    equal = name.scalar.show(score.mean) == name.scalar.show(floor.mean)
+    if score.mean < floor.mean or equal or sure is False:
         where += " not shown to be"
         return f"{where} farther from {name.reals} than other real ones are: {numbers}."
     by_chance = name.metric == "kid" or floor.mean <= 0  # KID's floor is 0 but for chance
     ratio = "" if by_chance else f", {score.mean / floor.mean:.1f} times the floor"
-    basis = "a single seed" if score.n == 1 else f"95 % interval over {score.n} seeds"
+    basis = f"95 % interval over {score.n} seeds" if sure else "a single seed: not proven"
     return (
         f"{where} farther from {name.reals} than other real ones are: {numbers}{ratio} ({basis})."
     )
@@ -169,7 +172,7 @@ def about_length(group: Group) -> str | None:
         scores = run.curve("val", group.about["objective"].removeprefix("val/"))[1]
         if third := len(scores) // 3:
             before, last = map(statistics.fmean, (scores[-2 * third : -third], scores[-third:]))
-            gains += [(before - last) / abs(before)] if before else []
+            gains += [(before - last) / before] if before > CHANCE else []
     if not gains:
         return None
     falls, mean = [gain > GAIN for gain in gains], statistics.fmean(gains)
