@@ -50,19 +50,19 @@ def wrapped(encoder: nn.Module, decoder: nn.Module, shape: tuple[int, ...], code
     return VAE(about, Encoder(encoder), Decoder(decoder))
 
 
-def fit(vae: Any, train: Tensor, val: Tensor, folder: str, **options: Any) -> None:
+def fit(vae: Any, train: Tensor, val: Tensor | None, folder: str, **options: Any) -> None:
     """Train by pythae's BaseTrainer, which writes into a folder.
 
     Args:
         vae: As `wrapped` gave it.
         train: Images (N, C, H, W) in [0, 1].
-        val: The same, of which it validates.
+        val: The same, by which it validates after every pass; None: it does not.
         folder: Where pythae writes.
         options: Of its BaseTrainerConfig.
     """
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    sides = [BaseDataset(x, torch.zeros(len(x))) for x in (train, val)]
+    sides = [x if x is None else BaseDataset(x, torch.zeros(len(x))) for x in (train, val)]
     chosen = BaseTrainerConfig(output_dir=folder, per_device_eval_batch_size=500, **options)
     BaseTrainer(vae, *sides, chosen).train()

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from contest import ContestConfig, contest
 from optuna.trial import TrialState
 
+from genbench import UserError
 from genbench.cli import guard, parse
 from genbench.commands import evaluate
 from genbench.config import FOLDER, Checked, Count, Device, EvaluateConfig, Positive, WandbMode
@@ -26,6 +27,7 @@ from genbench.fields import chosen
 from genbench.record import Record, read_runs
 from genbench.report import write_report
 from genbench.search import plan
+from genbench.search.record import show
 from genbench.search.search import Search
 from genbench.sweep import Stopping, find_sweep, read_sweep
 
@@ -103,6 +105,7 @@ class Searched:
             search.run()
         search.train_best()
         search.write()
+        show(search)
 
 
 @dataclass(frozen=True)
@@ -195,11 +198,13 @@ class Reported:
 
     def run(self, options: StudyConfig) -> None:
         """Write it; figures of an earlier one are removed."""
+        sets = {name: about["data"] for name, about in options.sets.items()}
+        ended = {r.config["data"] for r in read_runs(options.runs_dir) if r.status == "finished"}
+        if not ended & {*sets.values()}:
+            raise UserError(f"runs_dir={options.runs_dir}: no finished run of the study's; train")
         for ending in ("png", "gif"):
             for old in (Path(options.out) / "figures").glob(f"*.{ending}"):
                 old.unlink()
-        sets = {name: about["data"] for name, about in options.sets.items()}
-        ended = {r.config["data"] for r in read_runs(options.runs_dir) if r.status == "finished"}
         private = sets[ART] if sets[ART] in ended else ""
         page = write_report(options.runs_dir, options.out, ",".join(sets.values()), private=private)
         print(f"Summary:  {page.resolve()}")

@@ -66,26 +66,34 @@ def train_all(
         UserError: A training cannot be; or its process was killed. The others end in good order,
             and all go on when they are asked for again.
     """
-    missing = [job for job in jobs if not ended_run(settle(job[0]), commit)]
-    n = min(workers, len(missing))
-    if n > 1:
-        _train_together(missing, n, commit)
+    if workers > 1:
+        there = [ended_run(settle(config), commit) for config, _ in jobs]
+        missing = [job for job, run in zip(jobs, there, strict=True) if not run]
+        if len(missing) > 1:
+            found = iter(_train_together(missing, min(workers, len(missing)), commit))
+            return [next(found) if not run else run.outcome for run in there]
     return [train_once(config, title, commit) for config, title in jobs]
 
 
-def _train_together(jobs: Sequence[tuple[Config, str]], n: int, commit: str | None) -> None:
-    """Train the jobs in n processes at a time."""
-    left, titles = list(jobs), dict[int, str]()  # what is trained at each place
+def _train_together(
+    jobs: Sequence[tuple[Config, str]], n: int, commit: str | None
+) -> list[dict[str, float] | None]:
+    """Train the jobs in n processes at a time; what each found."""
+    left, at = list(range(len(jobs))), dict[int, int]()  # which job is trained at each place
+    found: dict[int, dict[str, float] | None] = {}
     crew: dict[int, Worker] = {}
     try:
         while left or crew:
             for place in [place for place in range(n) if place not in crew][: len(left)]:
-                config, titles[place] = left.pop(0)
-                crew[place] = start(_train, (config, titles[place], commit), place, n)
+                at[place] = left.pop(0)
+                crew[place] = start(_train, (*jobs[at[place]], commit), place, n)
             for place in ended(crew):
-                _check(crew.pop(place), titles[place])
+                worker = crew.pop(place)
+                _check(worker, jobs[at[place]][1])
+                found[at[place]] = worker.wire.recv()
     finally:
         stop(list(crew.values()))
+    return [found[i] for i in range(len(jobs))]
 
 
 def _check(worker: Worker, title: str) -> None:
@@ -98,7 +106,7 @@ def _check(worker: Worker, title: str) -> None:
 
 
 def _train(config: Config, title: str, commit: str | None, wire: Connection) -> None:
-    train_once(config, title, commit)  # its record says the rest
+    wire.send(train_once(config, title, commit))
 
 
 def start(target: Callable[..., None], args: tuple[Any, ...], index: int, n: int) -> Worker:

@@ -131,11 +131,12 @@ def ended_run(config: Config, commit: str | None = None) -> Record | None:
     return finished(*about, or_diverged=True, data_dir=config.folder)
 
 
-def stopped_in_group(config: Config) -> Path | None:
-    """The folder of a run of this configuration, of its group too, that can go on."""
+def stopped_in_group(config: Config, commit: str | None = None) -> Path | None:
+    """The folder of a run of this configuration, of its group and commit too, that can go on."""
     there = Path(config.runs_dir).expanduser().is_dir()
     mine = [run for run in read_runs(config.runs_dir) if goes_on(run, config)] if there else []
     mine = [run for run in mine if config.folder in (None, run.config.get("data_dir"))]
+    mine = [run for run in mine if commit in (None, run.about.get("commit"))]
     return next((run.path for run in mine if run.config.get("group") == config.group), None)
 
 

@@ -130,9 +130,9 @@ def train_once(config: Config, title: str, commit: str | None = None) -> dict[st
     """
     config = settle(config)
     if there := ended_run(config, commit):
-        return None if there.diverged else there.scores
+        return there.outcome
     try:
-        return train(config, resume=stopped_in_group(config), title=title)
+        return train(config, resume=stopped_in_group(config, commit), title=title)
     except h.Diverged as error:
         say(f"{title}: {error}")
         return None

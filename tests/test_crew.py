@@ -40,6 +40,14 @@ def test_what_all_would_say_is_said_once(tmp_path, monkeypatch, capfd):
     assert all(list(run.path.glob("wandb/offline-run-*")) for run in read_runs(tmp_path / "runs"))
 
 
+def test_a_commit_while_they_train_costs_no_second_training(tmp_path, monkeypatch):
+    """What they found is theirs to say: their records name a commit that nobody waits for."""
+    found = train_all(jobs(tmp_path, (1, 2)), workers=2, commit="c" * 40)
+    runs = read_runs(tmp_path / "runs")
+    assert len(runs) == 2
+    assert sorted(run.scores["val/bce"] for run in runs) == sorted(s["val/bce"] for s in found)
+
+
 def test_what_is_there_is_not_trained_again(tmp_path):
     first = train_all(jobs(tmp_path, (1, 2)), workers=2)
     again = train_all(jobs(tmp_path, (2, 1, 3)), workers=2)

@@ -242,6 +242,19 @@ def test_the_best_trials_are_trained_again_and_the_mean_decides(make, monkeypatc
     assert record["again"] == {str(n): value for n, value in study.confirmed.items()}
 
 
+def test_what_was_trained_again_before_later_trials_decides_nothing(make, monkeypatch):
+    """A trial that came later and is better is not among the old three."""
+    study = make(again=1, trials=2)
+    study.run()
+    study.confirm()
+    (old,) = study.confirmed
+    assert study.best().number == old
+    better = study.best()
+    more = {"params": better.params, "distributions": better.distributions}
+    study.study.add_trial(optuna.trial.create_trial(value=1e3, **more))
+    assert (study.best().number, study.best().value) == (2, 1e3)
+
+
 def test_the_defaults_are_trained_beside_the_winner_over_the_same_seeds(make):
     study = make(again=1, final_epochs=1)
     study.run()

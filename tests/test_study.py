@@ -1,5 +1,6 @@
 """The study: its steps, what they ask for, and that nothing is done twice."""
 
+import dataclasses
 import json
 
 import pytest
@@ -110,12 +111,23 @@ def test_a_search_of_few_epochs_stops_the_worse_half_after_each(options, monkeyp
             self.run = self.train_best = self.write = lambda: None
 
     monkeypatch.setattr(module, "Search", Noted)
+    monkeypatch.setattr(module, "show", lambda search: None)
     STEPS["search-ae"].run(options)
     (search,) = opened
     assert isinstance(search.study.pruner, SuccessiveHalvingPruner)
     pruner = vars(search.study.pruner)
     assert (pruner["_min_resource"], pruner["_reduction_factor"]) == (1, 2)
     assert search.options.trials == 6
+
+
+def test_a_report_of_nothing_removes_no_figure(options, tmp_path):
+    figure = tmp_path / "reports" / "figures" / "old.png"
+    figure.parent.mkdir(parents=True)
+    figure.touch()
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UserError, match="no finished run of the study's"):
+        STEPS["report"].run(dataclasses.replace(options, out=str(tmp_path / "reports")))
+    assert figure.exists()
 
 
 def test_art_is_kaggles_unless_a_folder_is_named(options):

@@ -26,10 +26,10 @@ def attach_health(trainer: Engine, evaluator: Engine, model: Model, run: Run) ->
     """
     train, val = model.data.splits["train"], model.data.splits["val"]
     some = train.take(train.spread(PICTURES))
-    known, of_known = some.images, some.labels
     new = val.take(val.spread(PICTURES)).images
-    trained_on, held_out = known.cpu().numpy(), new.cpu().numpy()
-    known, of_known = known[: len(new)].float() / 255, of_known[: len(new)]
+    trained_on, held_out = some.images.cpu().numpy(), new.cpu().numpy()
+    few = some.take(some.spread(len(new)))  # neighbours may be of one class
+    known, of_known = few.images.float() / 255, few.labels
     z = model.draw_z(len(trained_on), EVAL_SEED)
     y = model.classes.draw(len(trained_on), EVAL_SEED)
     events: dict[str, int] = run.summary.setdefault("events", {})

@@ -25,8 +25,8 @@ def attach_pruning(
 
     @evaluator.on(Events.COMPLETED)
     def prune() -> None:
-        if late(name) and name not in evaluator.state.metrics and not over(trainer):
-            return
+        if late(name) and name not in evaluator.state.metrics:
+            return  # patience may end a training between two scores: they are measured at its end
         if name not in evaluator.state.metrics:
             known = ", ".join(f"val/{known}" for known in evaluator.state.metrics)
             raise UserError(f"metric: val/{name} is never logged; choose one of {known}")

@@ -173,7 +173,7 @@ def _begin(folder: Path, job: Job) -> Upload | None:
         try:
             return _begun(folder, about, mode)
         except Exception as error:  # whatever is wrong with W&B, the run goes on
-            _failed.add(mode)
+            _failed.update({mode} - {"offline"})
             instead = "offline instead, `genbench sync` uploads later"
             instead = instead if mode != "offline" else "going on without its record"
             say(f"W&B: {first_line(error)}; {instead}")

@@ -70,6 +70,11 @@ class Record:
         )
 
     @property
+    def outcome(self) -> dict[str, float] | None:
+        """The scores of a run that has ended; None of one that diverged."""
+        return None if self.diverged else self.scores
+
+    @property
     def disk_refused(self) -> bool:
         """Whether it failed because a file could not be written."""
         return self.summary.get("error", "").startswith("DiskError")

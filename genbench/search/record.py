@@ -41,7 +41,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         "directions": [direction.name.lower() for direction in search.study.directions],
         "space": {k: distribution_to_json(d) for k, d in search.sweep.space.items()},
         "base": dataclasses.asdict(search.base),
-        "wandb": search.place,
+        "wandb": _place(search),
         "best": search.best().number if any_completed else None,
         "final_key": search.final_config(0, search.best().params).key if any_completed else None,
         "defaults_key": search.final_config(0, search.defaults).key if search.again else None,
@@ -49,6 +49,13 @@ def to_record(search: "Search") -> dict[str, Any]:
         "seeds": list(search.seeds),
         "trials": [_describe(trial) for trial in trials if REPEATS not in trial.user_attrs],
     }
+
+
+def _place(search: "Search") -> dict[str, str]:
+    """Where in W&B the search itself is, and what it is called there."""
+    o = search.options
+    given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
+    return environment.wandb_place(given | {"notes": o.notes, "group": search.name})
 
 
 def show(search: "Search") -> None:

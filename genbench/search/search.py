@@ -28,7 +28,6 @@ from genbench.search.trial import run_trial
 from genbench.speed import settle
 from genbench.sweep import Sweep, holds
 from genbench.sweep.parameters import corners
-from genbench.train import train_once
 
 AGAIN_SEED = 4  # after the search's own, of the trials that are trained again
 AGAIN = "again-"  # of the study: the value of that training, by the trial's number
@@ -201,9 +200,9 @@ class Search:
         """The best trial; of several objectives the front's trial nearest to the ideal point."""
         if not self.completed():
             raise UserError(f"{self.name}: no trial was completed; run again with more trials")
-        if self.confirmed:
-            by_number = {trial.number: trial for trial in self.completed()}
-            return by_number[min(self.confirmed, key=lambda n: self.sign * self.confirmed[n])]
+        leading, twice = self.leading, self.confirmed
+        if leading and all(trial.number in twice for trial in leading):
+            return min(leading, key=lambda trial: self.sign * twice[trial.number])
         if not self.options.pareto:
             return self.study.best_trial
         return studies.nearest_to_ideal(self.study)
@@ -231,6 +230,13 @@ class Search:
         return 0 if self.options.pareto else usual
 
     @property
+    def leading(self) -> list[optuna.trial.FrozenTrial]:
+        """The best trials, as many as are trained again."""
+        if not self.again:
+            return []
+        return sorted(self.completed(), key=lambda t: self.sign * t.values[0])[: self.again]
+
+    @property
     def confirmed(self) -> dict[int, float]:
         """Of the trials that were trained again, by number, the mean of both values."""
         again = {k: v for k, v in self.study.user_attrs.items() if k.startswith(AGAIN)}
@@ -245,18 +251,18 @@ class Search:
 
         The best of many noisy values is mostly a lucky one: its own seed cannot tell.
         """
-        leading = sorted(self.completed(), key=lambda trial: self.sign * trial.values[0])
-        for i, trial in enumerate(leading[: self.again], 1):
-            if f"{AGAIN}{trial.number}" in self.study.user_attrs:
-                continue
-            signals.check()
-            seed, group = max(self.seeds) + AGAIN_SEED, f"{self.name}-again"
-            config = self.make_config(trial.params, seed=seed, group=group, job_type="trial")
-            title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
-            scores = train_once(config, title, git("rev-parse", "HEAD"))
+        about = {"seed": max(self.seeds) + AGAIN_SEED, "job_type": "trial"}
+        about["group"] = f"{self.name}-again"
+        jobs = {}
+        for i, trial in enumerate(self.leading, 1):
+            if f"{AGAIN}{trial.number}" not in self.study.user_attrs:
+                title = f"{self.family.name} trial {trial.number} again, {i}/{self.again}"
+                jobs[trial.number] = self.make_config(trial.params, **about), title
+        found = train_all([*jobs.values()], self.options.workers, git("rev-parse", "HEAD"))
+        for number, scores in zip(jobs, found, strict=True):
             value = scores[self.sweep.metric] if scores else self.sign * math.inf
-            self.study.set_user_attr(f"{AGAIN}{trial.number}", value)
-            self.write()
+            self.study.set_user_attr(f"{AGAIN}{number}", value)
+        self.write()
 
     @signals.noted()
     def train_best(self) -> list[dict[str, float]]:
@@ -287,13 +293,6 @@ class Search:
         epochs, group = self.options.final_epochs or longer, f"{self.name}-{name}"
         more = {"epochs": epochs, "test": True, "group": group, "job_type": "final"}
         return self.make_config(params, seed=seed, **more)
-
-    @property
-    def place(self) -> dict[str, str]:
-        """Where in W&B the search itself is, and what it is called there."""
-        o = self.options
-        given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
-        return environment.wandb_place(given | {"notes": o.notes, "group": self.name})
 
     def write(self) -> None:
         """Write the study to <runs_dir>/studies/<name>.json, for the report."""
