@@ -119,12 +119,15 @@ def sentences(text):
     return [line.strip("*- ") for line in said if line.startswith(("- ", "**"))]
 
 
-def p_of(a, b):
-    """Of Welch's test; constants differ if they are unlike."""
-    if not np.ptp(a) and not np.ptp(b):
-        return float(a[0] == b[0])
-    if min(*a, *b) > 0:  # such scores are compared by their ratio
-        a, b = np.log(a), np.log(b)
+def ps_of(a, b):
+    """Of Welch's test: of differences, and of positive numbers' ratio, which distances go by."""
+    if not np.ptp(a) and not np.ptp(b):  # constants differ if they are unlike
+        return [float(a[0] == b[0])]
+    scales = [(a, b)] + [(np.log(a), np.log(b))] * (min(*a, *b) > 0)
+    return [welch(*pair) for pair in scales]
+
+
+def welch(a, b):
     about = [
         one for values in (a, b) for one in (np.mean(values), np.std(values, ddof=1), len(values))
     ]
@@ -145,9 +148,10 @@ def unexplained(text, numbers):
         if test and len(pairs) > 1:
             p, tiny, n, m = test.groups()
             told = [
-                p_of(a, b)
+                q
                 for a, b in product(known[pairs[0]], known[pairs[1]])
                 if (len(a), len(b)) == (int(n), int(m))
+                for q in ps_of(a, b)
             ]
             if not any(q < 0.001 if tiny else f"{q:.2g}" == p for q in told):
                 wrong.append(test[0])
