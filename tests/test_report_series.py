@@ -29,7 +29,7 @@ def test_configurations_that_share_a_name_stand_in_one_table_by_what_varies(reco
     assert rows["KL (nats an image)"] == ["80.00 ± 0.00", "20.00 ± 0.00", "5.00 ± 0.00"]
     (said,) = (s for s in content.said if "ELBO" in s)
     assert said == (
-        "ELBO is best at beta = 1, -100.50 ± 0.71; that it is better than at beta = 0.25, "
+        "What beta does: ELBO is best at beta = 1, -100.50 ± 0.71; that it is better than at beta = 0.25, "
         "-103.50 ± 0.71, is not shown (p = 0.051, Welch's test, 2 and 2 seeds)."
     )
 
@@ -54,7 +54,20 @@ def test_two_values_make_no_curve_and_two_families_are_compared(records):
     assert content.table[0] == ["", "AE", "VAE"]
     assert not content.figures
     (said,) = (s for s in content.said if "reconstructs better" in s)
-    assert said.startswith("The AE reconstructs better than the VAE: 70.10 ± 0.10 against 90.10")
+    text = "Equal terms: the AE reconstructs better than the VAE: 70.10 ± 0.10 against 90.10"
+    assert said.startswith(text)
+
+
+def test_what_was_varied_does_not_stand_for_a_family_beside_others(records):
+    """Even where it is better; of a family of which there is nothing else it does."""
+    for seed in range(2):
+        for beta, elbo in ((0.5, -80.0), (1.0, -70.0)):
+            config = {"beta": beta, "group": "what beta does"}
+            records.run("vae", seed, key=f"b{beta}", config=config, scores={"elbo": elbo})
+        records.run("vae", seed, key="usual")
+    part = records.part()
+    assert [group.about["key"] for group in part.groups] == ["usual"]
+    assert not part.left_out
 
 
 def test_the_runs_of_a_search_and_of_a_contest_are_no_experiment(records):

@@ -112,13 +112,15 @@ def _part(
     """The part on runs of one kind."""
     groups = make_groups(runs, studies)
     wanted = "train" if any(map(few_sources, groups)) else "test"
-    shown = _shown(groups, wanted)
+    named = series(groups, studies)
+    eligible = _outside(named, groups)
+    shown = _shown(eligible, wanted)
     titles = [family_title(model) for model in in_order(group.model for group in groups)]
     data, coded = runs[0].config["data"], all("encode" in group.can for group in groups)
     families = listed(titles, "or" if coded else "and")
     title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and len(titles) > 1)
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
-    left_out = left_out + _not_shown(groups, shown)
+    left_out = left_out + _not_shown(eligible, shown)
     by_key = {group.about["key"]: group for group in groups}
     finals = {
         study["name"]: (by_key[winner], by_key[rival])
@@ -126,7 +128,6 @@ def _part(
         if (winner := study.get("final_key")) in by_key
         and (rival := study.get("defaults_key")) in by_key
     }
-    named = series(groups, studies)
     return Part(title, data, shown, split, studies, finals, counts, left_out, series=named)
 
 
@@ -143,6 +144,16 @@ def series(groups: list[Group], studies: Sequence[Study]) -> dict[str, list[Grou
         if name and group.runs and not searched and not name.startswith(own):
             named[name].append(group)
     return {name: alike for name, alike in named.items() if len(alike) > 1}
+
+
+def _outside(named: dict[str, list[Group]], groups: list[Group]) -> list[Group]:
+    """Those that are in no series, which has a table of its own; all of a family that has others.
+
+    What was varied to learn from it does not stand for a family beside what a search found.
+    """
+    inside = {id(group) for alike in named.values() for group in alike}
+    families = {group.model for group in groups if id(group) not in inside}
+    return [group for group in groups if id(group) not in inside or group.model not in families]
 
 
 def held_out_sources(group: Group) -> int:

@@ -43,9 +43,14 @@ def series(part: Part) -> Iterator[Content]:
         table += [row(groups, score, scalar) for score, scalar in scores.items()]
         models = {group.model for group in groups}
         said = claimed(inside) if len(models) == len(groups) else _best(inside, fields, scores)
-        yield Content(
-            f"Experiment: {name}", list(said), table, figures=_figures(name, inside, fields)
-        )
+        told = [sentence and _within(name, sentence) for sentence in said]
+        yield Content(f"Experiment: {name}", told, table, figures=_figures(name, inside, fields))
+
+
+def _within(name: str, sentence: str) -> str:
+    """A sentence that is true of the experiment, and need not be of what the part shows."""
+    rest = sentence.removeprefix("The ")
+    return f"{name[0].upper()}{name[1:]}: {'the ' if rest != sentence else ''}{rest}"
 
 
 def varied(groups: Sequence[Group]) -> list[str]:
