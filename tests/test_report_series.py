@@ -29,8 +29,8 @@ def test_configurations_that_share_a_name_stand_in_one_table_by_what_varies(reco
     assert rows["KL (nats an image)"] == ["80.00 ± 0.00", "20.00 ± 0.00", "5.00 ± 0.00"]
     (said,) = (s for s in content.said if "ELBO" in s)
     assert said == (
-        "What beta does: ELBO is best at beta = 1, -100.50 ± 0.71; that it is better than at beta = 0.25, "
-        "-103.50 ± 0.71, is not shown (p = 0.051, Welch's test, 2 and 2 seeds)."
+        "What beta does: ELBO is best at beta = 1, -100.50 ± 0.71; that it is better than at "
+        "beta = 0.25, -103.50 ± 0.71, is not shown (p = 0.051, Welch's test, 2 and 2 seeds)."
     )
 
 
