@@ -49,8 +49,8 @@ def series(part: Part) -> Iterator[Content]:
 
 def _within(name: str, sentence: str) -> str:
     """A sentence that is true of the experiment, and need not be of what the part shows."""
-    rest = sentence.removeprefix("The ")
-    return f"{name[0].upper()}{name[1:]}: {'the ' if rest != sentence else ''}{rest}"
+    first = sentence[0] if sentence[:2].isupper() else sentence[0].lower()
+    return f"{name[0].upper()}{name[1:]}: {first}{sentence[1:]}"
 
 
 def varied(groups: Sequence[Group]) -> list[str]:
