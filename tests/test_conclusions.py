@@ -123,7 +123,9 @@ def ps_of(a, b):
     """Of Welch's test: of differences, and of positive numbers' ratio, which distances go by."""
     if not np.ptp(a) and not np.ptp(b):  # constants differ if they are unlike
         return [float(a[0] == b[0])]
-    scales = [(a, b)] + [(np.log(a), np.log(b))] * (min(*a, *b) > 0)
+    scales = [(a, b)]
+    if all(value > 0 for value in (*a, *b)):
+        scales.append((np.log(a), np.log(b)))
     return [welch(*pair) for pair in scales]
 
 

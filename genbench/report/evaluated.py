@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from genbench.metrics.protocol import ModelScores, Protocol
 from genbench.record import Record
 from genbench.report.group import Group, family_title, one_a_seed
 
-PRIORS = {"mixture": "mixture of Gaussians", "gaussian": "Gaussian"}
+PRIORS = {"mixture": "a mixture of Gaussians", "gaussian": "a Gaussian"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Evaluated:
             yield ModelScores(self.title, protocol, values, first["errors"], over), first["floor"]
 
 
+def about_priors(models: Iterable[Evaluated]) -> list[str]:
+    """A note on each density that any of them is drawn from in place of its own prior."""
+    fitted = sorted({one.prior for one in models if one.prior})
+    return [
+        f"“+ {prior}” is drawn from {PRIORS.get(prior, prior)} that was fitted to the codes of "
+        "training pictures."
+        for prior in fitted
+    ]
+
+
 def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]:
     """All that was evaluated on the data with the most evaluated runs (on `data`, if given)."""
     done = [r for r in records if r.status == "finished" and r.evaluations()]
@@ -60,7 +70,7 @@ def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]
     for (sampler, key), runs in columns.items():
         seeds, (model, _, prior) = one_a_seed(runs), sampler.partition("+")
         title = family_title(model)
-        title += f" ({PRIORS.get(prior, prior)} fitted to its codes)" if prior else ""
+        title += f" + {prior}" if prior else ""
         if times[sampler] > 1:
             title += f" ({', '.join([*Group(runs=seeds).variant, key])})"
         evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds], prior))

@@ -14,6 +14,7 @@ from genbench.metrics.names import SPLITS
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
 from genbench.report.comparison import Lead
+from genbench.report.evaluated import about_priors
 from genbench.report.group import Group, field_roles, unlike
 from genbench.report.part import Cell, Content, Contests, Drawing, Part, minutes_of
 from genbench.report.sections.adversarial import collapses, for_a_while
@@ -54,6 +55,7 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
         f"ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch, NLL of "
         "`genbench evaluate`; where these are of other pixels, or given a class, none is shown."
     )
+    notes += about_priors(row.evaluated for row in rows if row.evaluated)
     said = [about_winner(parts[0].claims, rows, floor), about_against(rows)]
     return Content(data, said, _without_empty(table), notes)
 

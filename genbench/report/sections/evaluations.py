@@ -13,7 +13,7 @@ from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
 from genbench.report.comparison import Lead
-from genbench.report.evaluated import Evaluated
+from genbench.report.evaluated import Evaluated, about_priors
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sheets import as_it_is
 from genbench.scalars import Scalar
@@ -60,6 +60,7 @@ def against(part: Part) -> Iterator[Content]:
             f"{protocol.size} px. {NOTE} They depend on N, on the extractor (weights "
             f"{protocol.weights}) and on the real pictures."
         ]
+        notes += about_priors(part.evaluated)
         notes += [NO_FID] * (short_name(protocol.extractor) != "inception")
         yield Content(f"Against {protocol.title}", said, score_table(rows, floor), notes)
 
