@@ -31,8 +31,10 @@ def train_until(config: Config, place: Place = None, resume: Path | None = None)
 def reproducible(record: Record) -> list[list[tuple[str, Any]]]:
     """metrics.jsonl without what differs whenever a training is done again."""
     from genbench.handlers.costs import NOT_REPRODUCIBLE
+    from genbench.handlers.pictures import FIRST
 
     rows = map(json.loads, (record.path / "metrics.jsonl").read_text().splitlines())
+    rows = [row for row in rows if "file" not in row or row["epoch"] <= FIRST]  # later: by time
     return [[(k, v) for k, v in row.items() if k not in NOT_REPRODUCIBLE] for row in rows]
 
 

@@ -14,6 +14,7 @@ from genbench.families.vae import VAEConfig
 from genbench.record import Run, read_runs, wait_for_wandb
 from genbench.record.feeding import log_search
 from genbench.record.source import MACHINE, of_run
+from genbench.search.record import place_of
 from genbench.search.search import Search
 from genbench.sweep import find_sweep, read_sweep
 
@@ -247,7 +248,7 @@ def test_a_search_is_a_run_beside_its_trials(server, script, tmp_path):
 def test_a_searchs_flags_are_its_runs():
     flags = {"project": "p", "tags": "t", "name": "n"}
     search = Search(read_sweep(find_sweep("vae")), SearchConfig(**flags))
-    assert search.place == flags | {"group": search.name}
+    assert place_of(search) == flags | {"group": search.name}
     trial = search.make_config({}, seed=0, job_type="trial")
     assert (trial.project, trial.tags, trial.name, trial.job_type) == ("p", "t", "", "trial")
     assert search.final_config(1, {}).job_type == "final"

@@ -41,7 +41,7 @@ def to_record(search: "Search") -> dict[str, Any]:
         "directions": [direction.name.lower() for direction in search.study.directions],
         "space": {k: distribution_to_json(d) for k, d in search.sweep.space.items()},
         "base": dataclasses.asdict(search.base),
-        "wandb": _place(search),
+        "wandb": place_of(search),
         "best": search.best().number if any_completed else None,
         "final_key": search.final_config(0, search.best().params).key if any_completed else None,
         "defaults_key": search.final_config(0, search.defaults).key if search.again else None,
@@ -51,7 +51,7 @@ def to_record(search: "Search") -> dict[str, Any]:
     }
 
 
-def _place(search: "Search") -> dict[str, str]:
+def place_of(search: "Search") -> dict[str, str]:
     """Where in W&B the search itself is, and what it is called there."""
     o = search.options
     given = {"project": o.project, "entity": o.entity, "name": o.name, "tags": o.tags}
