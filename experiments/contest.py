@@ -38,7 +38,7 @@ from genbench.files import writable, write_json
 from genbench.metrics import ScoreName
 from genbench.model import Model
 from genbench.record import Contest, Rung, read_contests, read_runs
-from genbench.report.sections.contest import contest_table, sides_of
+from genbench.report.sections.contest import contest_table, sides_of, trial_name
 
 import torch  # after genbench, which tells its threads how to wait  # isort: skip
 
@@ -158,8 +158,9 @@ def contest(options: ContestConfig) -> Contest:
     missing = {name: c for name, c in configs.items() if not is_known(record, name, c)}
     for name in missing:
         if name in record["sides"]:  # of an earlier version, or with other fields
-            record["milliseconds"].pop(name)
-    known = {name: c for name, c in configs.items() if name not in missing}
+            record["milliseconds"].pop(name, None)
+    measured = record["milliseconds"].keys() - missing.keys()
+    known = {name: c for name, c in configs.items() if name in measured}
     calibrate(missing, data, record, known)
     keep(options, record)
     for name, config in missing.items():
@@ -181,8 +182,10 @@ def give(choice: str, record: Contest) -> None:
     if not choice or choice == record["choice"]:
         return
     record["choice"] = choice
-    for name in [name for name in record["sides"] if lineage(BY_NAME[name])[0] is DCGAN_SIDE]:
-        del record["sides"][name], record["milliseconds"][name]
+    of_dcgan = [side.name for side in SIDES if lineage(side)[0] is DCGAN_SIDE]
+    for name in of_dcgan + [trial_name(other) for other in CHOICES]:
+        record["sides"].pop(name, None)
+        record["milliseconds"].pop(name, None)
 
 
 def check_data(options: ContestConfig, data: Data) -> None:
@@ -254,7 +257,7 @@ def choose(options: ContestConfig, data: Data, record: Contest) -> str:
     Raises:
         UserError: No training has one.
     """
-    titles = {f"dcgan, {choice}": choice for choice in CHOICES}
+    titles = {trial_name(choice): choice for choice in CHOICES}
     configs = {
         t: configure(DCGAN_SIDE, options, choice, test=False) for t, choice in titles.items()
     }

@@ -26,8 +26,8 @@ from genbench.speed import settle
 from genbench.train import train_once
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_started = itertools.count()  # workers of this process
 PATIENCE = 40  # seconds that a worker has to end its step when it is told to stop
+_started = itertools.count()  # workers of this process
 
 
 @dataclasses.dataclass

@@ -29,6 +29,11 @@ class Scalar:
         return {"maximize": 1, "minimize": -1, "": 0}[self.better]
 
     @property
+    def is_distance(self) -> bool:
+        """Whether less is better, as it is taken to be where neither is said to be."""
+        return self.better != "maximize"
+
+    @property
     def arrow(self) -> str:
         """Which way is better, behind a space; nothing if neither is."""
         return {"maximize": " ↑", "minimize": " ↓", "": ""}[self.better]

@@ -125,7 +125,8 @@ class Comparison:
 
         By the samples' own deviations; None where they do not tell. `by_ratio` it is a factor.
         """
-        error, freedom = _welch(*_on_scale(self.a, self.b, self.by_ratio))
+        one, other, _ = _on_scale(self.a, self.b, self.by_ratio)
+        error, freedom = _welch(one, other)
         if not error or not math.isfinite(error):
             return None
         from scipy.optimize import brentq
@@ -147,11 +148,10 @@ def compare(a: Sample, b: Sample, distances: bool = False) -> Comparison:
         distances: They are of a score of which less is better (a distance, an error): where it is
             positive its spread grows with its size, and the ratio of the two is what is tested.
     """
-    by_ratio = distances and _has_ratio(a, b)
-    if a.std is None or b.std is None:
-        return Comparison(a, b, None, by_ratio)
-    one, other = _on_scale(a, b, by_ratio)
+    one, other, by_ratio = _on_scale(a, b, distances)
     error, freedom = _welch(one, other)
+    if error is None:
+        return Comparison(a, b, None, by_ratio)
     if not error:
         return Comparison(a, b, 1.0 if one.mean == other.mean else 0.0, by_ratio)
     from scipy.stats import t
@@ -162,8 +162,7 @@ def compare(a: Sample, b: Sample, distances: bool = False) -> Comparison:
 
 def difference(a: Sample, b: Sample, distances: bool = False) -> tuple[float, Interval | None]:
     """a's mean minus b's, and its 95 % interval by the same test; None if one is a single value."""
-    by_ratio = distances and _has_ratio(a, b)
-    one, other = _on_scale(a, b, by_ratio)
+    one, other, by_ratio = _on_scale(a, b, distances)
     error, freedom = _welch(one, other)
     gap = a.mean - b.mean
     if not error:
@@ -175,19 +174,16 @@ def difference(a: Sample, b: Sample, distances: bool = False) -> tuple[float, In
     return gap, (low, high)
 
 
-def _has_ratio(a: Sample, b: Sample) -> bool:
-    """Whether all their values are positive, and their means and geometric means agree on order."""
-    if not all(0 < value < math.inf for value in (*a.values, *b.values)):
-        return False
-    one, other = _on_scale(a, b, True)
-    return (one.mean - other.mean) * (a.mean - b.mean) >= 0
+def _on_scale(a: Sample, b: Sample, distances: bool) -> tuple[Sample, Sample, bool]:
+    """Two samples as they are compared, and whether that is by their logarithms.
 
-
-def _on_scale(a: Sample, b: Sample, by_ratio: bool) -> tuple[Sample, Sample]:
-    """Two samples as they are compared: themselves, or their logarithms."""
-    if not by_ratio:
-        return a, b
-    return Sample.of(map(math.log, a.values)), Sample.of(map(math.log, b.values))
+    So are positive distances whose means and geometric means agree on which is the larger.
+    """
+    if distances and all(0 < value < math.inf for value in (*a.values, *b.values)):
+        one, other = (Sample.of(map(math.log, sample.values)) for sample in (a, b))
+        if (one.mean - other.mean) * (a.mean - b.mean) >= 0:
+            return one, other, True
+    return a, b, False
 
 
 def _welch(a: Sample, b: Sample) -> tuple[float | None, float]:

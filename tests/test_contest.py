@@ -167,6 +167,21 @@ def test_other_settings_of_the_dcgan_are_those_of_all_that_build_on_it(trained, 
     assert (record["choice"], set(record["sides"])) == (second, {"dcgan", DEFAULT})
 
 
+def test_settings_that_are_given_after_a_choice_are_not_called_chosen(trained, tmp_path):
+    """All of them were tried then; a side that an earlier version had is in nobody's way."""
+    contest(options(tmp_path, seeds=1, sides="dcgan"))
+    path = next((tmp_path / "runs" / "contests").glob("*.json"))
+    record = json.loads(path.read_text())
+    record["sides"]["gone"] = record["sides"]["dcgan"]
+    path.write_text(json.dumps(record))
+    given = list(CHOICES)[-1]
+    record = contest(options(tmp_path, seeds=1, sides="dcgan", choice=given))
+    assert record["choice"] == given
+    pages = make_pages(read_runs(tmp_path / "runs"), [], contests=[record])
+    (found,) = [c for _, contents in pages for c in contents if "Contest" in c.heading]
+    assert f"Settings of the DCGAN, given, not chosen here: {given}" in str(found.notes)
+
+
 def test_a_contest_goes_on_by_the_means_it_was_begun_with(trained, tmp_path, monkeypatch):
     contest(options(tmp_path, seeds=1, sides="flow"))
     monkeypatch.setattr(module.torch, "get_num_threads", lambda: 64)

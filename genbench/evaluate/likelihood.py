@@ -60,11 +60,11 @@ def likelihood(model: Model, split: str, cache: Cache, draws: int, most: int = 0
     if model.steps.rate:
         rate = float(by_picture["rate"].mean())
         numbers |= {"rate": rate, "distortion": float(-elbo.mean() - rate)}
-        numbers["posterior_collapse"] = float(has_collapsed(rate))
     if "encode" in model.family.can:
         numbers["active_units"] = float(active_units(model.codes(split)[0]))
-        if has_collapsed(math.inf, numbers["active_units"]):
-            numbers["posterior_collapse"] = 1.0
+    collapsed = has_collapsed(numbers.get("rate", math.inf), numbers.get("active_units", 1.0))
+    if model.steps.rate or collapsed:
+        numbers["posterior_collapse"] = float(collapsed)
     return {
         "p": getattr(config, "likelihood", "unnamed"),
         "binarize": getattr(config, "binarize", "none"),

@@ -173,7 +173,7 @@ def _begin(folder: Path, job: Job) -> Upload | None:
         try:
             return _begun(folder, about, mode)
         except Exception as error:  # whatever is wrong with W&B, the run goes on
-            _failed.update({mode} - {"offline"})
+            _failed.add(mode)
             instead = "offline instead, `genbench sync` uploads later"
             instead = instead if mode != "offline" else "going on without its record"
             say(f"W&B: {first_line(error)}; {instead}")
@@ -200,10 +200,10 @@ def _begun(folder: Path, about: dict[str, Any], mode: str) -> Upload:
 
 
 def _modes(choice: str) -> list[str]:
-    """What to try, in this order; what failed once is not tried again in this process."""
+    """What to try, in this order; no server that failed once is tried again in this process."""
     first = "shared" if choice == "shared" else "online"
     wanted = [first, "offline"] if choice != "offline" and _has_key() else ["offline"]
-    return [mode for mode in wanted if mode not in _failed]
+    return [mode for mode in wanted if mode == "offline" or mode not in _failed]
 
 
 @functools.cache

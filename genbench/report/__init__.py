@@ -76,14 +76,7 @@ def write_report(
     if not report:
         what = f"finished run on {data}" if data else "finished run"
         raise UserError(f"runs_dir={runs_dir}: no {what} to report on; train one first")
-    hidden = _hidden([part for part, _ in pages], words(private)) if originals else None
-    pages = [
-        (
-            part,
-            [_without_real(c) for c in contents] if hidden is None or part in hidden else contents,
-        )
-        for part, contents in pages
-    ]
+    pages = _public(pages, originals, words(private))
     with writing(f"out={out}"):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         write_leaderboard(contests, list(filter(_is_told, runs)), folder)
@@ -157,17 +150,23 @@ def make_pages(
     return [(part, [c for section in SECTIONS for c in section(part)]) for part in parts]
 
 
-def _hidden(parts: Sequence[Part], private: Sequence[str]) -> list[Part]:
-    """The parts on private data sets.
+def _public(pages: list[Page], originals: bool, private: Sequence[str]) -> list[Page]:
+    """The pages without figures of real pictures, of private data sets or of all.
 
     Raises:
-        UserError: There is none on one of them: a typo would show all its pictures.
+        UserError: There is no page on a private one: a typo would show all its pictures.
     """
+    known = {part.data_title: part.data for part, _ in pages}
     for name in private:
-        if not any(name in (part.data, part.data_title) for part in parts):
-            known = listed(sorted({part.data_title for part in parts}))
-            raise UserError(f"private={name!r}: nothing of it to report on; there is {known}")
-    return [part for part in parts if {part.data, part.data_title} & set(private)]
+        if name not in (*known, *known.values()):
+            there = listed(sorted(known))
+            raise UserError(f"private={name!r}: nothing of it to report on; there is {there}")
+    return [
+        (part, contents)
+        if originals and not {part.data, part.data_title} & {*private}
+        else (part, [_without_real(content) for content in contents])
+        for part, contents in pages
+    ]
 
 
 def _without_real(content: Content) -> Content:

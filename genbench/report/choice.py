@@ -183,10 +183,10 @@ def _shown(groups: list[Group], wanted: str) -> list[Group]:
     for model in models:
         first, *others = (group for group in ordered if group in best and group.model == model)
         chosen += [first, *sorted(others, key=lambda g: not g.is_baseline)[: COLUMNS - 1]]
+    shown = [group for group in ordered if group in chosen]
     if all(group.judged_by_samples for group in groups):
-        return sorted(chosen, key=_rank(groups, wanted), reverse=True)
-    ranks = {id(group): i for i, group in enumerate(ordered)}
-    return sorted(chosen, key=lambda group: (models.index(group.model), ranks[id(group)]))
+        return sorted(shown, key=_rank(groups, wanted), reverse=True)
+    return sorted(shown, key=lambda group: models.index(group.model))
 
 
 def _rank(groups: list[Group], wanted: str) -> Callable[[Group], tuple[bool, int, float]]:

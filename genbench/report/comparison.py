@@ -40,7 +40,7 @@ def compared(
     best, other = (first, second) if a_wins else (second, first)
     unit = f" {scalar.unit}" if scalar.unit else ""
     numbers = f"{best.show(scalar.digits)} against {other.show(scalar.digits)}{unit}"
-    comparison = claims.compare(best, other, scalar.better != "maximize")
+    comparison = claims.compare(best, other, scalar.is_distance)
     if comparison.differ:
         low, high = sorted((first.mean, second.mean))
         factor = f", a factor of {high / low:.1f}" if ratio and low > 0 else ""
@@ -75,12 +75,12 @@ class Lead:
     """How surely the first of several, in order, is the best: by a test against each other one.
 
     second: The test against the next one.
-    weakest: The titles of others that the first is not shown to be better than.
+    unproven: The titles of others that the first is not shown to be better than.
     basis: Of the claim: of the test that was the hardest to pass.
     """
 
     second: Comparison
-    weakest: list[str]
+    unproven: list[str]
     basis: str
 
     @classmethod
@@ -89,8 +89,10 @@ class Lead:
         second = tests[0][1]
         if not second.differ:
             return cls(second, [], second.basis)
-        if weakest := [title for title, test in tests if not test.differ]:
-            return cls(second, weakest, f"{second.basis}; not shown against the {listed(weakest)}")
+        if unproven := [title for title, test in tests if not test.differ]:
+            return cls(
+                second, unproven, f"{second.basis}; not shown against the {listed(unproven)}"
+            )
         title, hardest = max(tests, key=lambda pair: pair[1].p or 0.0)
         by = f" against the {title}" if hardest is not second else ""
         return cls(second, [], f"{hardest.basis}{by}")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -99,12 +100,15 @@ def _cells(
     ]
 
 
+def _likelihoods(row: Row) -> list[dict[str, Any]]:
+    return row.evaluated.having("likelihood") if row.evaluated else []
+
+
 def _nll(row: Row, like: Row | None = None) -> list[float]:
     """Of each training; none if they are of another thing than those of another row."""
-    known = row.evaluated.having("likelihood") if row.evaluated else []
-    wanted = like.evaluated.having("likelihood")[:1] if like and like.evaluated else known[:1]
-    ways = [[one.get(name) for name in CONDITIONS] for one in (*known, *wanted)]
-    return [one["nll"] for one in known if "nll" in one and all(way == ways[0] for way in ways)]
+    known = _likelihoods(row)
+    of_what = {str([one.get(n) for n in CONDITIONS]) for one in known + _likelihoods(like or row)}
+    return [one["nll"] for one in known if "nll" in one and len(of_what) == 1]
 
 
 def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
@@ -171,7 +175,10 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     if len(scored) == 1:
         return f"The samples of the {first.title} have {mine}{real}; no other model shown here was."
     second, best = scored[1], first.samples[RANKED_BY]
-    tests = [(r.title, claims.compare(best, r.samples[RANKED_BY], True)) for r in scored[1:]]
+    tests = [
+        (r.title, claims.compare(best, r.samples[RANKED_BY], metric.is_distance))
+        for r in scored[1:]
+    ]
     lead = Lead.of(tests)
     numbers = f"{mine} against {second.shown[RANKED_BY]} of the {second.title}{real}"
     if lead.second.p is None:
@@ -185,7 +192,7 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
             f"The {first.title} and the {second.title} cannot be told apart as generators: "
             f"{numbers} ({lead.basis})."
         )
-    better = f"better than the {second.title}" if lead.weakest else "best"
+    better = f"better than the {second.title}" if lead.unproven else "best"
     return f"The {first.title} generates {better}: {numbers} ({lead.basis})."
 
 
@@ -200,7 +207,7 @@ def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
     if not others:
         return None
     second, b = others[0]
-    verdict = claims.compare(a, b, True)
+    verdict = claims.compare(a, b, scalar.is_distance)
     sure = verdict.basis if verdict.differ else f"{verdict.basis}: not proven"
     return (
         f"No samples were scored by {METRICS[RANKED_BY].title}. By reconstruction the "

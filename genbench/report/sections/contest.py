@@ -31,13 +31,12 @@ def contests(part: Part) -> Iterator[Content]:
             "by validation. Untrained is the same network before its first step.",
         ]
         if choice := contest["choice"]:
-            tried = f"dcgan, {choice}" in contest["milliseconds"]
-            how = (
-                "chosen by validation, on a seed of its own" if tried else "given, not chosen here"
-            )
+            how = "given, not chosen here"
+            if trial_name(choice) in contest["milliseconds"]:
+                how = "chosen by validation, on a seed of its own"
             notes.append(
-                f"Settings of the DCGAN, {how}: {choice}. "
-                "Rows that begin with + build on each other; experiments/contest.py says what each "
+                f"Settings of the DCGAN, {how}: {choice}. Rows that begin with + build "
+                "on each other; experiments/contest.py says what each "
                 "changes."
             )
         size = next(iter(sides.values())).config.get("image_size")
@@ -46,6 +45,11 @@ def contests(part: Part) -> Iterator[Content]:
         yield Content(
             heading, list(said(part.claims, contest, sides)), table, notes, _figures(sides)
         )
+
+
+def trial_name(choice: str) -> str:
+    """What the DCGAN is called while its settings are chosen."""
+    return f"dcgan, {choice}"
 
 
 def minutes(contest: Contest) -> str:
@@ -144,7 +148,7 @@ def _winner(
 ) -> Iterator[str]:
     first, second = samples[order[0]], samples[order[1]]
     metric = METRICS[name.metric]
-    comparison = claims.compare(first, second, metric.better == "minimize")
+    comparison = claims.compare(first, second, metric.is_distance)
     sure = comparison.basis if comparison.p is not None else "too few seeds of both to tell"
     sure += ": not proven" * (comparison.p is not None and not comparison.differ)
     yield (

@@ -118,7 +118,7 @@ def about_nearest(claims: Claims, rows: list[ModelScores], floor: Floor) -> str 
     if first.over == second.over == "training seeds":
         lead = Lead.of([(row.title, _by_seeds(claims, first, row)) for row in rows[1:]])
         basis = lead.basis
-        if lead.weakest:
+        if lead.unproven:
             verdict = f"The samples of the {first.title} come nearer than the {second.title}'s"
         elif lead.second.leans:
             verdict = f"The samples of the {first.title} may come nearest"
@@ -147,7 +147,7 @@ def _by_seeds(claims: Claims, a: ModelScores, b: ModelScores) -> Comparison:
         sample if one.over == "training seeds" else Sample.of([sample.mean])
         for one, sample in zip((a, b), samples, strict=True)
     )
-    return claims.compare(first, second, METRICS[RANKED_BY].better == "minimize")
+    return claims.compare(first, second, METRICS[RANKED_BY].is_distance)
 
 
 def about_largest(rows: list[ModelScores]) -> str | None:

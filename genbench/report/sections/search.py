@@ -98,9 +98,9 @@ def about_gain(part: Part, study: Study) -> str | None:
     if not ours or not theirs:
         return None
     scalar = winner.scalar(name)
-    gap, interval = difference(ours, theirs, scalar.better == "minimize")
+    gap, interval = difference(ours, theirs, scalar.is_distance)
     ends = show_ends(interval, scalar.digits)
-    test = part.claims.compare(ours, theirs, scalar.better == "minimize")
+    test = part.claims.compare(ours, theirs, scalar.is_distance)
     gained = (scalar.sign or -1) * gap > 0
     verdict = "no difference that could be shown"
     if test.differ:

@@ -97,7 +97,7 @@ def _best(part: Part, fields: list[str], scores: dict[str, Scalar]) -> Iterator[
         known.sort(key=lambda pair: -scalar.sign * pair[1].mean)
         (best, most), (second, next_) = known[:2]
         here, there = (title_of(group, fields).partition(", ")[2] for group in (best, second))
-        test = part.claims.compare(most, next_, scalar.better == "minimize")
+        test = part.claims.compare(most, next_, scalar.is_distance)
         yield (
             f"{scalar.title} is best at {here}, {most.show(scalar.digits)}; that it is better than "
             f"at {there}, {next_.show(scalar.digits)}, is {'clear' if test.differ else 'not shown'}"
