@@ -51,11 +51,14 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
     unscored = [row.title for row in rows if names and RANKED_BY not in row.samples]
     if unscored:
         notes.append(f"Not scored so: {', '.join(unscored)} (`genbench evaluate RUN …` does it).")
-    notes.append(
-        "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training. "
-        f"ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch, NLL of "
+    spread = (
+        "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training."
+    )
+    of_codes = (
+        f" ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch, NLL of "
         "`genbench evaluate`; where these are of other pixels, or given a class, none is shown."
     )
+    notes.append(spread + of_codes * bool(ways))
     notes += about_priors(row.evaluated for row in rows if row.evaluated)
     said = [about_winner(parts[0].claims, rows, floor), about_against(rows)]
     return Content(data, said, _without_empty(table), notes)
@@ -173,7 +176,7 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
     mine = f"{metric.title} {first.shown[RANKED_BY]}"
     if len(scored) == 1:
-        return f"The samples of the {first.title} have {mine}{real}; no other model shown here was."
+        return f"The samples of the {first.title} have {mine}{real}; no other model shown here was scored so."
     second, best = scored[1], first.samples[RANKED_BY]
     tests = [
         (r.title, claims.compare(best, r.samples[RANKED_BY], metric.is_distance))
