@@ -176,7 +176,8 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     real = "" if at is None else f"; other real pictures are at {metric.show(at)}"
     mine = f"{metric.title} {first.shown[RANKED_BY]}"
     if len(scored) == 1:
-        return f"The samples of the {first.title} have {mine}{real}; no other model shown here was scored so."
+        alone = "no other model shown here was scored so"
+        return f"The samples of the {first.title} have {mine}{real}; {alone}."
     second, best = scored[1], first.samples[RANKED_BY]
     tests = [
         (r.title, claims.compare(best, r.samples[RANKED_BY], metric.is_distance))
