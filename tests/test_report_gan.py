@@ -731,3 +731,19 @@ def test_equal_scores_of_a_contest_are_no_defeat(records):
     told = list(said(Claims(), contest, found))
     assert "dcgan + ema comes nearest" in told[0]
     assert not any("recall" in text.lower() for text in told[1:])
+
+
+def test_the_first_of_a_contest_is_held_against_all_others(records):
+    """The next one is surely worse; a noisy one behind it may be better."""
+    kids = {"a": (0.10, 0.11, 0.12), "b": (0.30, 0.31, 0.32), "c": (0.05, 0.30, 0.90)}
+    for key, three in kids.items():
+        for seed, kid in enumerate(three):
+            records.gan(seed, key=key, config={"test": True}, scores={KID: kid})
+    contest = {"minutes": 1.0, "sides": {key: {"key": key, "untrained": {}} for key in kids}}
+    found, claims = sides_of(contest, read_runs(records.folder)), Claims()
+    for _ in range(2):
+        won, *_ = said(claims, contest, found)
+        claims.judge()
+    assert "a comes nearest" in won
+    assert "next b with 0.3100 ± 0.0100" in won
+    assert won.endswith("; not shown against the c).")

@@ -8,7 +8,9 @@ from PIL import Image
 from records import Records
 from scipy import stats
 
+from genbench.record import read_runs
 from genbench.report import write_report
+from genbench.report.evaluated import find_evaluated
 from genbench.report.overview import answer
 from genbench.report.sections.evaluations import score_table, scored
 
@@ -100,6 +102,16 @@ def test_overlapping_intervals_are_no_difference(records):
     said = records.last_part()[1][0]
     assert said.startswith(f"The samples of the {AE} come nearest, if not surely, by KID")
     assert said.endswith("(their intervals overlap; a single training: another seed may differ).")
+
+
+def test_the_sides_of_a_contest_are_called_so(records):
+    for key, kid in (("d1", 0.3), ("e1", 0.2), ("other", 0.4)):
+        evaluation(records.gan(key=key), "gan", {"kid": [kid]})
+    names = {"d1": "dcgan, 2 minutes", "e1": "dcgan + ema, 2 minutes"}
+    found = find_evaluated(read_runs(records.folder), "", names)
+    titles = [one.title for one in found]
+    assert titles[:2] == ["GAN (dcgan, 2 minutes)", "GAN (dcgan + ema, 2 minutes)"]
+    assert titles[2].endswith(", other)")
 
 
 def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(records):

@@ -95,9 +95,22 @@ def test_a_family_without_a_score_has_no_line_in_its_panel(records, tmp_path):
         for model in ("ae", "vae"):
             records.run(model, key=f"{model}{size}", config=config, scores={"bce": 100 - size})
     figures = records.content("Experiment: code").figures
-    assert [figure.name for figure in figures] == ["series-code"]
+    assert figures[0].name == "series-code"
     _, svg = save(figures[0].draw, tmp_path / "code")
     assert svg.count(">VAE<") == svg.count(">AE<") + 1 > 1
+
+
+def test_codes_of_two_numbers_are_drawn_as_they_are_with_what_they_decode_to(records, tmp_path):
+    for size in (2, 3):
+        records.run("ae", key=f"a{size}", config={"latent_dim": size, "group": "two"})
+    records.run("vae", key="v", config={"latent_dim": 2, "group": "two"})
+    figures = records.content("Experiment: two").figures
+    assert [figure.name for figure in figures] == [
+        *("ae_latent_space-two", "vae_latent_space-two", "ae_manifold-two", "vae_manifold-two"),
+    ]
+    _, svg = save(figures[1].draw, tmp_path / "codes")
+    assert ">VAE: code<" in svg
+    assert "PCA" not in svg
 
 
 def test_where_no_claimed_score_is_known_nothing_is_drawn(records):

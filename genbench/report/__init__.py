@@ -23,7 +23,7 @@ from genbench.report.overview import answer
 from genbench.report.page import write
 from genbench.report.part import Content, Drawing, Page, Part, in_order
 from genbench.report.sections import SECTIONS
-from genbench.report.sections.contest import Sides, sides_of
+from genbench.report.sections.contest import Sides, minutes, sides_of
 from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
@@ -137,10 +137,15 @@ def make_pages(
     claims = Claims() if claims is None else claims
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
+    names = {
+        rung["key"]: f"{side}, {minutes(contest)}"
+        for contest in contests
+        for side, rung in contest["sides"].items()
+    }
     parts: list[Part] = []
     for name in words(data) or [""]:
         parts += make_parts(records, studies, name)
-        if parts and (evaluated := find_evaluated(records, name)):
+        if parts and (evaluated := find_evaluated(records, name, names)):
             config = evaluated[0].runs[0].config
             title = f"Who generates best on {data_title(config)}?"
             parts.append(Part(title, config["data"], evaluated=evaluated))

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -56,8 +56,16 @@ def about_priors(models: Iterable[Evaluated]) -> list[str]:
     ]
 
 
-def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]:
-    """All that was evaluated on the data with the most evaluated runs (on `data`, if given)."""
+def find_evaluated(
+    records: Sequence[Record], data: str = "", names: Mapping[str, str] | None = None
+) -> list[Evaluated]:
+    """All that was evaluated on the data with the most evaluated runs (on `data`, if given).
+
+    Args:
+        records: Of runs.
+        data: The name of a data set.
+        names: What configurations are called among several of a family, by their keys.
+    """
     done = [r for r in records if r.status == "finished" and r.evaluations()]
     done = [r for r in done if data in ("", r.config["data"])]
     usual = Counter(r.about["data_hash"] for r in done).most_common(1)
@@ -72,7 +80,8 @@ def find_evaluated(records: Sequence[Record], data: str = "") -> list[Evaluated]
         title = family_title(model)
         title += f" + {prior}" if prior else ""
         if times[sampler] > 1:
-            title += f" ({', '.join([*Group(runs=seeds).variant, key])})"
+            own = ", ".join([*Group(runs=seeds).variant, key])
+            title += f" ({(names or {}).get(key, own)})"
         evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds], prior))
     return evaluated
 

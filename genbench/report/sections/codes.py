@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from genbench.metrics.latent import has_collapsed
 from genbench.report.drawing import CLASSES
 from genbench.report.group import Group
-from genbench.report.part import Content, Part, each
+from genbench.report.part import Content, Drawing, Part, each
 from genbench.report.sections.pictures import keeping
 from genbench.report.sheets import array
 
@@ -20,14 +20,19 @@ LEAST = 10  # codes that are worth a plot
 
 def latent_spaces(part: Part) -> Iterator[Content]:
     """Codes as points, and how much of them is used."""
+    said = [about_code(group, part.split) for group in part.groups]
+    said = [about_prior(part), *said, about_sizes(part)]
+    yield Content("Latent spaces", said, figures=clouds(part))
+
+
+def clouds(part: Part) -> list[Drawing]:
+    """Codes of each family's first group as points."""
     groups = keeping(part, "latents", "z", "labels")
     groups = [g for g in groups if len(array(g.runs[0], "latents", "z")) >= LEAST]
     classes = any(array(g.runs[0], "latents", "labels").any() for g in groups)
     coloured = ", coloured by label, which stands in their middle" * classes
     caption = f"{{group.title}}: codes of {part.split} images{coloured}; scales differ by model."
-    said = [about_code(group, part.split) for group in part.groups]
-    figures = each(groups, "{group.model}_latent_space", caption, latent_space, alt=seen_of_codes)
-    yield Content("Latent spaces", [about_prior(part), *said, about_sizes(part)], figures=figures)
+    return each(groups, "{group.model}_latent_space", caption, latent_space, alt=seen_of_codes)
 
 
 def projections(z: np.ndarray) -> dict[str, np.ndarray]:
@@ -126,6 +131,11 @@ def about_prior(part: Part) -> str | None:
 
 def manifolds(part: Part) -> Iterator[Content]:
     """Pictures decoded over a plane of the code."""
+    yield Content("Decoded manifolds", figures=planes(part))
+
+
+def planes(part: Part) -> list[Drawing]:
+    """What each family's first group decodes over a plane of its code."""
     caption = (
         "{group.title}: images decoded over the plane of the codes' first two principal axes (of "
         "their dimensions, if there are two), 2nd to 98th percentile of the codes."
@@ -133,9 +143,7 @@ def manifolds(part: Part) -> Iterator[Content]:
     groups = keeping(part, "pictures", "manifold", "manifold_extent")
     if any(group.config.get("conditional") for group in groups):
         caption += " Where classes were learned, all are of the first."
-    yield Content(
-        "Decoded manifolds", figures=each(groups, "{group.model}_manifold", caption, manifold)
-    )
+    return each(groups, "{group.model}_manifold", caption, manifold)
 
 
 def manifold(group: Group) -> Figure:

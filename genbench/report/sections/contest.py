@@ -9,6 +9,7 @@ from genbench.console import counted
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record, Rung
+from genbench.report.comparison import Lead
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
@@ -148,9 +149,10 @@ def _winner(
 ) -> Iterator[str]:
     first, second = samples[order[0]], samples[order[1]]
     metric = METRICS[name.metric]
-    comparison = claims.compare(first, second, metric.is_distance)
-    sure = comparison.basis if comparison.p is not None else "too few seeds of both to tell"
-    sure += ": not proven" * (comparison.p is not None and not comparison.differ)
+    tests = [(side, claims.compare(first, samples[side], metric.is_distance)) for side in order[1:]]
+    lead = Lead.of(tests)
+    sure = lead.basis if lead.second.p is not None else "too few seeds of both to tell"
+    sure += ": not proven" * (lead.second.p is not None and not lead.second.differ)
     yield (
         f"After {minutes(contest)} each, {order[0]} comes nearest to the held-out "
         f"pictures by {metric.title}: {first.show(metric.digits)}, next {order[1]} with "

@@ -15,6 +15,7 @@ from genbench.metrics.table import RANKED_BY
 from genbench.report.drawing import COLOURS, INK
 from genbench.report.group import Group, family_title, field_roles
 from genbench.report.part import Content, Drawing, Part, in_order
+from genbench.report.sections.codes import clouds, planes
 from genbench.report.sections.scores import (
     CLAIMS,
     as_row,
@@ -28,6 +29,7 @@ from genbench.scalars import Scalar
 
 FEWEST = 3  # values of a field that make a curve
 PANELS = 3
+PLANE = 2  # numbers of a code that is drawn without a projection
 RATE, DISTORTION = "kl", "reconstruction"
 
 
@@ -44,7 +46,8 @@ def series(part: Part) -> Iterator[Content]:
         models = {group.model for group in groups}
         said = claimed(inside) if len(models) == len(groups) else _best(inside, fields, scores)
         told = [sentence and _within(name, sentence) for sentence in said]
-        yield Content(f"Experiment: {name}", told, table, figures=_figures(name, inside, fields))
+        figures = _figures(name, inside, fields) + _flat(name, inside)
+        yield Content(f"Experiment: {name}", told, table, figures=figures)
 
 
 def _within(name: str, sentence: str) -> str:
@@ -115,7 +118,7 @@ def _figures(name: str, part: Part, fields: list[str]) -> list[Drawing]:
     if not numbers or len(values) < FEWEST:
         return []
     shown = [pair for pair in _scores(part).items() if is_claimed(pair[0])][:PANELS]
-    word = "".join(c if c.isalnum() else "-" for c in name)
+    word = _word(name)
     caption = f"Scores over {field}: mean and standard deviation over seeds"
     curves = Drawing(f"series-{word}", caption, partial(_over, part.groups, field, shown))
     drawings = [curves] if shown else []
@@ -125,6 +128,18 @@ def _figures(name: str, part: Part, fields: list[str]) -> list[Drawing]:
         draw = partial(_plane, part.groups, field, plane)
         drawings.append(Drawing(f"rate-distortion-{word}", caption, draw))
     return drawings
+
+
+def _flat(name: str, part: Part) -> list[Drawing]:
+    """Codes of two numbers, which are seen as they are, and what they decode to."""
+    flat = replace(part, groups=[g for g in part.groups if g.config.get("latent_dim") == PLANE])
+    drawings = clouds(flat) + planes(flat)
+    return [replace(drawing, name=f"{drawing.name}-{_word(name)}") for drawing in drawings]
+
+
+def _word(name: str) -> str:
+    """A name as a part of a file's."""
+    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def _over(groups: list[Group], field: str, scores: list[tuple[str, Scalar]]) -> Figure:
