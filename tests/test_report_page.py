@@ -185,6 +185,34 @@ def test_the_page_fits_a_phone_and_a_desk_in_both_themes_and_sorts(records, tmp_
         assert page.heard.elsewhere == []
 
 
+def evaluated(path, kid, sampler="gan", more=None, **values):
+    """One evaluation of a run, by a single draw."""
+    ruler = {"extractor": "efficientnet-lite0", "weights": "w", "reals": "r", "split": "test"}
+    scores = {"ruler": ruler | {"size": 16, "n": 1500}, "kid_subset": 750, "errors": {}}
+    values = {name: [value] for name, value in {"kid": kid, **values}.items()}
+    scores |= {"values": values, "floor": {"kid": 0.001}}
+    line = {"sampler": sampler, "seeds": [1], "scores": [scores], **(more or {})}
+    (path / "evaluations.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def test_an_answer_with_every_column_fits_a_desk(records, tmp_path):
+    for seed in range(3):
+        scores = {"fd": 101.3 + seed, "precision": 0.223, "recall": 0.521}
+        known = {"likelihood": {"nll": 93.1 + seed, "p": "bernoulli"}}
+        path = records.run("vae", seed, key="v", seconds=412.0 + seed)
+        evaluated(path, 0.1 + seed / 100, "vae", known, **scores)
+    url = write_report(str(records.folder), str(tmp_path / "out")).as_uri()
+    with browser_page() as page:
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(url)
+        assert page.locator(".answer thead th").count() == 9
+        sizes = "e => [e.scrollWidth, e.clientWidth]"
+        inner, outer = page.locator(".answer .scroll").evaluate(sizes)
+        assert inner <= outer
+        small = page.locator(".answer small").first.inner_text()
+    assert small.endswith(", parameters 1,234, seeds 3")
+
+
 def test_every_table_of_the_readme_is_one():
     text = (ROOT / "README.md").read_text()
     html = MarkdownIt().enable("table").render(text)
@@ -192,15 +220,6 @@ def test_every_table_of_the_readme_is_one():
     assert not re.search(r"<p>\|", html)
     linked = re.findall(r"\[[^]]*\]\((?!http|#)([^)]+)\)", text)
     assert [file for file in linked if not (ROOT / file).exists()] == []
-
-
-def evaluated(path, kid):
-    """One evaluation of a GAN's run, by a single draw."""
-    ruler = {"extractor": "efficientnet-lite0", "weights": "w", "reals": "r", "split": "test"}
-    scores = {"ruler": ruler | {"size": 16, "n": 1500}, "kid_subset": 750, "errors": {}}
-    scores |= {"values": {"kid": [kid]}, "floor": {"kid": 0.001}}
-    line = {"sampler": "gan", "seeds": [1], "scores": [scores]}
-    (path / "evaluations.jsonl").write_text(json.dumps(line) + "\n")
 
 
 def test_two_configurations_that_are_called_alike_are_told_apart(records):
