@@ -153,6 +153,19 @@ def test_the_parts_stand_in_order_and_the_page_is_small(records, tmp_path):
         assert film.stat().st_size <= 400_000
 
 
+def test_pictures_that_a_page_has_no_room_for_lie_beside_it(records, tmp_path, monkeypatch):
+    records.gan()
+    whole = write_report(str(records.folder), str(tmp_path / "a")).read_text()
+    assert "figures/" not in whole
+    sizes = [len(url) for url in re.findall(r'src="(data:[^"]+)"', whole)]
+    monkeypatch.setattr("genbench.report.page.EMBEDDED", sum(sizes) - 1)
+    page = write_report(str(records.folder), str(tmp_path / "b"))
+    outside = re.findall(r'src="(figures/[^"]+)"', page.read_text())
+    assert len(outside) == 1  # the last one
+    assert (page.parent / outside[0]).exists()
+    assert page.read_text().count("data:image") == len(sizes) - 1
+
+
 @pytest.mark.parametrize(
     ("cell", "number"),
     [

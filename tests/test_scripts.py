@@ -116,7 +116,7 @@ def test_a_gan_is_trained_drawn_from_and_reported(script, tmp_path):
     assert done.returncode == 0, done.stderr
     figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"losses_disc_gene.png", "real_fake_scores.png", "gan_divergence.png"} <= figures
-    assert {"generated-images-0001.png", "generated-images-0002.png"} <= figures
+    assert "generated-images-0002.png" in figures
 
 
 def test_a_folder_is_audited_and_trained_on(script, tmp_path):

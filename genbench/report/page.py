@@ -20,6 +20,7 @@ CONCLUSION = 5  # sentences
 NUMBER = re.compile(
     r"\s*[-+]?[\d,.]+(e[-+]?\d+)?\s*(±.*|\[.*\]|\(searched\))?|inf|nan|—|\d+ of \d+", re.ASCII
 )
+EMBEDDED = 1_800_000  # characters of a page that are pictures; charts are not counted
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -43,7 +44,7 @@ def write(report: Any, folder: Path) -> Path:
         environment.filters |= {
             "file": lambda figure: files[id(figure)][0],
             "chart": lambda figure: Markup(files[id(figure)][1]),  # matplotlib escapes
-            "data": data_url,
+            "data": Embedding().url,
             "cell": partial(re.sub, r"[|<]", r"\\\g<0>"),
             "line": partial(re.sub, "<(?=[A-Za-z/!?])", r"\\<"),
             "prose": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
@@ -72,9 +73,21 @@ def draw_all(drawings: Sequence[Drawing], folder: Path) -> dict[int, tuple[Path,
     return files
 
 
-def data_url(path: Path) -> str:
-    """A picture's file as a URL that holds it."""
-    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+class Embedding:
+    """The pictures of one page: within it as long as there is room, else in figures/ beside it."""
+
+    def __init__(self) -> None:
+        """As much room as a page has."""
+        self.room = EMBEDDED
+
+    def url(self, path: Path) -> str:
+        """A URL that holds a picture's file, or that names it."""
+        kind = TYPES[path.suffix]
+        data = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        if len(data) > self.room:
+            return f"figures/{path.name}"
+        self.room -= len(data)
+        return data
 
 
 def is_number(cell: object) -> bool:

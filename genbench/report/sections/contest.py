@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from genbench.console import counted
+from genbench.console import counted, listed
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record, Rung
@@ -163,6 +163,25 @@ def _winner(
         yield (
             f"Its untrained network has {untrained:.{metric.digits}f}: training leaves "
             f"{max(0.0, first.mean / untrained):.0%} of that."
+        )
+    yield from _worse_than_untrained(contest, name, samples)
+
+
+def _worse_than_untrained(
+    contest: Contest, name: ScoreName, samples: dict[str, Sample]
+) -> Iterator[str]:
+    """Whom this training took away from the pictures."""
+    metric = METRICS[name.metric]
+    worse = []
+    for side, sample in samples.items():
+        untrained = contest["sides"][side]["untrained"].get(str(name))
+        if untrained is not None and metric.sign * (sample.mean - untrained) < 0:
+            worse.append(f"{side} ({sample.show(metric.digits)} against {metric.show(untrained)})")
+    if worse:
+        are = "is" if len(worse) == 1 else "are"
+        yield (
+            f"By {metric.title}, {listed(worse)} {are} farther from them than before the first "
+            "step: so short a training is none to judge these by."
         )
 
 

@@ -83,17 +83,16 @@ def _sheet(name: str, group: Group) -> Picture:
 
 
 def generated(part: Part) -> Iterator[Content]:
-    """The samples of one z after the first, a middle and the last epoch, and as a strip."""
+    """The samples of one z after the last epoch, and over training: as a strip and as a film."""
     figures = []
     for group in [group for group in part.leading if "encode" not in group.can]:
         with_grids = ((run, grids) for run in group.ended if (grids := sample_grids(run)))
         for run, grids in itertools.islice(with_grids, 1):
             whose = f"{group.title}, seed {run.config['seed']}"
             known = sorted(grids)
-            for epoch in landmarks(known):
-                name, still = f"generated-images-{epoch:04d}", partial(as_it_is, grids[epoch])
-                caption = f"{whose}: samples after epoch {epoch} of {known[-1]}."
-                figures.append(Drawing(name, caption, still, group.model))
+            name, still = f"generated-images-{known[-1]:04d}", partial(as_it_is, grids[known[-1]])
+            caption = f"{whose}: samples after epoch {known[-1]}."
+            figures.append(Drawing(name, caption, still, group.model))
             shown, by_class = evenly(known, EPOCHS), bool(run.config.get("conditional"))
             draw = partial(strip, {epoch: grids[epoch] for epoch in shown}, by_class)
             what = "a class, one code z of each" if by_class else "a code z"
@@ -118,7 +117,7 @@ def sample_grids(run: Record) -> dict[int, Path]:
     Only those are looked at that will be shown; all of them are of one shape.
     """
     grids, shapes = run.grids(), dict[int, tuple[int, ...]]()
-    while looked := {*landmarks(sorted(grids)), *evenly(sorted(grids), EPOCHS)} - shapes.keys():
+    while looked := {*evenly(sorted(grids), EPOCHS)} - shapes.keys():
         for epoch in sorted(looked):
             grid = read_picture(grids[epoch])
             odd = grid is not None and any(shape != grid.shape for shape in shapes.values())
@@ -133,11 +132,6 @@ def _holds_tiles(grid: np.ndarray) -> bool:
     """Whether a picture can be rows of 8 square ones with a white pixel around each."""
     side, rest = divmod(grid.shape[1], 8)
     return side > 2 and not rest and grid.shape[0] >= side
-
-
-def landmarks(epochs: list[int]) -> list[int]:
-    """The first, a middle and the last of them."""
-    return list(dict.fromkeys([*epochs[:1], *epochs[(len(epochs) - 1) // 2 :][:1], *epochs[-1:]]))
 
 
 def training_film(grids: list[Path]) -> list[Picture]:
