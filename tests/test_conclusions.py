@@ -39,8 +39,8 @@ def samples(numbers):
             for entry in line.get("scores", []):
                 place = f"{line['sampler']} {entry['ruler']}"
                 known |= {f"{place} {name}": np.mean(v) for name, v in entry["values"].items()}
-            likelihood = line.get("likelihood", {})
-            known |= {f"{line['sampler']} {name}": v for name, v in likelihood.items()}
+            drawn = {**line.get("likelihood", {}), **(line.get("memorization") or {})}
+            known |= {f"{line['sampler']} {name}": v for name, v in drawn.items()}
         for name, value in known.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found[*own, name].append(float(value))
