@@ -14,7 +14,7 @@ from genbench.data import load_data
 from genbench.families.gan import DCGAN, GANConfig
 from genbench.handlers import Diverged
 from genbench.record import Run, read_contests, read_runs
-from genbench.report import make_pages
+from genbench.report import make_pages, write_report
 from genbench.report.leaderboard import write_leaderboard
 from genbench.report.sections.contest import contest_table, said, sides_of
 from genbench.stats import Claims
@@ -288,6 +288,18 @@ def test_the_report_has_the_contest_of_its_data(trained, tmp_path):
     other = {**record, "data": "folder"}
     pages = make_pages(read_runs(o.runs_dir), [], contests=[other])
     assert not any("Contest" in c.heading for _, contents in pages for c in contents)
+
+
+def test_a_report_on_some_data_has_the_leaderboard_of_it(trained, tmp_path):
+    o = options(tmp_path, seeds=1, sides=f"dcgan,{DEFAULT}")
+    contest(o)
+    (path,) = (tmp_path / "runs" / "contests").glob("*.json")
+    other = json.loads(path.read_text()) | {"data": "folder"}
+    path.with_name("other.json").write_text(json.dumps(other))
+    for data, tables in (("synthetic-art", 1), ("", 2)):
+        write_report(o.runs_dir, str(tmp_path / "out"), data)
+        text = (tmp_path / "out" / "leaderboard.md").read_text()
+        assert text.count("\n## ") == tables
 
 
 def test_a_side_of_an_earlier_version_is_trained_anew(trained, tmp_path):

@@ -406,6 +406,7 @@ def test_damaged_sample_grids_are_left_out(records, capsys, tmp_path, harm):
     assert (str(path) in capsys.readouterr().err) is (harm in ("torn", "text"))
     assert (tmp_path / "out" / "figures" / "generated-strip.png").exists()
     assert (tmp_path / "out" / "figures" / "generated-images-0005.png").exists()
+    assert not (tmp_path / "out" / "figures" / "generated-images-0006.png").exists()
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch, capsys):

@@ -741,8 +741,8 @@ def test_whom_a_short_training_took_away_from_the_pictures_is_told(records):
     contest = {"minutes": 2.0, "sides": rungs}
     told = list(said(Claims(), contest, sides_of(contest, read_runs(records.folder))))
     assert told[2] == (
-        "By KID, dcgan (0.8050 ± 0.0071 against 0.5000) is farther from them than before the first "
-        "step: so short a training is none to judge these by."
+        "By KID, dcgan (0.8050 ± 0.0071 against 0.5000) is farther from the held-out "
+        "pictures than before the first step: so short a training is none to judge these by."
     )
 
 

@@ -95,7 +95,10 @@ def test_a_family_without_a_score_has_no_line_in_its_panel(records, tmp_path):
         for model in ("ae", "vae"):
             records.run(model, key=f"{model}{size}", config=config, scores={"bce": 100 - size})
     figures = records.content("Experiment: code").figures
-    assert figures[0].name == "series-code"
+    assert [figure.name for figure in figures] == [
+        *("series-code", "ae_latent_space-code", "vae_latent_space-code"),
+        *("ae_manifold-code", "vae_manifold-code"),
+    ]
     _, svg = save(figures[0].draw, tmp_path / "code")
     assert svg.count(">VAE<") == svg.count(">AE<") + 1 > 1
 

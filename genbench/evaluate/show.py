@@ -68,7 +68,7 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
     title = f"{candidate.model.sampler} ({folder.name})"
     if copies := findings.get("memorization"):
         seen = f"no sign of copies ({100 * copies['visible']:.1f} % copies would show in {SURE})"
-        verdict = "copies training pictures" if copies["alarm"] else seen
+        verdict = "may copy training pictures" if copies["alarm"] else seen
         yield (
             f"{title}: {verdict}: {100 * copies['copies']:.1f} % of samples are nearer to a "
             f"training picture than all but {100 * copies['expected']:.1f} % of held-out pictures "

@@ -23,7 +23,7 @@ from genbench.report.overview import answer
 from genbench.report.page import write
 from genbench.report.part import Content, Drawing, Page, Part, in_order
 from genbench.report.sections import SECTIONS
-from genbench.report.sections.contest import Sides, minutes, sides_of
+from genbench.report.sections.contest import Sides, side_names, sides_of
 from genbench.report.sections.scores import certainty
 from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
@@ -42,7 +42,7 @@ def write_report(
 ) -> Path:
     """Write figures/, summary.md and summary.html to `out` from the records in `runs_dir`.
 
-    And numbers.json, the scores behind it; leaderboard.md where there are contests.
+    And numbers.json, the scores behind it; leaderboard.md where there are contests on that data.
 
     Args:
         runs_dir: Folder of run folders.
@@ -60,8 +60,8 @@ def write_report(
         UserError: Nothing to report; or of a private data set there is nothing.
         DiskError: `out` cannot be written.
     """
-    runs, contests = read_runs(runs_dir), read_contests(runs_dir)
-    studies, claims = read_studies(runs_dir), Claims()
+    runs, studies, claims = read_runs(runs_dir), read_studies(runs_dir), Claims()
+    contests = [c for c in read_contests(runs_dir) if not data or c["data"] in words(data)]
     for _ in range(2):  # what is claimed depends on all that is compared
         pages = make_pages(runs, studies, data, contests, claims)
         report = make_report(pages) if pages else None
@@ -137,11 +137,7 @@ def make_pages(
     claims = Claims() if claims is None else claims
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
-    names = {
-        rung["key"]: f"{side}, {minutes(contest)}"
-        for contest in contests
-        for side, rung in contest["sides"].items()
-    }
+    names = side_names(contests)
     parts: list[Part] = []
     for name in words(data) or [""]:
         parts += make_parts(records, studies, name)

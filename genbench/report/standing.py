@@ -11,8 +11,8 @@ from genbench.metrics.protocol import Protocol
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group
-from genbench.report.part import Contests, Part, side_of
-from genbench.report.sections.contest import minutes
+from genbench.report.part import Part
+from genbench.report.sections.contest import side_names
 from genbench.stats import Sample
 
 SPLIT_ORDER = ("val", "train", "test")  # the later ones say more
@@ -95,16 +95,17 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
     known = {_key(one) for one in evaluated}
     models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
     rows, floor = [], dict[str, float]()
-    for row in _told_apart(models, [one for part in parts for one in part.contests]):
+    names = side_names(contest for part in parts for contest, _ in part.contests)
+    for row in _told_apart(models, names):
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)
         rows.append(scored[0])
         floor = floor or scored[1]
     return sorted(rows, key=lambda row: row.rank), floor, way
 
 
-def _told_apart(rows: list[Row], contests: Contests) -> list[Row]:
+def _told_apart(rows: list[Row], names: Mapping[str, str]) -> list[Row]:
     """With what they were trained for in the titles that are not unique, then with their keys."""
-    for tell in (partial(_purpose, contests=contests), lambda group: _key(group)[1]):
+    for tell in (partial(_purpose, names=names), lambda group: _key(group)[1]):
         titles = Counter(row.title for row in rows)
         told = [tell(row.group) if titles[row.title] > 1 else "" for row in rows]
         rows = [
@@ -114,11 +115,10 @@ def _told_apart(rows: list[Row], contests: Contests) -> list[Row]:
     return rows
 
 
-def _purpose(group: Group, contests: Contests) -> str:
+def _purpose(group: Group, names: Mapping[str, str]) -> str:
     """What a configuration was trained for: as a side of a contest, by a search, in a series."""
-    if side := side_of(group, contests):
-        contest, name = side
-        return f"{name}, {minutes(contest)}"
+    if name := names.get(group.about["key"]):
+        return name
     return "best of its search" if group.chosen_by else group.config.get("group") or ""
 
 

@@ -1,6 +1,6 @@
 """Contests (experiments/contest.py): named models after the same time on the same pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -56,6 +56,15 @@ def trial_name(choice: str) -> str:
 def minutes(contest: Contest) -> str:
     """`3 minutes`."""
     return counted(contest["minutes"], "minute")
+
+
+def side_names(contests: Iterable[Contest]) -> dict[str, str]:
+    """What configurations are called as sides, by their keys: `flow, 3 minutes`."""
+    return {
+        rung["key"]: f"{side}, {minutes(contest)}"
+        for contest in contests
+        for side, rung in contest["sides"].items()
+    }
 
 
 def sides_of(contest: Contest, records: Sequence[Record]) -> Sides:
@@ -180,8 +189,8 @@ def _worse_than_untrained(
     if worse:
         are = "is" if len(worse) == 1 else "are"
         yield (
-            f"By {metric.title}, {listed(worse)} {are} farther from them than before the first "
-            "step: so short a training is none to judge these by."
+            f"By {metric.title}, {listed(worse)} {are} farther from the held-out pictures than "
+            "before the first step: so short a training is none to judge these by."
         )
 
 

@@ -220,7 +220,7 @@ def copies(part: Part) -> Iterator[Content]:
 
 
 def about_copies(model: Evaluated) -> str | None:
-    """Whether a model's samples are copies of training pictures."""
+    """Whether a model's samples are copies of training pictures, as far as distances tell."""
     tests = model.having("memorization")
     if not tests:
         return None
@@ -234,7 +234,7 @@ def about_copies(model: Evaluated) -> str | None:
     alarms = [bool(test["alarm"]) for test in tests]
     if any(alarms):
         trainings = f"{share(alarms)} trainings"
-        return f"The {model.title} copies training pictures in {trainings}: {numbers}."
+        return f"The {model.title} may copy training pictures, in {trainings}: {numbers}."
     shares = [test["visible"] for test in tests if "visible" in test]
     seen = f" ({100 * max(shares):.1f} % copies would show in {SURE})" if shares else ""
     return f"The {model.title} shows no sign of copying training pictures{seen}: {numbers}."

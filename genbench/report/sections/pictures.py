@@ -117,7 +117,7 @@ def sample_grids(run: Record) -> dict[int, Path]:
     Only those are looked at that will be shown; all of them are of one shape.
     """
     grids, shapes = run.grids(), dict[int, tuple[int, ...]]()
-    while looked := {*evenly(sorted(grids), EPOCHS)} - shapes.keys():
+    while looked := set(evenly(sorted(grids), EPOCHS)) - shapes.keys():
         for epoch in sorted(looked):
             grid = read_picture(grids[epoch])
             odd = grid is not None and any(shape != grid.shape for shape in shapes.values())
