@@ -49,6 +49,7 @@ CHOICES: dict[str, dict[str, Any]] = {  # of the DCGAN: what the paper leaves op
 }
 WARM, ROUND, ROUNDS = 48, 16, 5  # steps of a calibration: before, in a round (see penalty_every)
 SCORINGS = 10  # of a training's samples at most, evenly over its epochs
+UNEQUAL = 0.1  # the share by which whole epochs may miss the minutes
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class ContestConfig(Checked):
     data_dir: str = ""  # folder: the pictures
     image_size: int = 64  # side in pixels, a power of two
     crops: Annotated[int, Range(0)] = 0  # random squares cut from a picture (0: its centre)
+    images: Annotated[int, Range(16)] = 6000  # synthetic-art: pictures to train on
     held_out: Annotated[int, Range(0)] = 0  # pictures for the test (0: a tenth, or 1,500 painted)
     minutes: Annotated[float, Positive] = 5.0  # training time of each, in steps of this machine
     seeds: Count = 3  # trainings of each; seed 0 only chooses the DCGAN's settings
@@ -142,7 +144,7 @@ def contest(options: ContestConfig) -> Contest:
     """Calibrate and train what is not done yet; the record, which is written after every part.
 
     Raises:
-        UserError: The pictures or the sides cannot be used.
+        UserError: The pictures, the sides or the minutes cannot be used.
     """
     sides = list(chosen("sides", options.sides, BY_NAME).values())
     if options.choice and options.choice not in CHOICES:
@@ -163,8 +165,8 @@ def contest(options: ContestConfig) -> Contest:
     known = {name: c for name, c in configs.items() if name in measured}
     calibrate(missing, data, record, known)
     keep(options, record)
-    for name, config in missing.items():
-        record["sides"][name] = rung(config, data, record["milliseconds"][name], options)
+    for name, n in lengths(missing, data, record, options).items():
+        record["sides"][name] = rung(configs[name], data, record["milliseconds"][name], n)
         keep(options, record)
     jobs = []
     for seed in range(1, options.seeds + 1):
@@ -263,8 +265,8 @@ def choose(options: ContestConfig, data: Data, record: Contest) -> str:
     }
     calibrate(configs, data, record)
     keep(options, record)
-    lengths = {t: epochs(c, data, record["milliseconds"][t], options) for t, c in configs.items()}
-    jobs = [(dataclasses.replace(c, **budget(lengths[t])), t) for t, c in configs.items()]
+    epochs = lengths(configs, data, record, options)
+    jobs = [(dataclasses.replace(c, **budget(epochs[t])), t) for t, c in configs.items()]
     found = zip(configs, train_all(jobs, options.workers), strict=True)
     kids = {title: kid for title, s in found if (kid := _kid(s or {})) is not None}
     if not kids:
@@ -327,10 +329,34 @@ def _take(steps: Iterator[None], n: int) -> float:
     return time.monotonic() - started
 
 
-def epochs(config: Config, data: Data, milliseconds: float, options: ContestConfig) -> int:
-    """How many epochs the minutes are."""
-    steps = 60e3 * options.minutes / milliseconds
-    return max(1, round(steps / steps_per_epoch(len(data.splits["train"]), config)))
+class Unequal(UserError):
+    """A contest so short that whole epochs are not the same time for all."""
+
+
+def lengths(
+    configs: Mapping[str, Config], data: Data, record: Contest, options: ContestConfig
+) -> dict[str, int]:
+    """How many epochs the minutes are, of each configuration.
+
+    Raises:
+        Unequal: Of one they miss the minutes by more than a tenth.
+    """
+    n = len(data.splits["train"])
+    each = {
+        name: steps_per_epoch(n, config) * record["milliseconds"][name] / 60e3
+        for name, config in configs.items()
+    }
+    whole = {name: max(1, round(options.minutes / epoch)) for name, epoch in each.items()}
+    missed = {name: abs(whole[name] * each[name] / options.minutes - 1) for name in each}
+    if missed and max(missed.values()) > UNEQUAL:
+        worst = max(missed, key=missed.__getitem__)
+        enough = math.ceil(50 * max(each.values())) / 10
+        raise Unequal(
+            f"minutes={options.minutes:g}: an epoch of {worst} takes {each[worst]:.2g}, so that "
+            f"sides would not train equally long; give --minutes={enough:g} or more, or fewer "
+            "pictures"
+        )
+    return whole
 
 
 def budget(epochs: int) -> dict[str, Any]:
@@ -338,9 +364,8 @@ def budget(epochs: int) -> dict[str, Any]:
     return {"epochs": epochs, "eval_every": -(-epochs // SCORINGS)}
 
 
-def rung(config: Config, data: Data, milliseconds: float, options: ContestConfig) -> Rung:
+def rung(config: Config, data: Data, milliseconds: float, length: int) -> Rung:
     """A side as the record has it: its budget, its size, and how its untrained network scores."""
-    length = epochs(config, data, milliseconds, options)
     model = Model.build(dataclasses.replace(config, seed=1), data, pick_device(config.device))
     return Rung(
         key=dataclasses.replace(config, **budget(length)).key,

@@ -6,7 +6,7 @@ import statistics
 
 import contest as module
 import pytest
-from contest import CHOICES, SIDES, ContestConfig, calibrate, configure, contest
+from contest import CHOICES, SIDES, ContestConfig, Unequal, calibrate, configure, contest
 from scipy.stats import t
 
 from genbench import UserError
@@ -16,7 +16,7 @@ from genbench.handlers import Diverged
 from genbench.record import Run, read_contests, read_runs
 from genbench.report import make_pages, write_report
 from genbench.report.leaderboard import write_leaderboard
-from genbench.report.sections.contest import contest_table, said, sides_of
+from genbench.report.sections.contest import contest_table, said, side_names, sides_of
 from genbench.stats import Claims
 
 KIDS = {(16, 2e-4): 0.7, (16, 1e-3): 0.5, (64, 2e-4): 0.6, (64, 1e-3): 0.8}  # of batch, lr
@@ -72,18 +72,9 @@ def trained(monkeypatch):
 
 
 def options(tmp_path, **fields):
-    small = {"image_size": 16, "held_out": 50, "minutes": 0.5, "data": "synthetic-art"}
-    return ContestConfig(runs_dir=str(tmp_path / "runs"), wandb="disabled", **small | fields)
-
-
-@pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
     """64 painted pictures, 500 steps of which are half a minute."""
-    monkeypatch.setattr(ContestConfig, "common", property(with_few(ContestConfig.common.fget)))
-
-
-def with_few(common):
-    return lambda options: common(options) | {"images": 64}
+    small = {"image_size": 16, "images": 64, "held_out": 50, "minutes": 0.5}
+    return ContestConfig(runs_dir=str(tmp_path / "runs"), wandb="disabled", **small | fields)
 
 
 def test_the_dcgan_gets_the_settings_with_the_least_kid_at_seed_0(trained, tmp_path):
@@ -131,6 +122,18 @@ def test_all_train_for_the_same_time_and_a_step_of_the_ladder_once(trained, tmp_
     assert {c.minutes for c in trained} == {0.0}
     assert all(c.epochs / c.eval_every <= 10 for c in finals)
     assert all(c.epochs / (c.eval_every - 1) > 10 for c in finals if c.eval_every > 1)
+
+
+def test_minutes_that_are_no_whole_epochs_of_all_are_refused(trained, tmp_path):
+    """An epoch of 4 steps of 60 ms is 0.004 minutes: 1.5 are 1 or 2; flow's 2 steps fit."""
+    o = options(tmp_path, seeds=1, sides="dcgan,flow", choice=next(iter(CHOICES)), minutes=0.006)
+    with pytest.raises(Unequal, match=r"an epoch of dcgan takes 0.004.*--minutes=0.1 or more"):
+        contest(o)
+    assert not trained
+    assert read_contests(tmp_path / "runs")[0]["milliseconds"].keys() == {"dcgan", "flow"}
+    record = contest(dataclasses.replace(o, minutes=0.1))
+    lengths = {side: rung["epochs"] for side, rung in record["sides"].items()}
+    assert lengths == {"dcgan": 25, "flow": 50}
 
 
 def test_the_same_command_repeats_nothing_and_more_seeds_add_to_it(trained, tmp_path):
@@ -310,6 +313,33 @@ def test_a_side_of_an_earlier_version_is_trained_anew(trained, tmp_path):
     path.write_text(json.dumps(record))
     record = contest(options(tmp_path, sides="flow", seeds=1))
     assert record["sides"]["flow"]["key"] == trained[-1].key
+
+
+def test_a_side_has_one_name_in_a_report_with_its_minutes_where_two_contests_have_it():
+    def told(minutes, data="folder", **keys):
+        sides = {name: {"key": key, "model": "flow"} for name, key in keys.items()}
+        return {"data": data, "minutes": minutes, "sides": sides}
+
+    first, second = told(2.0, flow="a", dcgan="b"), told(5.0, dcgan="c")
+    other = told(1.0, data="synthetic-art", dcgan="d")
+    assert side_names([first]) == {"b": "dcgan"}  # the family's title says flow
+    assert side_names([first, second, other]) == {
+        "b": "dcgan, 2 minutes",
+        "c": "dcgan, 5 minutes",
+        "d": "dcgan",
+    }
+
+
+def test_the_groups_of_a_part_are_called_as_in_its_contest(trained, tmp_path):
+    o = options(tmp_path, seeds=1, sides=f"dcgan,dcgan + ema,{DEFAULT}")
+    record = contest(o)
+    ((part, _), *_) = make_pages(read_runs(o.runs_dir), [], contests=[record])
+    assert {group.title for group in part.groups} == {"dcgan", "dcgan + ema", DEFAULT}
+    assert {group.full_title for group in part.groups} == {
+        "GAN (dcgan)",
+        "GAN (dcgan + ema)",
+        "GAN (default + generator: palette)",
+    }
 
 
 def test_other_runs_in_the_folder_are_not_in_the_table(trained, tmp_path, monkeypatch, capsys):

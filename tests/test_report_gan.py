@@ -361,6 +361,7 @@ def test_collapses_and_divergences_are_counted(records, collapsed, failed, text)
     [
         (0.0, "The discriminator of the palette with r3 was never saturated."),
         (2.5, "was saturated in 1 of 2 trainings, for up to 2.5 epochs on end"),
+        (0.03, "was saturated in 1 of 2 trainings, for up to a tenth of an epoch on end"),
     ],
 )
 def test_saturation_is_said(records, epochs, text):

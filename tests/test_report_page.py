@@ -1,19 +1,26 @@
 """The summary as a page: its answer, order, sizes, and how it stands in a browser."""
 
+import base64
+import io
 import itertools
 import json
 import re
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from browser import browser_page
 from conftest import ROOT
 from markdown_it import MarkdownIt
+from matplotlib import pyplot as plt
+from PIL import Image
 from records import Records
 
 from genbench.families.gan import DCGAN
 from genbench.metrics.protocol import ModelScores, Protocol
 from genbench.record import read_runs
 from genbench.report import make_pages, make_report, write_report
+from genbench.report.drawing import INK, inline, save
 from genbench.report.page import conclusion, is_number
 from genbench.stats import Claims
 
@@ -65,6 +72,29 @@ def test_the_winner_is_held_against_every_other_row(records):
     winner = make_report(records.pages()).answers[0].said[0]
     assert "The GAN (palette, r3) generates better than the GAN (dcgan, bce, baseline): " in winner
     assert winner.endswith("; not shown against the GAN (palette, hinge)).")
+
+
+@pytest.mark.parametrize(
+    ("spread", "level", "said"),
+    [
+        (0.5, 0.05, ""),
+        (0.04, 0.01, "may have the better precision (0.500 against 0.400)"),  # p = 0.038
+        (0.04, 0.05, "has the better precision (0.500 against 0.400)"),
+    ],
+)
+def test_what_speaks_against_a_winner_is_tested_too(records, spread, level, said):
+    """Precision 0.4 and 0.5 on average: nothing, in doubt among several claims, or shown."""
+    for seed in range(3):
+        own = {KID: 0.02 + seed / 1000, PRECISION: 0.4 + spread * (seed - 1)}
+        records.gan(seed=seed, scores=own)
+        own = {KID: 0.09 + seed / 1000, PRECISION: 0.5 + spread * (seed - 1)}
+        records.gan(seed=seed, key="b", config=DCGAN, scores=own)
+    claims = Claims()
+    claims.level = level
+    pages = make_pages(read_runs(records.folder), [], claims=claims)
+    against = make_report(pages).answers[0].said[1] or ""
+    assert ("precision" in against) is bool(said)
+    assert said in against
 
 
 def test_equal_numbers_are_no_loss(records):
@@ -158,12 +188,51 @@ def test_pictures_that_a_page_has_no_room_for_lie_beside_it(records, tmp_path, m
     whole = write_report(str(records.folder), str(tmp_path / "a")).read_text()
     assert "figures/" not in whole
     sizes = [len(url) for url in re.findall(r'src="(data:[^"]+)"', whole)]
-    monkeypatch.setattr("genbench.report.page.EMBEDDED", sum(sizes) - 1)
+    charts = sum(map(len, re.findall("<svg.*?</svg>", whole)))
+    monkeypatch.setattr("genbench.report.page.EMBEDDED", charts + sum(sizes) - 50)
     page = write_report(str(records.folder), str(tmp_path / "b"))
     outside = re.findall(r'src="(figures/[^"]+)"', page.read_text())
     assert len(outside) == 1  # the last one
     assert (page.parent / outside[0]).exists()
     assert page.read_text().count("data:image") == len(sizes) - 1
+
+
+def test_a_chart_in_a_page_is_the_same_in_fewer_characters(tmp_path):
+    def draw():
+        figure, (left, right) = plt.subplots(1, 2)
+        left.plot([0, 1, 2, 3], [3.14159, 1, 2, 0], "o", color="#D55E00")
+        right.imshow(np.arange(64, dtype=np.uint8).reshape(8, 8), cmap="gray")
+        return figure
+
+    _, before = save(draw, tmp_path / "chart")
+    after = inline(before, "chart7")
+    assert len(after) < 0.75 * len(before)
+    drawn = [ElementTree.fromstring(svg.replace("currentColor", INK)) for svg in (before, after)]
+    first, second = (list(shown(one)) for one in drawn)
+    assert [one[1:] for one in first] == [one[1:] for one in second]
+    places = [[place for one in seen for place in one[0]] for seen in (first, second)]
+    assert places[0] == pytest.approx(places[1], abs=0.011)  # of a point
+    assert sum(tag == "use" for _, tag, *_ in first) > 4
+    ids = re.findall(r'\bid="([^"]+)"', after)
+    assert len(ids) == len(set(ids)) > 0
+    assert all(name.startswith("chart7-") for name in ids)
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', after)) <= set(ids)
+
+
+def shown(element, inherited=""):
+    """What is drawn, in order: place, tag, style, text and grey picture."""
+    tag = element.tag.split("}")[1]
+    style = re.sub(r"font-family: [^;]*;? ?", "", element.get("style", inherited))
+    if tag in ("use", "text", "path", "image"):
+        place = [float(element.get(name, "0")) for name in "xy"]
+        link = element.get("{http://www.w3.org/1999/xlink}href", "")
+        picture = ()
+        if tag == "image":
+            data = base64.b64decode(link.partition("base64,")[2])
+            picture = tuple(Image.open(io.BytesIO(data)).convert("L").getdata())
+        yield place, tag, style, element.text, picture
+    for child in element:
+        yield from shown(child, style)
 
 
 @pytest.mark.parametrize(

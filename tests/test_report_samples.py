@@ -107,11 +107,13 @@ def test_overlapping_intervals_are_no_difference(records):
 def test_the_sides_of_a_contest_are_called_so(records):
     for key, kid in (("d1", 0.3), ("e1", 0.2), ("other", 0.4)):
         evaluation(records.gan(key=key), "gan", {"kid": [kid]})
-    names = {"d1": "dcgan, 2 minutes", "e1": "dcgan + ema, 2 minutes"}
-    found = find_evaluated(read_runs(records.folder), "", names)
+    sides = {"d1": "dcgan", "e1": "default (+ palette)"}
+    found = find_evaluated(read_runs(records.folder), "", sides)
     titles = [one.title for one in found]
-    assert titles[:2] == ["GAN (dcgan, 2 minutes)", "GAN (dcgan + ema, 2 minutes)"]
-    assert titles[2].endswith(", other)")
+    assert titles == ["GAN (dcgan)", "GAN (default + palette)", "GAN (palette, r3)"]
+    same = {"d1": "dcgan", "e1": "dcgan"}
+    titles = [one.title for one in find_evaluated(read_runs(records.folder), "", same)]
+    assert titles == ["GAN (dcgan): d1", "GAN (dcgan): e1", "GAN (palette, r3)"]
 
 
 def test_of_a_score_the_last_evaluation_counts_and_of_a_configuration_all_seeds(records):

@@ -5,9 +5,20 @@ import json
 
 import pytest
 import study as module
+from contest import Unequal
 from optuna.pruners import SuccessiveHalvingPruner
 from records import Records
-from study import ART, DIGITS, FAMILIES_GROUP, STEPS, Scored, StudyConfig, Trained, chosen_steps
+from study import (
+    ART,
+    DIGITS,
+    FAMILIES_GROUP,
+    LAB_GAN_GROUP,
+    STEPS,
+    Scored,
+    StudyConfig,
+    Trained,
+    chosen_steps,
+)
 
 from genbench import UserError
 
@@ -65,9 +76,23 @@ def test_minutes_are_scaled_and_epochs_are_then_no_limit(options, asked):
     assert all(c.minutes == pytest.approx(0.1) and c.epochs > 10_000 for c in asked)
 
 
+def test_a_study_scaled_down_leaves_out_contests_that_would_not_be_equal(
+    options, monkeypatch, capsys
+):
+    def refuse(given):
+        raise Unequal(f"minutes={given.minutes:g}: no whole epochs")
+
+    monkeypatch.setattr(module, "contest", refuse)
+    STEPS["contest-painted"].run(options)
+    told = capsys.readouterr().err
+    assert "scale=0.1: too small for the contest on synthetic-art (minutes=0.1: no" in told
+    with pytest.raises(Unequal):
+        STEPS["contest-painted"].run(dataclasses.replace(options, scale=1.0))
+
+
 def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkeypatch):
     records = Records(tmp_path / "runs")
-    groups = ("vae-study-best", FAMILIES_GROUP, "contest-folder-64px-4min", "rate and distortion")
+    groups = ("vae-study-best", FAMILIES_GROUP, "contest-folder-64px-4min", LAB_GAN_GROUP, "beta")
     runs = [
         records.run("vae", key=str(i), config={"group": group}) for i, group in enumerate(groups)
     ]
@@ -97,7 +122,7 @@ def test_the_chosen_runs_of_a_data_set_are_scored_once(options, tmp_path, monkey
         Scored(DIGITS, {"n": 70, "split": "test"}, models=("ae",)).run(options)
     Scored(DIGITS, {"n": 80, "split": "train"}).run(options)  # another question
     Scored(DIGITS, {"n": 90, "split": "test", "seeds": 5}).run(options)
-    chosen = tuple(map(str, runs[:3]))
+    chosen = tuple(map(str, runs[:4]))
     assert calls == [(chosen, n) for n in (500, 60, 80, 90)]
 
 

@@ -1,7 +1,7 @@
 """Finished runs as what `genbench evaluate` draws from, looks into and writes to."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,9 @@ from genbench.loading import load
 from genbench.metrics import ScoreName
 from genbench.metrics.cache import Cache, content_hash
 from genbench.metrics.extractors import Extractor, hash_weights
-from genbench.metrics.memorization import memorization
+from genbench.metrics.memorization import Spaces, memorization
 from genbench.metrics.protocol import Protocol
+from genbench.metrics.stability import thumbnails
 from genbench.metrics.table import LEAST
 from genbench.model import Model
 from genbench.record import Record, read_run
@@ -124,9 +125,10 @@ def copies(
     train = data.splits["train"]
     searched = train.take(train.spread(KNOWN))
     samples = framed(candidate.model.sample_bytes(options.n, options.seed))
-    seen = extractor.cached(samples, cache, "looking for copies").features
     result = memorization(
-        seen, _features(held_out, extractor, cache), _features(searched, extractor, cache)
+        _looks([samples], extractor, cache),
+        _looks(_parts(held_out), extractor, cache),
+        _looks(_parts(searched), extractor, cache),
     )
     path = folder / f"closest_pairs-{candidate.model.sampler}.png"
     closest = np.argsort(result.distances)[:PAIRS]
@@ -153,15 +155,19 @@ def _one_a_source(data: Data) -> Split:
     return test.take(torch.from_numpy(first).to(test.rows.device))
 
 
-def _features(split: Split, extractor: Extractor, cache: Cache) -> np.ndarray:
-    """Features (N, D) of all pictures of a split, some at a time."""
-    parts = [split.take(slice(i, i + CHUNK)).images for i in range(0, len(split), CHUNK)]
-    return np.concatenate(
-        [
-            extractor.cached(framed(part.cpu().numpy()), cache, "looking for copies").features
-            for part in parts
-        ]
-    )
+def _parts(split: Split) -> Iterator[np.ndarray]:
+    """The pictures of a split, some at a time."""
+    for i in range(0, len(split), CHUNK):
+        yield framed(split.take(slice(i, i + CHUNK)).images.cpu().numpy())
+
+
+def _looks(parts: Iterable[np.ndarray], extractor: Extractor, cache: Cache) -> Spaces:
+    """What pictures look like, as features and as thumbnails (N, D)."""
+    seen = [
+        (extractor.cached(part, cache, "looking for copies").features, thumbnails(part))
+        for part in parts
+    ]
+    return [np.concatenate(space) for space in zip(*seen, strict=True)]
 
 
 @signals.noted()

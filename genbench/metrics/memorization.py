@@ -1,9 +1,10 @@
-"""Whether samples are copies of training pictures, from features.
+"""Whether samples are copies of training pictures, from features and thumbnails.
 
 SciPy is imported where it is used: it takes half a second.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ LEVEL = 0.001  # of the test: a smaller p-value is an alarm
 POWER = 0.8  # the chance of an alarm with which copies count as visible to the test
 SURE = f"{100 * POWER:.0f} % of cases"
 CHUNK = 500
+SCALED = 1_000  # training pictures that say which distance is usual in a space
+Spaces = Sequence[np.ndarray]  # the same pictures (N, D) in each: by features, as thumbnails
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Memorization:
     pictures are. expected: the share of held-out pictures that are so near. p: of a one-sided
     test that samples are no nearer than held-out pictures. visible: the least share of copies that
     it sees (`visible_share`). nearest (N,): each sample's nearest training picture, distances (N,):
-    how far it is.
+    how far it is (`nearest_rows`).
     """
 
     copies: float
@@ -41,8 +44,11 @@ class Memorization:
         return self.p < LEVEL
 
 
-def memorization(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Memorization:
+def memorization(samples: Spaces, held_out: Spaces, train: Spaces) -> Memorization:
     """Look for copies of training pictures among samples.
+
+    A copy is near to one training picture in every space: noise may have the features of a picture
+    that it does not look like, and flat pictures the thumbnail of another.
 
     A data-copying test in the sense of Meehan et al. 2020 (arXiv:2004.05675) that looks at the
     nearest pictures alone: were samples and held-out pictures of one distribution, the number of
@@ -50,7 +56,7 @@ def memorization(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -
     Samples that are simpler than pictures are not taken for copies, as by a test of all distances.
 
     Args:
-        samples: (N, D) features.
+        samples: (N, D) in each space.
         held_out: (M, D), of pictures that were not trained on; at least 2.
         train: (T, D), of those that were.
     """
@@ -90,9 +96,38 @@ def visible_share(n: int, m: int, k: int) -> float:
     return float(np.argmax(power >= POWER) / n)
 
 
-def nearest_rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of a (N, D) the index (N,) of the nearest row of b (M, D), and its distance."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    parts = [squared_distances(a[i : i + CHUNK], b) for i in range(0, len(a), CHUNK)]
-    nearest = np.concatenate([part.argmin(1) for part in parts])
-    return nearest, np.sqrt(np.concatenate([part.min(1) for part in parts]))
+def nearest_rows(a: Spaces, b: Spaces) -> tuple[np.ndarray, np.ndarray]:
+    """For each of N rows the index (N,) of the nearest of M others, and its distance (N,).
+
+    The distance of two is that of the space in which they are farthest apart, in units of the
+    space (`scale`).
+
+    Args:
+        a: (N, D) in each space.
+        b: (M, D) in each.
+    """
+    a, b = ([space.astype(np.float64) for space in spaces] for spaces in (a, b))
+    scales = [scale(space) for space in b]
+    nearest, distances = [], []
+    for i in range(0, len(a[0]), CHUNK):
+        parts = [
+            squared_distances(x[i : i + CHUNK], y) / unit**2
+            for x, y, unit in zip(a, b, scales, strict=True)
+        ]
+        farthest = np.maximum.reduce(parts)
+        nearest.append(farthest.argmin(1))
+        distances.append(np.sqrt(farthest.min(1)))
+    return np.concatenate(nearest), np.concatenate(distances)
+
+
+def scale(rows: np.ndarray) -> float:
+    """The median distance (> 0) of a row (N, D) to the nearest other one, over 1,000 of them."""
+    if len(rows) < 2:
+        return 1.0
+    rows = np.asarray(rows, np.float64)
+    some = rows[:: -(-len(rows) // SCALED)]
+    squares = [
+        np.partition(squared_distances(some[i : i + CHUNK], rows), 1, axis=1)[:, 1]
+        for i in range(0, len(some), CHUNK)
+    ]
+    return float(np.median(np.sqrt(np.concatenate(squares)))) or 1.0

@@ -137,11 +137,11 @@ def make_pages(
     claims = Claims() if claims is None else claims
     records = [record for record in records if _is_told(record)]
     studies = [study for study in studies if is_whole(study)]
-    names = side_names(contests)
+    sides = side_names(contests)
     parts: list[Part] = []
     for name in words(data) or [""]:
-        parts += make_parts(records, studies, name)
-        if parts and (evaluated := find_evaluated(records, name, names)):
+        parts += make_parts(records, studies, name, sides)
+        if parts and (evaluated := find_evaluated(records, name, sides)):
             config = evaluated[0].runs[0].config
             title = f"Who generates best on {data_title(config)}?"
             parts.append(Part(title, config["data"], evaluated=evaluated))

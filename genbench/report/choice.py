@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from genbench.console import listed
@@ -26,13 +26,19 @@ CONTEST = "contest-"  # begins the names of contests
 Kind = tuple[tuple[str, str], ...]  # fields that runs must share to be compared, and their values
 
 
-def make_parts(records: Sequence[Record], studies: Sequence[Study], data: str = "") -> list[Part]:
+def make_parts(
+    records: Sequence[Record],
+    studies: Sequence[Study],
+    data: str = "",
+    sides: Mapping[str, str] | None = None,
+) -> list[Part]:
     """The parts on training runs: of families with codes, of those judged by samples, of others.
 
     Args:
         records: All runs.
         studies: All searches.
         data: The data set to report on; empty: of each part the one with the most finished runs.
+        sides: What contests call configurations, by their keys.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for model in in_order(record.model for record in records):
@@ -41,12 +47,17 @@ def make_parts(records: Sequence[Record], studies: Sequence[Study], data: str = 
         alike["codes" if codes else "samples" if samples else f"{model} alone"].append(model)
     parts = []
     for models in alike.values():
-        parts += _parts_of([r for r in records if r.model in models], models, studies, data)
+        mine = [r for r in records if r.model in models]
+        parts += _parts_of(mine, models, studies, data, sides or {})
     return parts
 
 
 def _parts_of(
-    records: list[Record], models: list[str], studies: Sequence[Study], data: str
+    records: list[Record],
+    models: list[str],
+    studies: Sequence[Study],
+    data: str,
+    sides: Mapping[str, str],
 ) -> list[Part]:
     """A part of the most frequent kind, then others for families that have no run of it."""
     fields = _compared_fields(models)
@@ -66,7 +77,8 @@ def _parts_of(
         del others[kind]
         left_out = [f"{_runs(n)} {_difference(other, kind)}" for other, n in others.items()]
         counts = dict(Counter(r.status for r in own))
-        parts.append(_part([r for r in inside if r.model in shown], over, counts, left_out))
+        told = make_groups((r for r in inside if r.model in shown), over, sides)
+        parts.append(_part(told, over, counts, left_out))
         ended = [r for r in ended if r.model not in shown]
     return parts
 
@@ -107,18 +119,17 @@ def _runs(n: int) -> str:
 
 
 def _part(
-    runs: list[Record], studies: list[Study], counts: dict[str, int], left_out: list[str]
+    groups: list[Group], studies: list[Study], counts: dict[str, int], left_out: list[str]
 ) -> Part:
-    """The part on runs of one kind."""
-    groups = make_groups(runs, studies)
+    """The part on configurations of one kind."""
     wanted = "train" if any(map(few_sources, groups)) else "test"
     named = series(groups, studies)
     eligible = _outside(named, groups)
     shown = _shown(eligible, wanted)
     titles = [family_title(model) for model in in_order(group.model for group in groups)]
-    data, coded = runs[0].config["data"], all("encode" in group.can for group in groups)
+    config, coded = groups[0].config, all("encode" in group.can for group in groups)
     families = listed(titles, "or" if coded else "and")
-    title = f"{families} on {data_title(runs[0].config)}" + "?" * (coded and len(titles) > 1)
+    title = f"{families} on {data_title(config)}" + "?" * (coded and len(titles) > 1)
     split = wanted if all(group.tested for group in shown if group.runs) else "val"
     left_out = left_out + _not_shown(eligible, shown)
     by_key = {group.about["key"]: group for group in groups}
@@ -128,6 +139,7 @@ def _part(
         if (winner := study.get("final_key")) in by_key
         and (rival := study.get("defaults_key")) in by_key
     }
+    data = config["data"]
     return Part(title, data, shown, split, studies, finals, counts, left_out, series=named)
 
 
@@ -178,7 +190,7 @@ def _shown(groups: list[Group], wanted: str) -> list[Group]:
     Chosen by validation, since the scores of what is shown are compared; then ordered.
     """
     ordered = sorted(groups, key=_rank(groups, "val"), reverse=True)
-    best = {(g.model, g.variant, g.is_baseline): g for g in reversed(ordered)}.values()
+    best = {(g.model, g.side, g.variant, g.is_baseline): g for g in reversed(ordered)}.values()
     models, chosen = in_order(group.model for group in groups), []
     for model in models:
         first, *others = (group for group in ordered if group in best and group.model == model)

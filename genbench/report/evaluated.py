@@ -3,12 +3,12 @@
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from genbench.metrics.protocol import ModelScores, Protocol
 from genbench.record import Record
-from genbench.report.group import Group, family_title, one_a_seed
+from genbench.report.group import Group, one_a_seed
 
 PRIORS = {"mixture": "a mixture of Gaussians", "gaussian": "a Gaussian"}
 
@@ -57,14 +57,14 @@ def about_priors(models: Iterable[Evaluated]) -> list[str]:
 
 
 def find_evaluated(
-    records: Sequence[Record], data: str = "", names: Mapping[str, str] | None = None
+    records: Sequence[Record], data: str = "", sides: Mapping[str, str] | None = None
 ) -> list[Evaluated]:
     """All that was evaluated on the data with the most evaluated runs (on `data`, if given).
 
     Args:
         records: Of runs.
         data: The name of a data set.
-        names: What configurations are called among several of a family, by their keys.
+        sides: What contests call configurations, by their keys.
     """
     done = [r for r in records if r.status == "finished" and r.evaluations()]
     done = [r for r in done if data in ("", r.config["data"])]
@@ -73,17 +73,20 @@ def find_evaluated(
     for record in (r for r in done if r.about["data_hash"] == usual[0][0]):
         for sampler in dict.fromkeys(line["sampler"] for line in record.evaluations()):
             columns[sampler, record.about["key"]].append(record)
-    times = Counter(sampler for sampler, _ in columns)
     evaluated = []
     for (sampler, key), runs in columns.items():
-        seeds, (model, _, prior) = one_a_seed(runs), sampler.partition("+")
-        title = family_title(model)
-        title += f" + {prior}" if prior else ""
-        if times[sampler] > 1:
-            own = ", ".join([*Group(runs=seeds).variant, key])
-            title += f" ({(names or {}).get(key, own)})"
-        evaluated.append(Evaluated(title, seeds, [_merged(run, sampler) for run in seeds], prior))
-    return evaluated
+        group = Group(runs=one_a_seed(runs), side=(sides or {}).get(key, ""))
+        prior = sampler.partition("+")[2]
+        title = group.full_title + (f" + {prior}" if prior else "")
+        found = [_merged(run, sampler) for run in group.runs]
+        evaluated.append(Evaluated(title, group.runs, found, prior))
+    times = Counter(one.title for one in evaluated)
+    return [
+        replace(one, title=f"{one.title}: {one.runs[0].about['key']}")
+        if times[one.title] > 1
+        else one
+        for one in evaluated
+    ]
 
 
 def _merged(run: Record, sampler: str) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from genbench.stats import Sample
 class Group:
     """The runs of one configuration, one a training seed.
 
-    `runs` finished, by seed; `failed` diverged; `chosen_by` is the study whose winner they are.
+    `runs` finished, by seed; `failed` diverged; `chosen_by` is the study whose winner they are;
+    `side` is what a contest calls it.
     """
 
     runs: list[Record]
     failed: list[Record] = field(default_factory=list)
     chosen_by: Study | None = None
+    side: str = ""
 
     @property
     def ended(self) -> list[Record]:
@@ -97,6 +99,8 @@ class Group:
 
     @property
     def _names(self) -> tuple[str, ...]:
+        if self.side:
+            return (self.side,)
         if self.variant == self.learned:
             return (family_title(self.model), *self.learned)
         return self.variant
@@ -105,13 +109,14 @@ class Group:
     def full_title(self) -> str:
         """Among other families: `GAN (dcgan, bce, baseline)`; its title where that says it all."""
         first, *others = dict.fromkeys((family_title(self.model), *self._names))
+        others = [name.replace("(", "").replace(")", "") for name in others]
         others += ["baseline"] * self.is_baseline
         return f"{first} ({', '.join(others)})" if others else first
 
     @property
     def named(self) -> str:
         """In a sentence, behind `the`: `baseline (dcgan with bce)`."""
-        own = self._names[: len(self._names) - len(self.learned)]
+        own = [name for name in self._names if name not in self.learned]
         name = " ".join([*self.learned, " with ".join(own)])
         return f"baseline ({name})" if self.is_baseline else name
 
@@ -176,8 +181,16 @@ def one_a_seed(records: Iterable[Record]) -> list[Record]:
     return [latest[seed] for seed in sorted(latest)]
 
 
-def make_groups(ended: Iterable[Record], studies: Sequence[Study]) -> list[Group]:
-    """The runs that differ in their seed alone; untested ones only where none was tested."""
+def make_groups(
+    ended: Iterable[Record], studies: Sequence[Study], sides: Mapping[str, str] | None = None
+) -> list[Group]:
+    """The runs that differ in their seed alone; untested ones only where none was tested.
+
+    Args:
+        ended: Runs.
+        studies: Searches.
+        sides: What contests call configurations, by their keys.
+    """
     by_key: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in ended:
         by_key[record.model, record.about["key"]].append(record)
@@ -188,7 +201,8 @@ def make_groups(ended: Iterable[Record], studies: Sequence[Study]) -> list[Group
         chose = [s for s in studies if (s["model"], s.get("final_key")) == key]
         finished = [run for run in alike if run.status == "finished"]
         failed = [run for run in alike if run.status == "failed"]
-        groups.append(Group(runs=finished, failed=failed, chosen_by=chose[-1] if chose else None))
+        by, side = chose[-1] if chose else None, (sides or {}).get(key[1], "")
+        groups.append(Group(runs=finished, failed=failed, chosen_by=by, side=side))
     return groups
 
 

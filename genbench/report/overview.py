@@ -60,7 +60,8 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
     )
     notes.append(spread + of_codes * bool(ways))
     notes += about_priors(row.evaluated for row in rows if row.evaluated)
-    said = [about_winner(parts[0].claims, rows, floor), about_against(rows)]
+    claims = parts[0].claims
+    said = [about_winner(claims, rows, floor), about_against(claims, rows)]
     return Content(data, said, _without_empty(table), notes)
 
 
@@ -220,12 +221,12 @@ def _about_reconstruction(claims: Claims, rows: Sequence[Row]) -> str | None:
     )
 
 
-def about_against(rows: Sequence[Row]) -> str | None:
+def about_against(claims: Claims, rows: Sequence[Row]) -> str | None:
     """What speaks against the first row: where it loses, its trouble, its cost, its few seeds."""
     if not rows or (RANKED_BY not in rows[0].samples and len(rows) < 2):
         return None
     first, *others = rows
-    reasons = [*_losses(first, others), *_trouble(first.group), *_cost(first, others)]
+    reasons = [*_losses(claims, first, others), *_trouble(first.group), *_cost(first, others)]
     can = first.group.can
     if any(_nll(row) for row in others) and "log_weights" not in can:
         reasons.append("it has no likelihood")
@@ -236,9 +237,9 @@ def about_against(rows: Sequence[Row]) -> str | None:
     return f"Against the {first.title}: {'; '.join(reasons)}." if reasons else None
 
 
-def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
-    """By which scores another row is better, and by how much: a phrase a row."""
-    found: dict[str, list[str]] = {}
+def _losses(claims: Claims, first: Row, others: Sequence[Row]) -> Iterator[str]:
+    """By which scores another row is better, as far as seeds tell, and by how much."""
+    found: dict[tuple[str, str], list[str]] = {}
     for name in [*SHOWN[1:], *OF_CODES, "best/histogram_kl"]:
         scalar = (
             METRICS[name] if name in METRICS else first.group.scalar(name.removeprefix("best/"))
@@ -250,13 +251,17 @@ def _losses(first: Row, others: Sequence[Row]) -> Iterator[str]:
             continue
         row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)
         shown, ours = scalar.show(best.mean), scalar.show(mine.mean)
-        if (scalar.sign or -1) * (best.mean - mine.mean) > 0 and shown != ours:
+        if (scalar.sign or -1) * (best.mean - mine.mean) <= 0 or shown == ours:
+            continue
+        tested = claims.compare(best, mine, scalar.is_distance)
+        if tested.p is None or tested.differ or tested.leans:
+            verb = "may have" if tested.leans else "has"
             title = scalar.title if scalar.title.isupper() else scalar.title.lower()
             title = title.replace("fréchet", "Fréchet").replace("bce", "BCE").replace("kl ", "KL ")
             numbers = f"{shown} against {ours}"
-            found.setdefault(row.title, []).append(f"{title} ({numbers})")
-    for title, scores in found.items():
-        yield f"the {title} has the better {listed(scores)}"
+            found.setdefault((row.title, verb), []).append(f"{title} ({numbers})")
+    for (title, verb), scores in found.items():
+        yield f"the {title} {verb} the better {listed(scores)}"
 
 
 def _trouble(group: Group) -> Iterator[str]:

@@ -4,6 +4,7 @@ import base64
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ CONCLUSION = 5  # sentences
 NUMBER = re.compile(
     r"\s*[-+]?[\d,.]+(e[-+]?\d+)?\s*(±.*|\[.*\]|\(searched\))?|inf|nan|—|\d+ of \d+", re.ASCII
 )
-EMBEDDED = 1_800_000  # characters of a page that are pictures; charts are not counted
+EMBEDDED = 2_700_000  # characters of a page that are charts and pictures
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -44,7 +45,7 @@ def write(report: Any, folder: Path) -> Path:
         environment.filters |= {
             "file": lambda figure: files[id(figure)][0],
             "chart": lambda figure: Markup(files[id(figure)][1]),  # matplotlib escapes
-            "data": Embedding().url,
+            "data": Embedding(EMBEDDED - sum(len(svg) for _, svg in files.values())).url,
             "cell": partial(re.sub, r"[|<]", r"\\\g<0>"),
             "line": partial(re.sub, "<(?=[A-Za-z/!?])", r"\\<"),
             "prose": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
@@ -73,19 +74,21 @@ def draw_all(drawings: Sequence[Drawing], folder: Path) -> dict[int, tuple[Path,
     return files
 
 
+@dataclass
 class Embedding:
-    """The pictures of one page: within it as long as there is room, else in figures/ beside it."""
+    """The pictures of one page: within it as long as there is room, else in figures/ beside it.
 
-    def __init__(self) -> None:
-        """As much room as a page has."""
-        self.room = EMBEDDED
+    room: So many characters.
+    """
+
+    room: int
 
     def url(self, path: Path) -> str:
         """A URL that holds a picture's file, or that names it."""
+        if 4 * path.stat().st_size / 3 > self.room:
+            return f"figures/{path.name}"
         kind = TYPES[path.suffix]
         data = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-        if len(data) > self.room:
-            return f"figures/{path.name}"
         self.room -= len(data)
         return data
 

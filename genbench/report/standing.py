@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from genbench.metrics.names import SPLITS, ScoreName, short_name
 from genbench.metrics.protocol import Protocol
@@ -12,7 +11,6 @@ from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.report.evaluated import Evaluated
 from genbench.report.group import Group
 from genbench.report.part import Part
-from genbench.report.sections.contest import side_names
 from genbench.stats import Sample
 
 SPLIT_ORDER = ("val", "train", "test")  # the later ones say more
@@ -95,17 +93,16 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
     known = {_key(one) for one in evaluated}
     models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
     rows, floor = [], dict[str, float]()
-    names = side_names(contest for part in parts for contest, _ in part.contests)
-    for row in _told_apart(models, names):
+    for row in _told_apart(models):
         scored = _evaluated(row, way) if way and way.protocol else _trained(row, way)
         rows.append(scored[0])
         floor = floor or scored[1]
     return sorted(rows, key=lambda row: row.rank), floor, way
 
 
-def _told_apart(rows: list[Row], names: Mapping[str, str]) -> list[Row]:
+def _told_apart(rows: list[Row]) -> list[Row]:
     """With what they were trained for in the titles that are not unique, then with their keys."""
-    for tell in (partial(_purpose, names=names), lambda group: _key(group)[1]):
+    for tell in (_purpose, lambda group: _key(group)[1]):
         titles = Counter(row.title for row in rows)
         told = [tell(row.group) if titles[row.title] > 1 else "" for row in rows]
         rows = [
@@ -115,10 +112,8 @@ def _told_apart(rows: list[Row], names: Mapping[str, str]) -> list[Row]:
     return rows
 
 
-def _purpose(group: Group, names: Mapping[str, str]) -> str:
-    """What a configuration was trained for: as a side of a contest, by a search, in a series."""
-    if name := names.get(group.about["key"]):
-        return name
+def _purpose(group: Group) -> str:
+    """What a configuration was trained for: by a search, in a series."""
     return "best of its search" if group.chosen_by else group.config.get("group") or ""
 
 

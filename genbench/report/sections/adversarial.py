@@ -17,6 +17,7 @@ COLLAPSED = "the samples have collapsed"  # an event, and what it is called
 ROWS = ("oscillation_d", "oscillation_g", "saturated_epochs", "spread", "nearest")
 LAST = ("js_bound", "accuracy_ratio")  # of the last epoch
 STEADIER = {"oscillation_d": "discriminator", "oscillation_g": "generator"}
+A_TENTH = 0.1  # of an epoch
 MEMORISED = 1.1  # ROC AUC on training pictures / on held-out ones above which D knows the former
 NORMALISED = (
     " Where it has batch normalisation, it sees real and generated batches by statistics of their "
@@ -136,10 +137,13 @@ def about_saturation(group: Group) -> str | None:
         return None
     if not max(stretches):
         return f"The discriminator of the {group.named} was never saturated."
+    length = f"{max(stretches):.1f} epochs"
+    if max(stretches) < A_TENTH:
+        length = "a tenth of an epoch"
     return (
         f"The discriminator of the {group.named} was saturated in "
         f"{share([stretch > 0 for stretch in stretches])} trainings, for up to "
-        f"{max(stretches):.1f} epochs on end, in which the generator learns little."
+        f"{length} on end, in which the generator learns little."
     )
 
 

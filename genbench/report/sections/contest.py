@@ -1,5 +1,6 @@
 """Contests (experiments/contest.py): named models after the same time on the same pictures."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -59,12 +60,19 @@ def minutes(contest: Contest) -> str:
 
 
 def side_names(contests: Iterable[Contest]) -> dict[str, str]:
-    """What configurations are called as sides, by their keys: `flow, 3 minutes`."""
-    return {
-        rung["key"]: f"{side}, {minutes(contest)}"
-        for contest in contests
-        for side, rung in contest["sides"].items()
-    }
+    """What configurations are called as sides, by their keys; nothing where the family says it.
+
+    With its minutes, as `dcgan, 3 minutes`, what several contests on a data set have.
+    """
+    known = [(c, side, rung) for c in contests for side, rung in c["sides"].items()]
+    times = Counter((contest["data"], side) for contest, side, _ in known)
+    names = dict[str, str]()
+    for contest, side, rung in known:
+        if times[contest["data"], side] > 1:
+            names[rung["key"]] = f"{side}, {minutes(contest)}"
+        elif side != rung["model"]:
+            names[rung["key"]] = side
+    return names
 
 
 def sides_of(contest: Contest, records: Sequence[Record]) -> Sides:

@@ -100,8 +100,9 @@ def generated(part: Part) -> Iterator[Content]:
             heads = tuple(
                 f"epoch {epoch}" if i == 0 else str(epoch) for i, epoch in enumerate(shown)
             )
-            strip_of = Drawing("generated-strip", caption, draw, group.model, columns=heads)
-            figures.append(strip_of)
+            if len(known) > 1:
+                strip_of = Drawing("generated-strip", caption, draw, group.model, columns=heads)
+                figures.append(strip_of)
             if len(known) > 2:
                 caption = (
                     f"{whose}: the same codes from epoch {known[0]} to {known[-1]}, as a film."
