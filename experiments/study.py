@@ -244,6 +244,7 @@ STEPS: Mapping[str, Any] = {
     "families": Trained(
         FAMILIES_GROUP, DIGITS, {"gan": {}, "flow": {}}, {"eval_every": 0}, minutes=1
     ),
+    "families-dcgan": Trained(FAMILIES_GROUP, DIGITS, {"gan": DCGAN}, {"eval_every": 0}, minutes=1),
     "contest-painted": Contested(PAINTED, minutes=1),
     "scores-digits": Scored(DIGITS, ON_TEST | {"n": 1_500, "draws": 1_000}),
     "scores-fitted": Scored(

@@ -55,6 +55,7 @@ MEASURED: dict[str, Scalar] = {
     "active_units": Scalar(title="Active units", digits=1),
     "knn_accuracy": Scalar(title="k-NN accuracy of the code", better="maximize"),
     "probe_accuracy": Scalar(title="Linear-probe accuracy of the code", better="maximize"),
+    "floor_bce": Scalar(title="Least possible BCE", unit="nats an image", digits=2),
     "ms_ssim": Scalar(
         title="Reconstruction, MS-SSIM", better="maximize", digits=4, within=(0.0, 1.0)
     ),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from ignite.metrics import SSIM
 from scipy.signal import correlate2d
 
@@ -83,4 +84,8 @@ def test_reconstructions_are_scored_at_the_end_of_training(tmp_path, monkeypatch
     expected = ms_ssim(model.reconstruct(x), x).mean().item()
     assert scores["val/ms_ssim"] == pytest.approx(expected, rel=1e-5)
     assert 0.1 < expected < 0.95
-    assert reconstruction_scores(model, val, "val") == {"val/ms_ssim": scores["val/ms_ssim"]}
+    least = F.binary_cross_entropy(x.double(), x.double(), reduction="sum").item() / len(x)
+    assert scores["val/floor_bce"] == pytest.approx(least)
+    assert 40 < least < scores["val/bce"]
+    again = reconstruction_scores(model, val, "val")
+    assert again == {name: scores[name] for name in ("val/ms_ssim", "val/floor_bce")}

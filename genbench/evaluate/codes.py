@@ -37,15 +37,30 @@ def code_scores(model: Model, training: Codes, held_out: Codes, split: str) -> d
 def reconstruction_scores(model: Model, part: Split, split: str) -> dict[str, float]:
     """Mean MS-SSIM of images and what is decoded from their codes' means, as `split/ms_ssim`.
 
-    Of at most 2,000 images, evenly spread; where pixels are binarised, of the grey images.
+    Of at most 2,000 images, evenly spread; where pixels are binarised, of the grey images. And
+    `split/floor_bce`, which is of all of them (`least_bce`).
     """
+    floor = least_bce(part)
     part = part.take(part.spread(LATENT_IMAGES))
     values = []
     for first in range(0, len(part), CHUNK):
         some = part.take(slice(first, first + CHUNK))
         x = some.images.cpu().float() / 255
         values.append(ms_ssim(model.reconstruct(some.images, some.labels), x))
-    return {f"{split}/ms_ssim": float(torch.cat(values).mean())}
+    return {f"{split}/ms_ssim": float(torch.cat(values).mean()), f"{split}/floor_bce": floor}
+
+
+def least_bce(part: Split) -> float:
+    """The entropy of images whose grey pixels are probabilities, their mean, in nats an image.
+
+    No reconstruction has a smaller binary cross-entropy.
+    """
+    counts = torch.zeros(256, dtype=torch.float64)
+    for first in range(0, len(part), LATENT_IMAGES):
+        pixels = part.take(slice(first, first + LATENT_IMAGES)).images.flatten().cpu()
+        counts += torch.bincount(pixels, minlength=256)
+    p = torch.arange(256, dtype=torch.float64) / 255
+    return float(counts @ (torch.special.entr(p) + torch.special.entr(1 - p))) / len(part)
 
 
 def portfolio(model: Model, codes: Codes, held_out: Split) -> dict[str, np.ndarray]:

@@ -207,6 +207,13 @@ LINES = (
         1.3,
         {"epochs": 3},
     ),
+    Line(
+        "Several processes",
+        "default GAN at 64 px by torchrun's two processes",
+        "one process on as many cores: ideally 1",
+        ("processes", {"n": 2, "epochs": 2}),
+        ("processes", {"n": 1, "epochs": 2}),
+    ),
 )
 
 RECORDS = "--runs_dir=RECORDS"

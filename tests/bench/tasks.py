@@ -240,6 +240,19 @@ def in_turn(n: int, epochs: int, folder: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started}
 
 
+@task
+def processes(n: int, epochs: int, folder: str) -> dict[str, Any]:
+    """The default GAN by n processes of torchrun, without their start: as its record says."""
+    from genbench.record import read_runs
+
+    torchrun = ["-m", "torch.distributed.run", f"--nproc_per_node={n}"] if n > 1 else []
+    data = ["--data=folder", f"--data_dir={painted(640)}", "--eval_every=0", f"--epochs={epochs}"]
+    place = [f"--runs_dir={folder}", "--wandb=disabled", "--precision=fp32", "--compile=False"]
+    assert not _program(*torchrun, "experiments/gan.py", *data, *place).wait()
+    (run,) = read_runs(folder)
+    return {"seconds": run.summary["seconds"]}
+
+
 def _training(epochs: int, folder: str) -> "subprocess.Popen[bytes]":
     fields = [f"--{k}={v}" for k, v in VAE.items()] + [f"--epochs={epochs}"]
     place = [f"--runs_dir={folder}", "--wandb=offline"]
