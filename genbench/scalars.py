@@ -73,5 +73,6 @@ MEASURED: dict[str, Scalar] = {
     "peak_memory": Scalar(title="Peak memory", unit="MB", better="minimize", digits=0),
     "best_epoch": Scalar(title="Best epoch", digits=1),
     "steps": Scalar(title="Steps trained", digits=0),
-    "seconds": Scalar(title="Seconds a training", digits=1),
+    "training_seconds": Scalar(title="Seconds of training", digits=0),
+    "seconds": Scalar(title="Seconds of a run, with its scores and pictures", digits=0),
 }

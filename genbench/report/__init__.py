@@ -29,10 +29,10 @@ from genbench.report.sections.search import is_whole
 from genbench.stats import Claims
 
 TOGETHER = (
-    "The {} comparisons of which a p is named or would be are judged together (Holm 1979): at 5 %, "
-    "that of equal ones any is said to differ. Scores of which less is better, where they are "
-    "positive, are compared by their ratio, as logarithms: their spread grows with their size. "
-    "What is said of floors and copies, and what speaks against a winner, is not part of that."
+    "The {} comparisons of which a p is named or would be are judged together (Holm 1979): the "
+    "chance that any two which are equal are said to differ is at most 5 %. Scores of which less "
+    "is better, where they are positive, are compared by their ratio, as logarithms: their spread "
+    "grows with their size. What is said of floors and of copies is not part of that."
 )
 
 

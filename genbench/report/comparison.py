@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from genbench.console import listed
 from genbench.report.group import Group, unlike
 from genbench.scalars import Scalar
-from genbench.stats import Claims, Comparison
+from genbench.stats import Claims, Comparison, Sample
 
+COVERED = 0.01  # a recall below it
 MOST_SEEN = 10.0  # a factor beyond which nobody asks whether it would have shown
 
 
@@ -96,6 +97,11 @@ class Lead:
         title, hardest = max(tests, key=lambda pair: pair[1].p or 0.0)
         by = f" against the {title}" if hardest is not second else ""
         return cls(second, [], f"{hardest.basis}{by}")
+
+
+def covers_nothing(recall: Sample | None) -> bool:
+    """Whether samples have so little recall that their precision is no merit: noise may have it."""
+    return recall is not None and recall.mean < COVERED
 
 
 def above(group: Group, name: str, bound: float) -> bool | None:

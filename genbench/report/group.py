@@ -140,12 +140,19 @@ class Group:
 
 
 def value(run: Record, name: str) -> float | None:
-    """A number of a run: of its summary, `stability` or scores (`test/x`); `steps`, `epochs`.
+    """A number of a run: of its summary, `stability` or scores (`test/x`).
 
-    `best/x` is val/x at the best epoch, `last/x` at the last one.
+    `best/x` is val/x at the best epoch, `last/x` at the last one; `steps`, `epochs` and
+    `training_seconds`, those of its steps alone, are of its rows.
     """
     if name in ("steps", "epochs"):
         return max((math.ceil(row[name[:-1]]) for row in run.metrics()), default=None)
+    if name == "training_seconds":
+        timed = [row for row in run.metrics() if row.get("images_per_second")]
+        steps = zip([0, *(row["step"] for row in timed)], timed, strict=False)
+        batch = run.config.get("batch_size", 0)
+        times = [(r["step"] - before) * batch / r["images_per_second"] for before, r in steps]
+        return sum(times) if sum(times) else None
     when, _, scalar = name.partition("/")
     if when in ("best", "last"):
         epochs, values = run.curve("val", scalar)  # minutes may cut the last epoch short
@@ -156,6 +163,11 @@ def value(run: Record, name: str) -> float | None:
     known: dict[str, Any] = {**run.summary, **run.summary.get("stability", {}), **run.scores}
     number = known.get(name)
     return float(number) if isinstance(number, int | float) else None
+
+
+def epochs_done(group: Group) -> float:
+    """How many epochs the longest of its finished trainings took; of one cut short, a part."""
+    return max((row["epoch"] for run in group.runs for row in run.metrics()), default=0.0)
 
 
 def family_title(model: str) -> str:

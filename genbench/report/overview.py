@@ -2,33 +2,29 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from genbench.console import counted, listed
-from genbench.families import FAMILIES
 from genbench.images import first_tiles
 from genbench.metrics.names import SPLITS
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.comparison import Lead
+from genbench.report.comparison import Lead, covers_nothing
 from genbench.report.evaluated import about_priors
-from genbench.report.group import Group, field_roles, unlike
-from genbench.report.part import Cell, Content, Contests, Drawing, Part, minutes_of
+from genbench.report.group import Group, epochs_done, unlike
+from genbench.report.part import Cell, Content, Contests, Drawing, Part
 from genbench.report.sections.adversarial import collapses, for_a_while
 from genbench.report.sections.evaluations import CONDITIONS
-from genbench.report.sections.scores import text_of
+from genbench.report.sections.scores import settings
 from genbench.report.sheets import array, kept_arrays, tiled
 from genbench.report.standing import Row, rows_of
 from genbench.stats import Claims, Sample
 
 SHOWN = (RANKED_BY, "fd", "precision", "recall")  # scores of samples, in the table's order
 OF_CODES = ("elbo", "bce")  # where there are codes
-ALWAYS = ("latent_dim", "lr")  # in the line of hyper-parameters, beside what is not a default
-SETTINGS = 7  # in that line
 STRIP = 6  # samples in a row
 DEARER = 1.2  # times the seconds of the next one that speak against a model
 FEW_SEEDS = 3
@@ -55,21 +51,54 @@ def answer(data: str, parts: Sequence[Part]) -> Content:
         "± is the standard deviation over training seeds, [a, b] a 95 % interval of one training."
     )
     of_codes = (
-        f" ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch, NLL of "
-        "`genbench evaluate`; where these are of other pixels, or given a class, none is shown."
+        f" ELBO and reconstruction are of the {SPLITS[split]} pictures at the best epoch; where "
+        "these are of other pixels, or given a class, none is shown."
     )
     notes.append(spread + of_codes * bool(ways))
+    notes += _about_nll(ways["nll"]) if "nll" in ways else []
+    notes += _about_budgets(rows)
     notes += about_priors(row.evaluated for row in rows if row.evaluated)
     claims = parts[0].claims
     said = [about_winner(claims, rows, floor), about_against(claims, rows)]
     return Content(data, said, _without_empty(table), notes)
 
 
+def _about_nll(row: Row) -> Iterator[str]:
+    """What the likelihood is of, and what it may be held against."""
+    known = _likelihoods(row)
+    first = known[0]
+    told = [f"of {first['pictures']:,} held-out pictures"] if "pictures" in first else []
+    for name, words in (("elbo", "their ELBO is"), ("nll_bias", "still too high by about")):
+        if all(math.isfinite(one.get(name, math.nan)) for one in known):
+            told.append(f"{words} {Sample.of(one[name] for one in known).mean:.2f}")
+    grey = first.get("p") == "bernoulli" and first.get("binarize", "none") == "none"
+    other = "; of grey pixels as probabilities: no published nats of binarised digits compare"
+    yield f"NLL is that of `genbench evaluate`, {', '.join(told)}{other * grey}."
+
+
+def _about_budgets(rows: Sequence[Row]) -> Iterator[str]:
+    """How long each was trained, and whether a search chose its settings."""
+    told = {}
+    for row in rows:
+        steps, epochs = row.group.score("steps"), epochs_done(row.group)
+        how = f"settings of {counted(n, 'trial')}" if (n := _trials(row.group)) else "no search"
+        if steps:
+            told[id(row.group)] = (
+                f"{row.group.full_title} {steps.mean:,.0f} steps, {epochs:.2g} epochs, {how}"
+            )
+    if len(told) > 1:
+        yield f"Trained for: {'; '.join(told.values())}."
+
+
+def _trials(group: Group) -> int:
+    return len(group.chosen_by["trials"]) if group.chosen_by else 0
+
+
 def _head(names: Sequence[str]) -> list[Cell]:
     titles = [f"{METRICS[name].title}{METRICS[name].arrow}" for name in names]
     return [
         *("model", "hyper-parameters", "samples", *titles, "NLL (nats) ↓", "ELBO (nats) ↑"),
-        *("BCE (nats) ↓", "seconds", "parameters", "seeds"),
+        *("BCE (nats) ↓", "seconds of training", "parameters", "seeds"),
     ]
 
 
@@ -91,7 +120,7 @@ def _cells(
         else None
         for name in OF_CODES
     ]
-    seconds = group.score("seconds")
+    seconds = group.score("training_seconds")
     count = f"{len(group.runs)}" + f" and {len(group.failed)} diverged" * bool(group.failed)
     return [
         *(row.title, settings(group, contests), strip(row) or "—"),
@@ -121,28 +150,6 @@ def _without_empty(table: list[list[Cell]]) -> list[list[Cell]]:
         any(cell not in ("—", "") for cell in column[1:]) for column in zip(*table, strict=True)
     ]
     return [[cell for cell, keep in zip(row, used, strict=True) if keep] for row in table]
-
-
-def settings(group: Group, contests: Contests = ()) -> str:
-    """The hyper-parameters in a line: what a search chose, what is no default, and how long."""
-    known = FAMILIES.get(group.model)
-    defaults = {f.name: f.default for f in fields(known.config)} if known else {}
-    searched = group.chosen_by["space"] if group.chosen_by else {}
-    names = [
-        name
-        for name, value in group.config.items()
-        if (role := field_roles(group.model).get(name))
-        and role.key
-        and role.sweep == "search"
-        and not role.compare
-        and name
-        not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
-        and (name in ALWAYS or name in searched or value != defaults.get(name))
-    ][:SETTINGS]
-    length = counted(group.config.get("epochs", 0), "epoch")
-    if timed := minutes_of(group, contests):
-        length = counted(timed[0], "minute")
-    return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])
 
 
 def strip(row: Row) -> Drawing | None:
@@ -193,9 +200,11 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
     if lead.second.leans:
         return f"The {first.title} may generate best: {numbers} ({lead.basis})."
     if not lead.second.differ:
+        ahead = "; ".join(_losses(claims, second, [first]))
+        but = f" T{ahead[1:]}." if ahead else ""
         return (
-            f"The {first.title} and the {second.title} cannot be told apart as generators: "
-            f"{numbers} ({lead.basis})."
+            f"The {first.title} and the {second.title} cannot be told apart by {metric.title}: "
+            f"{numbers} ({lead.basis}).{but}"
         )
     better = f"better than the {second.title}" if lead.unproven else "best"
     return f"The {first.title} generates {better}: {numbers} ({lead.basis})."
@@ -250,6 +259,8 @@ def _losses(claims: Claims, first: Row, others: Sequence[Row]) -> Iterator[str]:
         if not mine or not theirs or not math.isfinite(mine.mean):
             continue
         row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)
+        if name == "precision" and covers_nothing(row.score("recall")):
+            continue
         shown, ours = scalar.show(best.mean), scalar.show(mine.mean)
         if (scalar.sign or -1) * (best.mean - mine.mean) <= 0 or shown == ours:
             continue
@@ -276,10 +287,10 @@ def _trouble(group: Group) -> Iterator[str]:
 
 def _cost(first: Row, others: Sequence[Row]) -> Iterator[str]:
     """Its seconds against the next one's; both unlike budgets and a dear winner show here."""
-    mine = first.group.score("seconds")
-    theirs = [
-        (r, s) for r in others if r.group is not first.group and (s := r.group.score("seconds"))
-    ]
+    name = "training_seconds"
+    mine = first.group.score(name)
+    rivals = [r for r in others if r.group is not first.group and RANKED_BY in r.samples]
+    theirs = [(r, s) for r in rivals if (s := r.group.score(name))]
     if mine and theirs:
         row, least = min(theirs, key=lambda pair: pair[1].mean)
         if least.mean and mine.mean > DEARER * least.mean:

@@ -10,7 +10,7 @@ from genbench.metrics.names import ScoreName
 from genbench.record import Contest, Study
 from genbench.report.drawing import Clock, Drawn
 from genbench.report.evaluated import Evaluated
-from genbench.report.group import Group, data_title, sample_scores
+from genbench.report.group import Group, data_title, epochs_done, sample_scores
 from genbench.stats import Claims
 
 Contests = Sequence[tuple[Contest, Mapping[str, Group]]]  # each with its sides by name
@@ -105,7 +105,7 @@ def minutes_of(group: Group, contests: Contests = ()) -> tuple[float, float] | N
     if side := side_of(group, contests):
         contest, name = side
         return contest["minutes"], contest["minutes"] / contest["sides"][name]["epochs"]
-    epochs = max((row["epoch"] for run in group.runs for row in run.metrics()), default=0)
+    epochs = epochs_done(group)
     ended_by_time = group.minutes and 0 < epochs < group.config.get("epochs", math.inf)
     return (group.minutes, group.minutes / epochs) if ended_by_time else None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+from genbench.console import counted
 from genbench.report.comparison import above, compared
 from genbench.report.drawing import COLOURS, SEEDS, Line, Panel, alt_of, curves
 from genbench.report.group import Group, one_a_seed, unlike
@@ -18,6 +19,7 @@ ROWS = ("oscillation_d", "oscillation_g", "saturated_epochs", "spread", "nearest
 LAST = ("js_bound", "accuracy_ratio")  # of the last epoch
 STEADIER = {"oscillation_d": "discriminator", "oscillation_g": "generator"}
 A_TENTH = 0.1  # of an epoch
+PERFECT = 0.99  # ROC AUC on held-out pictures that leaves nothing to compare
 MEMORISED = 1.1  # ROC AUC on training pictures / on held-out ones above which D knows the former
 NORMALISED = (
     " Where it has batch normalisation, it sees real and generated batches by statistics of their "
@@ -137,9 +139,10 @@ def about_saturation(group: Group) -> str | None:
         return None
     if not max(stretches):
         return f"The discriminator of the {group.named} was never saturated."
-    length = f"{max(stretches):.1f} epochs"
-    if max(stretches) < A_TENTH:
-        length = "a tenth of an epoch"
+    length, about = f"{max(stretches):.1f} epochs", group.about
+    if max(stretches) < A_TENTH and "images" in about:
+        steps = max(stretches) * about["images"]["train"] / group.config["batch_size"]
+        length = counted(max(1, round(steps)), "step")
     return (
         f"The discriminator of the {group.named} was saturated in "
         f"{share([stretch > 0 for stretch in stretches])} trainings, for up to "
@@ -155,10 +158,17 @@ def about_memory(group: Group) -> str | None:
     whose = f"discriminator of the {group.named}"
     numbers = f"its ROC AUC on them is {ratio.show(2)} times that on held-out ones"
     numbers += " (a single seed)" if ratio.n == 1 else ""
+    held_out = group.score("last/accuracy")
+    if held_out and held_out.mean > PERFECT:
+        return (
+            f"Whether the {whose} memorises training pictures cannot be told: it knows almost all "
+            f"generated pictures, beside held-out ones too (ROC AUC {held_out.show(2)})."
+        )
     if ratio.mean <= MEMORISED:
         return f"The {whose} does not memorise training pictures: {numbers}."
     if above(group, "last/accuracy_ratio", 1.0) is False:
-        return f"Whether the {whose} memorises training pictures is up to the seed: {numbers}."
+        seeds = counted(ratio.n, "seed")
+        return f"That the {whose} memorises training pictures is not shown by {seeds}: {numbers}."
     return (
         f"The {whose} memorises training pictures: {numbers}; "
         "more pictures or diffaugment may help."

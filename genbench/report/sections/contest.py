@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from genbench.console import counted, listed
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record, Rung
-from genbench.report.comparison import Lead
+from genbench.report.comparison import Lead, covers_nothing
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
@@ -32,6 +33,11 @@ def contests(part: Part) -> Iterator[Content]:
             "scoring is not counted. Each is judged at the epoch that is best "
             "by validation. Untrained is the same network before its first step.",
         ]
+        runs = [run for group in sides.values() for run in group.ended]
+        known = sorted({run.about["threads"] for run in runs if "threads" in run.about})
+        if known not in ([], [contest["threads"]]):
+            had = listed([counted(n, "thread") for n in known])
+            notes.append(f"The trainings took these steps on {had} each, side by side.")
         if choice := contest["choice"]:
             how = "given, not chosen here"
             if trial_name(choice) in contest["milliseconds"]:
@@ -140,25 +146,37 @@ def trouble(group: Group) -> str:
 
 def said(claims: Claims, contest: Contest, sides: Sides) -> Iterator[str]:
     """Who comes nearest to held-out pictures, what of it is training, and who else is better."""
-    best: dict[str, str] = {}
+    nearest, others = "", list[str]()
     for name in sorted(compared_scores(sides), key=lambda name: name.metric != RANKED_BY):
         metric = METRICS[name.metric]
         scored = {side: group.score(str(name)) for side, group in sides.items()}
         samples = {side: sample for side, sample in scored.items() if sample}
         order = sorted(samples, key=lambda side: -metric.sign * samples[side].mean)
-        if order:
-            equal = [side for side in order if samples[side].mean == samples[order[0]].mean]
-            nearest = best.get(RANKED_BY)
-            best[name.metric] = nearest if nearest in equal else order[0]
-        if name.metric == RANKED_BY and len(order) > 1:
-            yield from _winner(claims, contest, name, order, samples)
-    others = [
-        f"{METRICS[metric].title} ({side})"
-        for metric, side in best.items()
-        if side != best.get(RANKED_BY)
-    ]
-    if RANKED_BY in best and others:
-        yield f"Against it: others are better by {', '.join(others)}."
+        if name.metric == RANKED_BY and order:
+            nearest = order[0]
+            if len(order) > 1:
+                yield from _winner(claims, contest, name, order, samples)
+        elif order and nearest in samples:
+            others += _better(claims, name, order[0], nearest, sides)
+    if others:
+        yield f"Against it: {listed(others)}."
+
+
+def _better(
+    claims: Claims, name: ScoreName, side: str, nearest: str, sides: Sides
+) -> Iterator[str]:
+    """That a side has a better score than the nearest one, where that is shown and worth a word."""
+    best, other = (sides[one].score(str(name)) for one in (side, nearest))
+    recall = sides[side].score(str(replace(name, metric="recall")))
+    if not best or not other or best.mean == other.mean:
+        return
+    if name.metric == "precision" and covers_nothing(recall):
+        return
+    metric = METRICS[name.metric]
+    tested = claims.compare(best, other, metric.is_distance)
+    if tested.differ or tested.p is None:
+        numbers = f"{best.show(metric.digits)} against {other.show(metric.digits)}"
+        yield f"{side} has the better {metric.title} ({numbers}, {tested.basis})"
 
 
 def _winner(
@@ -178,8 +196,8 @@ def _winner(
     untrained = contest["sides"][order[0]]["untrained"].get(str(name))
     if untrained and untrained > 0:
         yield (
-            f"Its untrained network has {untrained:.{metric.digits}f}: training leaves "
-            f"{max(0.0, first.mean / untrained):.0%} of that."
+            f"The untrained network of {order[0]} has {untrained:.{metric.digits}f}: training "
+            f"leaves {max(0.0, first.mean / untrained):.0%} of that."
         )
     yield from _worse_than_untrained(contest, name, samples)
 
@@ -198,7 +216,7 @@ def _worse_than_untrained(
         are = "is" if len(worse) == 1 else "are"
         yield (
             f"By {metric.title}, {listed(worse)} {are} farther from the held-out pictures than "
-            "before the first step: so short a training is none to judge these by."
+            "before the first step: so short a training says little of them."
         )
 
 

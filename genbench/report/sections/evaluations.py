@@ -4,15 +4,17 @@ import math
 import statistics
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from genbench.console import listed
 from genbench.metrics.memorization import SURE
 from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.comparison import Lead
+from genbench.report.comparison import Lead, covers_nothing
 from genbench.report.evaluated import Evaluated, about_priors
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sheets import as_it_is
@@ -155,6 +157,9 @@ def about_largest(rows: list[ModelScores]) -> str | None:
     tops = []
     for name in ("precision", "recall"):
         having = [row for row in rows if name in row.values]
+        if name == "precision":
+            recalls = {r.title: r.sample("recall") for r in rows if "recall" in r.values}
+            having = [row for row in having if not covers_nothing(recalls.get(row.title))]
         if len(having) > 1:
             top = max(having, key=lambda row: row.sample(name).mean)
             tops.append(f"{name} of the {top.title}, {top.show(name)}")
@@ -215,21 +220,23 @@ def copies(part: Part) -> Iterator[Content]:
             caption = f"{model.title}: the ten samples nearest to a training picture, each above it"
             draw = partial(as_it_is, path)
             figures.append(Drawing(f"closest_pairs_{number}", caption, draw, real=True))
-    said = list(map(about_copies, part.evaluated))
-    yield Content("Samples and their nearest training pictures", said, figures=figures)
+    tested = [(model, tests) for model in part.evaluated if (tests := model.having("memorization"))]
+    tested.sort(key=lambda pair: not any(test["alarm"] for test in pair[1]))  # alarms first
+    said: list[str | None] = [about_copies(model, tests) for model, tests in tested]
+    missing = [model.title for model in part.evaluated if not model.having("memorization")]
+    notes = [f"Not looked for among samples of the {listed(missing)}."] if missing else []
+    heading = "Samples and their nearest training pictures"
+    yield Content(heading, said, notes=notes if said else [], figures=figures)
 
 
-def about_copies(model: Evaluated) -> str | None:
+def about_copies(model: Evaluated, tests: list[dict[str, Any]]) -> str:
     """Whether a model's samples are copies of training pictures, as far as distances tell."""
-    tests = model.having("memorization")
-    if not tests:
-        return None
     copied, expected = (
         100 * statistics.fmean(test[name] for test in tests) for name in ("copies", "expected")
     )
     numbers = (
         f"{copied:.1f} % of its samples are as near to a training picture as {expected:.1f} % of "
-        "held-out pictures are"
+        f"held-out pictures are{_searched(model, tests)}"
     )
     alarms = [bool(test["alarm"]) for test in tests]
     if any(alarms):
@@ -237,4 +244,12 @@ def about_copies(model: Evaluated) -> str | None:
         return f"The {model.title} may copy training pictures, in {trainings}: {numbers}."
     shares = [test["visible"] for test in tests if "visible" in test]
     seen = f" ({100 * max(shares):.1f} % copies would show in {SURE})" if shares else ""
-    return f"The {model.title} shows no sign of copying training pictures{seen}: {numbers}."
+    verdict = "raises no alarm of" if copied > expected else "shows no sign of"
+    return f"The {model.title} {verdict} copying training pictures{seen}: {numbers}."
+
+
+def _searched(model: Evaluated, tests: list[dict[str, Any]]) -> str:
+    """How many of the training pictures were looked at, where not all were."""
+    there = model.runs[0].about["images"]["train"]
+    known = [test["searched"] for test in tests if "searched" in test]
+    return f" ({known[0]:,} of {there:,} of these)" if known and known[0] < there else ""

@@ -1,6 +1,7 @@
 """Pictures that runs kept: generated ones, and what codes of pictures look like."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from genbench.report.sheets import (
 STRIP = 8  # codes in the strip, a row each
 FRAMES = 24  # of a film
 EPOCHS = 10  # at most so many columns in it
+WAYS = {True: "of two pictures, along a straight line", False: "drawn, along a great circle"}
 SHOWN = {  # pictures that are shown as they were kept in pictures.npz: heading, file, caption
     "neighbours": (
         "Nearest neighbours",
@@ -34,7 +36,7 @@ SHOWN = {  # pictures that are shown as they were kept in pictures.npz: heading,
     "interpolations": (
         "Interpolations",
         "{group.model}_interpolations",
-        "a row a pair of codes, of pictures (a straight line) or drawn (a great circle).",
+        "a row a way from one code to another: {way}.",
     ),
     "samples": ("Samples", "{group.model}_samples", "images decoded from draws of the prior."),
 }
@@ -56,9 +58,10 @@ def kept(part: Part) -> Iterator[Content]:
     for name, (heading, file, caption) in SHOWN.items():
         groups = keeping(part, "pictures", name)
         groups = [g for g in groups if name != "samples" or "encode" in g.can]
-        text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
         # in a part all families have codes or none; of one that is unknown here nobody knows
         coded = any(not g.family or "encode" in g.can for g in groups)
+        caption = caption.replace("{way}", WAYS[coded])
+        text = f"{{group.title}}, seed {{group.config[seed]}}: {caption}"
         real = name == "neighbours" or (name == "interpolations" and coded)
         figures = each(groups, file, text, partial(_sheet, name), real)
         if name == "interpolations":
@@ -91,7 +94,9 @@ def generated(part: Part) -> Iterator[Content]:
             whose = f"{group.title}, seed {run.config['seed']}"
             known = sorted(grids)
             name, still = f"generated-images-{known[-1]:04d}", partial(as_it_is, grids[known[-1]])
-            caption = f"{whose}: samples after epoch {known[-1]}."
+            done = max((row["epoch"] for row in run.metrics()), default=math.inf)
+            when = f"epoch {known[-1]}" if done >= 1 else f"{done:.2g} epochs"
+            caption = f"{whose}: samples after {when}."
             figures.append(Drawing(name, caption, still, group.model))
             shown, by_class = evenly(known, EPOCHS), bool(run.config.get("conditional"))
             draw = partial(strip, {epoch: grids[epoch] for epoch in shown}, by_class)

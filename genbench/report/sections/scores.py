@@ -1,28 +1,31 @@
 """Tables of what each configuration reached and was, and which is better."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from genbench.config import ART, HYPER_PARAMETER
 from genbench.console import counted
+from genbench.families import FAMILIES
 from genbench.metrics.names import ScoreName
 from genbench.record import Record
 from genbench.report.choice import few_sources, held_out_sources
 from genbench.report.comparison import compared
 from genbench.report.group import Group, field_roles, unlike
-from genbench.report.part import Content, Part
+from genbench.report.part import Content, Contests, Part, minutes_of
 from genbench.scalars import MEASURED, Scalar
 
 FEW = 500  # held-out pictures; a distance to fewer says little
 OF_PICTURES = ("crops", "images", "held_out")  # what digits have no use for
 CODES = ("floor_bce", "ms_ssim", "active_units", "knn_accuracy", "probe_accuracy")
+ALWAYS = ("latent_dim", "lr")  # in the line of hyper-parameters, beside what is not a default
+SETTINGS = 7  # in that line
 EQUAL = 1.1  # times as long a training is as good as as long
-TAKEN = ("best_epoch", "steps", "seconds")
+TAKEN = ("best_epoch", "steps", "training_seconds", "seconds")
 UNDIRECTED = ("kl", "active_units")  # a table has them, though neither way is better
 CLAIMS = {  # of the better of two configurations, and what is compared
     "bce": ("reconstructs better", "reconstruction"),
     "elbo": ("has the higher ELBO", "the ELBO"),
-    "knn_accuracy": ("has the code that knows more about the label", "k-NN accuracy of the code"),
+    "knn_accuracy": ("encodes more of the label", "k-NN accuracy of the code"),
 }
 NOTES = {  # what rows depend on, by words in the headings that call for it
     "BCE": "Sums over pixels and latent dimensions, means over images, in nats. ELBO and KL take "
@@ -59,11 +62,18 @@ def scores(part: Part) -> Iterator[Content]:
 
 def claimed(part: Part) -> list[str | None]:
     """The first group against each other one, by the scores that say who is better."""
-    return [
-        compared(part.claims, part.groups[0], other, f"{part.split}/{name}", *words, ratio=False)
-        for other in part.groups[1:]
-        for name, words in CLAIMS.items()
-    ]
+    first, *others = part.groups
+    said = []
+    for other in others:
+        sizes = [group.config.get("latent_dim") for group in (first, other)]
+        for name, words in CLAIMS.items():
+            sentence = compared(
+                part.claims, first, other, f"{part.split}/{name}", *words, ratio=False
+            )
+            if sentence and name == "bce" and len({*sizes}) == 2:
+                sentence = f"{sentence[:-1]}; their codes have {sizes[0]} and {sizes[1]} numbers."
+            said.append(sentence)
+    return said
 
 
 def heads(groups: Sequence[Group]) -> list[str]:
@@ -87,7 +97,8 @@ def shown_distances(part: Part) -> list[ScoreName]:
 
 def as_row(name: ScoreName) -> Scalar:
     """How a score of samples is written among others: to which reals, by what, of how many."""
-    title = f"{name.scalar.title} to {name.reals} ({name.extractor}, N = {name.n})"
+    to = "to" if name.scalar.better == "minimize" else "against"
+    title = f"{name.scalar.title} {to} {name.reals} ({name.extractor}, N = {name.n})"
     return replace(name.scalar, title=title, unit="")
 
 
@@ -131,7 +142,7 @@ def certainty(part: Part) -> list[str]:
 
 def _budgets(part: Part) -> Iterator[str]:
     """How much training each had, where that differs."""
-    known = [(g.title, g.score("steps"), g.score("seconds")) for g in part.groups]
+    known = [(g.title, g.score("steps"), g.score("training_seconds")) for g in part.groups]
     told = [f"{title} {a.mean:,.0f} steps in {b.mean:,.0f} s" for title, a, b in known if a and b]
     seconds = [b.mean for _, _, b in known if b]
     if len(told) > 1 and max(seconds) > EQUAL * min(seconds):
@@ -171,7 +182,10 @@ def _few(part: Part) -> Iterator[str]:
         )
         return
     if sizes and min(sizes) < FEW:
-        yield f"Held-out scores say little here: they compare {min(sizes)} pictures a side."
+        yield (
+            f"Held-out scores compare {min(sizes)} pictures a side: of so few the Fréchet distance "
+            "is large between real pictures too, as the floor shows."
+        )
 
 
 def _provenance(part: Part) -> Iterator[str]:
@@ -220,3 +234,32 @@ def _cell(group: Group, name: str) -> str:
     text = text_of(group.config.get(name, "—"))
     searched = group.chosen_by and name in group.chosen_by["space"]
     return f"{text} (searched)" if searched else text
+
+
+def settings(group: Group, contests: Contests = (), without: Sequence[str] = ()) -> str:
+    """The hyper-parameters in a line: what a search chose, what is no default, and how long.
+
+    Args:
+        group: Whose.
+        contests: Which say how long in minutes.
+        without: Fields that are told elsewhere.
+    """
+    known = FAMILIES.get(group.model)
+    defaults = {f.name: f.default for f in fields(known.config)} if known else {}
+    searched = group.chosen_by["space"] if group.chosen_by else {}
+    names = [
+        name
+        for name, value in group.config.items()
+        if (role := field_roles(group.model).get(name))
+        and role.key
+        and role.sweep == "search"
+        and not role.compare
+        and name
+        not in ("epochs", "minutes", "conditional", "eval_every", "eval_images", *group.told)
+        and name not in without
+        and (name in ALWAYS or name in searched or value != defaults.get(name))
+    ][:SETTINGS]
+    length = counted(group.config.get("epochs", 0), "epoch")
+    if timed := minutes_of(group, contests):
+        length = counted(timed[0], "minute")
+    return ", ".join([*(f"{name} {text_of(group.config[name])}" for name in names), length])

@@ -7,7 +7,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from genbench.console import counted, say_once
+from genbench.console import counted, listed, say_once
 from genbench.metrics.table import RANKED_BY
 from genbench.record import Study
 from genbench.report import trials
@@ -76,13 +76,15 @@ def about_search(group: Group, study: Study) -> str:
     for default in [values[t["number"]] for t in done if t.get("defaults") and not twice][:1]:
         unit = f" {scalar.unit}" if scalar.unit else ""
         gain = f"{scalar.show(abs(best - default))}{unit} better than the defaults"
-        text += f", {gain}" if best != default else ", that of the defaults"
-    mattered = [f"{name} {share:.0%}" for name, share in explained(study).items() if share > 0]
+        chosen = " (the best of all, by what it was chosen by)"
+        text += f", {gain}{chosen}" if best != default else ", that of the defaults"
+    shares = {name: share for name, share in explained(study).items() if share > 0}
+    mattered = [f"{name} explains {share:.0%}" for name, share in shares.items()]
     if len(done) < ENOUGH or not mattered:
         return f"{text}."
     return (
-        f"{text}. Over its {len(done)} completed trials the quarters of a hyper-parameter explain "
-        f"of the ranks of {metric}: {', '.join(mattered[:2])} (Kelley's epsilon squared)."
+        f"{text}. Of the ranks of {metric} among its {len(done)} completed trials "
+        f"{listed(mattered[:2])} (quarters of the values; Kelley's epsilon squared)."
     )
 
 

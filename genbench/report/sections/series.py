@@ -21,6 +21,7 @@ from genbench.report.sections.scores import (
     as_row,
     claimed,
     row,
+    settings,
     shown_distances,
     shown_scalars,
     text_of,
@@ -46,8 +47,11 @@ def series(part: Part) -> Iterator[Content]:
         models = {group.model for group in groups}
         said = claimed(inside) if len(models) == len(groups) else _best(inside, fields, scores)
         told = [sentence and _within(name, sentence) for sentence in said]
+        first = {group.model: group for group in reversed(groups)}
+        told_of = [f"{family_title(m)}: {settings(first[m], (), fields)}" for m in in_order(first)]
+        notes = [f"Trained with, beside the defaults: {'; '.join(told_of)}."]
         figures = _figures(name, inside, fields) + _flat(name, inside)
-        yield Content(f"Experiment: {name}", told, table, figures=figures)
+        yield Content(f"Experiment: {name}", told, table, notes, figures)
 
 
 def _within(name: str, sentence: str) -> str:

@@ -136,9 +136,10 @@ def distances(part: Part) -> Iterator[Content]:
 def nearer(claims: Claims, a: Group, b: Group, name: ScoreName) -> str | None:
     """Whose samples are nearer to real pictures, or better by what else the score measures."""
     claim = f"comes nearer to the {name.reals} by {name.title}"
+    subject = f"{name.title} to the {name.reals}"
     if name.scalar.better == "maximize":
         claim = f"has the higher {name.title} against {name.reals}"
-    subject = f"{name.title} to the {name.reals}"
+        subject = f"{name.title} against {name.reals}"
     return compared(claims, a, b, str(name), claim, subject, ratio=True)
 
 
