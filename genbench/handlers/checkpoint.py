@@ -20,7 +20,7 @@ from genbench import UserError, parallel
 from genbench.console import first_line, say
 from genbench.families.state import State
 from genbench.files import whole, writing
-from genbench.handlers.training import mid_epoch
+from genbench.handlers.training import mid_epoch, over
 from genbench.weights import read_checkpoint
 
 
@@ -85,16 +85,16 @@ class Best:
 class Checkpoints:
     """The checkpoints in a folder: last.pt, and best.pt, each written whole or not at all.
 
-    best.pt is written first, and is as complete: of the two, the later one is where a training
-    goes on, so that no best epoch is of steps that were lost.
+    best.pt is as complete: of the two, the later one is where a training goes on. So the best epoch
+    so far has no last.pt of its own, unless the training ends with it.
     """
 
     def __init__(self, folder: Path, state: State, best: Best, parts: Mapping[str, Part]):
         self.folder, self.state, self.best = folder, state, best
         self.parts = {**parts, "best": best, "noise": GlobalNoise()}
 
-    def write(self, as_best: bool = False) -> None:
-        """Write the state of this moment as last.pt, and before as best.pt if it is the best.
+    def write(self, *names: str) -> None:
+        """Write the state of this moment under these names (default: last.pt), in this order.
 
         Of several processes, which all have the same state, the first one writes.
         """
@@ -104,7 +104,7 @@ class Checkpoints:
             self.folder.mkdir(exist_ok=True)
         training = {name: dict(part.state_dict()) for name, part in self.parts.items()}
         saved = {**self.state.state_dict(), "training": training}
-        for name in ("best.pt", "last.pt") if as_best else ("last.pt",):
+        for name in names or ("last.pt",):
             with whole(self.folder / name) as file:
                 torch.save(saved, file)
 
@@ -148,7 +148,9 @@ def attach_checkpoints(
 
     def write() -> None:
         nonlocal written
-        checkpoints.write(as_best=best.is_new)
+        checkpoints.write(
+            *["best.pt"] * best.is_new, *["last.pt"] * (over(trainer) or not best.is_new)
+        )
         best.is_new, written = False, time.monotonic()
 
     @trainer.on(Events.ITERATION_COMPLETED)
