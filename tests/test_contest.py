@@ -333,7 +333,7 @@ def test_a_side_has_one_name_in_a_report_with_its_minutes_where_two_contests_hav
 
 
 def test_the_groups_of_a_part_are_called_as_in_its_contest(trained, tmp_path):
-    sides, choice = f"dcgan,dcgan + ema,{DEFAULT}", next(iter(CHOICES))
+    sides, choice = f"dcgan,dcgan + ema,{DEFAULT}", list(CHOICES)[1]
     o = options(tmp_path, seeds=1, sides=sides, choice=choice)
     record = contest(o)
     ((part, _), *_) = make_pages(read_runs(o.runs_dir), [], contests=[record])

@@ -100,10 +100,18 @@ def about() -> dict[str, str]:
     import torch
 
     facts = {"commit": git("rev-parse", "--short", "HEAD") or "unknown"}
-    facts |= {"Python": platform.python_version(), "cores": f"{os.cpu_count()}"}
+    facts |= {"CPU": cpu(), "Python": platform.python_version(), "cores": f"{os.cpu_count()}"}
     if torch.cuda.is_available():
         facts["GPU"] = torch.cuda.get_device_name()
     return facts | {name: version(name) for name in PACKAGES}
+
+
+def cpu() -> str:
+    """What the processor is called."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def show(rows: page.Rows) -> None:

@@ -29,7 +29,11 @@ def verdict(value: float, target: float | None) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """Median and range of several measurements."""
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
+    middle, least, most = (
+        f"{value:.2f}" if math.isfinite(value) else "never"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} [{least}, {most}]"
 
 
 def line_rows(rows: Rows) -> list[list[str]]:

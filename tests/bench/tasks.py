@@ -209,7 +209,8 @@ def empty_trials(trials: int, folder: str) -> dict[str, Any]:
         return {"val/elbo": -100.0 - config.lr}
 
     trials_module.train = instead
-    sweep = dataclasses.replace(read_sweep(ROOT / "sweeps" / "vae.yaml"), stopping=None)
+    file = ROOT / "sweeps" / "vae.yaml"
+    sweep = dataclasses.replace(read_sweep(file), stopping=None, run_cap=None)
     options = SearchConfig(trials=trials, timeout=1e9, wandb="disabled", runs_dir=folder)
     found = Search(sweep, options)
     found.file.parent.mkdir(parents=True)
@@ -219,6 +220,7 @@ def empty_trials(trials: int, folder: str) -> dict[str, Any]:
         before = time.perf_counter()
         found.work(trials)
     now = time.perf_counter()
+    assert len(found.study.trials) == trials
     return {"seconds": now - started, "last": (now - before) / 10}
 
 
