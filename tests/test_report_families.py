@@ -183,7 +183,7 @@ def test_a_new_metric_has_its_row_and_its_direction(records, tmp_path):
         path.write_text(json.dumps(line) + "\n")
         text, _ = written(records, tmp_path)
         assert (
-            "| Toy distance to held-out pictures (lite0, N = 1500) ↑ | 7.00 ± 0.00 | 8.00 ± 0.00 |"
+            "| Toy distance against held-out pictures (lite0, N = 1500) ↑ | 7.00 ± 0.00 | 8.00"
             in text
         )
         assert "| Toy distance ↑ | 2.00 [-10.71, 14.71] | 9.00 |" in text

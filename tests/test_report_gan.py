@@ -232,11 +232,10 @@ def test_of_crops_of_few_sources_the_training_pictures_are_the_reference(records
 
 def test_few_held_out_pictures_are_pointed_out(records):
     records.gan(scores={"train/kid_lite0_n300": 0.1})
-    assert not any("say little" in note for note in records.content("Scores").notes)
+    few = "Held-out scores compare"
+    assert not any(few in note for note in records.content("Scores").notes)
     records.gan(seed=1, scores={"test/fd_lite0_n100": 1.0})
-    assert any(
-        "they compare 100 pictures a side" in note for note in records.content("Scores").notes
-    )
+    assert any(f"{few} 100 pictures a side" in note for note in records.content("Scores").notes)
 
 
 def test_what_went_wrong_is_counted_and_left_out_of_means(records):
@@ -361,7 +360,7 @@ def test_collapses_and_divergences_are_counted(records, collapsed, failed, text)
     [
         (0.0, "The discriminator of the palette with r3 was never saturated."),
         (2.5, "was saturated in 1 of 2 trainings, for up to 2.5 epochs on end"),
-        (0.03, "was saturated in 1 of 2 trainings, for up to a tenth of an epoch on end"),
+        (0.03, "was saturated in 1 of 2 trainings, for up to 11 steps on end"),  # of 375
     ],
 )
 def test_saturation_is_said(records, epochs, text):
@@ -370,12 +369,20 @@ def test_saturation_is_said(records, epochs, text):
     assert records.said(text)
 
 
+def test_a_discriminator_that_knows_all_tells_nothing_of_memory(records):
+    for seed in range(2):
+        path = records.gan(seed=seed) / "metrics.jsonl"
+        path.write_text(path.read_text().replace('"accuracy": 0.8', '"accuracy": 0.998'))
+    (said,) = records.said("memorises training pictures cannot be told")
+    assert said.endswith("beside held-out ones too (ROC AUC 1.00 ± 0.00).")
+
+
 @pytest.mark.parametrize(
     ("ratios", "text"),
     [
         ([1.02, 1.04], "does not memorise training pictures: its ROC AUC on them is 1.03 ± 0.01"),
         ([1.3, 1.32], "memorises training pictures: its ROC AUC on them is 1.31 ± 0.01 times"),
-        ([1.0, 1.6], "memorises training pictures is up to the seed: its ROC AUC on them is 1.30"),
+        ([1.0, 1.6], "memorises training pictures is not shown by 2 seeds: its ROC AUC on them"),
     ],
 )
 def test_a_discriminator_that_memorises_is_named(records, ratios, text):
@@ -743,8 +750,34 @@ def test_whom_a_short_training_took_away_from_the_pictures_is_told(records):
     told = list(said(Claims(), contest, sides_of(contest, read_runs(records.folder))))
     assert told[2] == (
         "By KID, dcgan (0.8050 ± 0.0071 against 0.5000) is farther from the held-out "
-        "pictures than before the first step: so short a training is none to judge these by."
+        "pictures than before the first step: so short a training says little of them."
     )
+
+
+@pytest.mark.parametrize(
+    ("precision", "recall", "against"),
+    [
+        (
+            0.9,
+            0.2,
+            "Against it: b has the better Precision (0.905 ± 0.007 against 0.505 ± 0.007, p",
+        ),
+        (0.9, 0.0, None),  # noise may have it
+        (0.51, 0.2, None),  # not shown
+    ],
+)
+def test_what_speaks_against_the_first_of_a_contest_is_shown(records, precision, recall, against):
+    names = KID, "test/precision_lite0_n1500", "test/recall_lite0_n1500"
+    for key, values in {"a": (0.1, 0.5, 0.4), "b": (0.3, precision, recall)}.items():
+        for seed in range(2):
+            scores = dict(zip(names, values, strict=True))
+            scores[names[1]] += seed / 100
+            records.gan(seed, key=key, config={"test": True}, scores=scores)
+    contest = {"minutes": 1.0, "sides": {key: {"key": key, "untrained": {}} for key in "ab"}}
+    told = list(said(Claims(), contest, sides_of(contest, read_runs(records.folder))))
+    found = [sentence for sentence in told if sentence.startswith("Against it")]
+    assert len(found) == bool(against)
+    assert all(sentence.startswith(against) for sentence in found)
 
 
 def test_the_first_of_a_contest_is_held_against_all_others(records):

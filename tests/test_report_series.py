@@ -27,6 +27,9 @@ def test_configurations_that_share_a_name_stand_in_one_table_by_what_varies(reco
     rows = {row[0]: row[1:] for row in content.table if row}
     assert rows["Training seeds"] == ["2", "2", "2"]
     assert rows["KL (nats an image)"] == ["80.00 ± 0.00", "20.00 ± 0.00", "5.00 ± 0.00"]
+    assert content.notes == [
+        "Trained with, beside the defaults: VAE: latent_dim 8, lr 0.001, 4 epochs."
+    ]
     (said,) = (s for s in content.said if "ELBO" in s)
     assert said == (
         "What beta does: ELBO is best at beta = 1, -100.50 ± 0.71; that it is better than at "
