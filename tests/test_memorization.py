@@ -39,6 +39,9 @@ def test_planted_copies_are_found_and_named(share, jitter):
     np.testing.assert_array_equal(found.nearest[:copies], np.arange(100, 100 + copies))
     assert found.distances[:copies].max() < found.distances[copies:].min(initial=np.inf)
     assert found.expected == pytest.approx(0.01)
+    assert found.originals == pytest.approx(copies, abs=6)
+    alike = [np.tile(train[:1], (300, 1))]
+    assert memorization(alike, [held_out], [train]).originals == 1
 
 
 def test_samples_far_from_all_pictures_are_no_copies():

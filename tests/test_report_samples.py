@@ -194,12 +194,13 @@ def test_copies_are_said(records):
         f"The {AE} shows no sign of copying training pictures (2.3 % copies would show in 80 "
         "% of cases): 0.4 %"
     ) in " ".join(records.last_part()[1])
-    thief = COPIES | {"copies": 0.3, "p": 1e-9, "alarm": True}
+    thief = COPIES | {"copies": 0.3, "p": 1e-9, "alarm": True, "originals": 2}
     evaluation(vae, "vae", {"kid": [0.2, 0.21, 0.22]}, memorization=thief)
     content = nearest_content(records)
     assert content.said[0].startswith(  # alarms first
         "The VAE may copy training pictures, in 1 of 1 trainings: 30.0 % of its samples"
     )
+    assert content.said[0].endswith(", but to 2 of them: a collapse does so, too.")
     assert not content.notes
     some = COPIES | {"copies": 0.012, "searched": 40}
     evaluation(vae, "vae", {"kid": [0.2, 0.21, 0.22]}, memorization=some)

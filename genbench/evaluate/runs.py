@@ -142,6 +142,7 @@ def copies(
         "p": result.p,
         "visible": result.visible,
         "alarm": result.alarm,
+        "originals": result.originals,
         "searched": len(searched),
         "extractor": extractor.name,
         "picture": path.name,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from genbench.console import print_table
+from genbench.console import counted, print_table
 from genbench.evaluate.evaluation import Table
 from genbench.evaluate.runs import Candidate
 from genbench.metrics import METRICS, RANKED_BY
@@ -68,7 +68,8 @@ def model_lines(candidate: Candidate) -> Iterator[str]:
     title = f"{candidate.model.sampler} ({folder.name})"
     if copies := findings.get("memorization"):
         seen = f"no sign of copies ({100 * copies['visible']:.1f} % copies would show in {SURE})"
-        verdict = "may copy training pictures" if copies["alarm"] else seen
+        verdict = f"may copy {counted(copies['originals'], 'training picture')}"
+        verdict = verdict if copies["alarm"] else seen
         yield (
             f"{title}: {verdict}: {100 * copies['copies']:.1f} % of samples are nearer to a "
             f"training picture than all but {100 * copies['expected']:.1f} % of held-out pictures "

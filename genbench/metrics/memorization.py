@@ -28,7 +28,8 @@ class Memorization:
     pictures are. expected: the share of held-out pictures that are so near. p: of a one-sided
     test that samples are no nearer than held-out pictures. visible: the least share of copies that
     it sees (`visible_share`). nearest (N,): each sample's nearest training picture, distances (N,):
-    how far it is (`nearest_rows`).
+    how far it is (`nearest_rows`). originals: of how many training pictures the copies are: of very
+    few where the samples have collapsed.
     """
 
     copies: float
@@ -37,6 +38,7 @@ class Memorization:
     visible: float
     nearest: np.ndarray
     distances: np.ndarray
+    originals: int
 
     @property
     def alarm(self) -> bool:
@@ -65,9 +67,10 @@ def memorization(samples: Spaces, held_out: Spaces, train: Spaces) -> Memorizati
     n, m = len(distances), len(of_held_out)
     k = max(1, round(NEAR * m))
     threshold = np.sort(of_held_out)[k - 1]
-    near = int((distances <= threshold).sum())
+    copies = nearest[distances <= threshold]
+    near, originals = len(copies), len(np.unique(copies))
     p = float(chance_of(near, n, m, k))
-    return Memorization(near / n, k / m, p, visible_share(n, m, k), nearest, distances)
+    return Memorization(near / n, k / m, p, visible_share(n, m, k), nearest, distances, originals)
 
 
 def chance_of(near: np.ndarray | int, n: np.ndarray | int, m: int, k: int) -> np.ndarray:

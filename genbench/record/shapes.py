@@ -134,6 +134,7 @@ class Copies(TypedDict, total=False):
     p: float
     visible: float
     alarm: Required[bool]
+    originals: int
     searched: int
     extractor: str
     picture: Below

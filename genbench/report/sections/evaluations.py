@@ -47,6 +47,7 @@ NO_FID = (
     "The Fréchet distance is no FID, which is by Inception. An Inception Score by a network that "
     "was trained on other pictures says little."
 )
+FEW = 3  # training pictures that all samples of a collapsed model are near to
 Floor = dict[str, float]
 
 
@@ -241,7 +242,10 @@ def about_copies(model: Evaluated, tests: list[dict[str, Any]]) -> str:
     alarms = [bool(test["alarm"]) for test in tests]
     if any(alarms):
         trainings = f"{share(alarms)} trainings"
-        return f"The {model.title} may copy training pictures, in {trainings}: {numbers}."
+        few = [test["originals"] for test in tests if test["alarm"] and "originals" in test]
+        but = f", but to {listed(sorted({*map(str, few)}))} of them: a collapse does so, too"
+        but = but if few and max(few) <= FEW else ""
+        return f"The {model.title} may copy training pictures, in {trainings}: {numbers}{but}."
     shares = [test["visible"] for test in tests if "visible" in test]
     seen = f" ({100 * max(shares):.1f} % copies would show in {SURE})" if shares else ""
     verdict = "raises no alarm of" if copied > expected else "shows no sign of"
