@@ -83,7 +83,8 @@ def test_two_that_are_alike_by_kid_may_differ_otherwise(records):
         records.gan(seed=seed, key="b", config=DCGAN, scores=own)
     said = make_report(records.pages()).answers[0].said[0]
     assert said.startswith(
-        "The GAN (palette, r3) and the GAN (dcgan, bce, baseline) cannot be told apart by KID: "
+        "The GAN (palette, r3) and the GAN (dcgan, bce, baseline) cannot be told apart as "
+        "generators by KID 0.0300 ± 0.0100 against "
     )
     assert said.endswith("The GAN (palette, r3) has the better recall (0.301 against 0.201).")
 

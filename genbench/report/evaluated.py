@@ -24,6 +24,7 @@ class Evaluated:
     runs: list[Record]
     findings: list[dict[str, Any]]
     prior: str = ""  # what was fitted to its codes
+    side: str = ""  # what a contest calls it
 
     def having(self, name: str) -> list[Any]:
         """What was found under this name, of the runs of which it was looked for."""
@@ -79,7 +80,7 @@ def find_evaluated(
         prior = sampler.partition("+")[2]
         title = group.full_title + (f" + {prior}" if prior else "")
         found = [_merged(run, sampler) for run in group.runs]
-        evaluated.append(Evaluated(title, group.runs, found, prior))
+        evaluated.append(Evaluated(title, group.runs, found, prior, group.side))
     times = Counter(one.title for one in evaluated)
     return [
         replace(one, title=f"{one.title}: {one.runs[0].about['key']}")

@@ -203,7 +203,7 @@ def about_winner(claims: Claims, rows: Sequence[Row], floor: Mapping[str, float]
         ahead = "; ".join(_losses(claims, second, [first]))
         but = f" T{ahead[1:]}." if ahead else ""
         return (
-            f"The {first.title} and the {second.title} cannot be told apart by {metric.title}: "
+            f"The {first.title} and the {second.title} cannot be told apart as generators by "
             f"{numbers} ({lead.basis}).{but}"
         )
     better = f"better than the {second.title}" if lead.unproven else "best"

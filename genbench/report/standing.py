@@ -88,7 +88,7 @@ def rows_of(parts: Sequence[Part]) -> tuple[list[Row], dict[str, float], Way | N
     by_key = {_key(group): group for group in groups}
     models = []
     for one in evaluated:
-        group = by_key.get(_key(one), Group(runs=one.runs))
+        group = by_key.get(_key(one), Group(runs=one.runs, side=one.side))
         models.append(Row(one.title if one.prior else group.full_title, group, one))
     known = {_key(one) for one in evaluated}
     models += [Row(group.full_title, group) for group in groups if _key(group) not in known]
