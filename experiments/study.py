@@ -184,9 +184,8 @@ class Scored:
         """Whether a run stands in the table of all families."""
         group = run.config.get("group", "")
         chosen = group.endswith("-best") or group.startswith("contest-")
-        chosen = (chosen or group in (FAMILIES_GROUP, LAB_GAN_GROUP)) and run.model in (
-            self.models or FAMILIES
-        )
+        chosen = chosen or group in (FAMILIES_GROUP, LAB_GAN_GROUP)
+        chosen = chosen and run.model in (self.models or FAMILIES)
         return run.status == "finished" and run.tested and run.config["data"] == data and chosen
 
     def is_scored(self, run: Record, chosen: EvaluateConfig) -> bool:

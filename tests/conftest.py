@@ -13,6 +13,7 @@ from typing import Any
 import forked
 import hypothesis
 import pytest
+import torch
 from disks import mounted
 from matplotlib.figure import Figure
 from PIL import Image
@@ -66,6 +67,12 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+def later_checkpoint(run: Path) -> dict[str, Any]:
+    """Of a run's checkpoints the one that it goes on from."""
+    paths = (run / "checkpoints").glob("*.pt")
+    return max((torch.load(path, weights_only=True) for path in paths), key=lambda one: one["step"])
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import forked
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, later_checkpoint
 
 from genbench import UserError, parallel, signals
 from genbench.cli import parse_training
@@ -159,10 +159,7 @@ def test_where_one_process_ends_all_do_and_the_run_can_go_on(tmp_path, what, cod
     (run,) = read_runs(tmp_path / "runs")
     assert not run.problems
     assert run.status == "failed"
-    paths = (run.path / "checkpoints").glob("*.pt")
-    saved = max(
-        (torch.load(path, weights_only=True) for path in paths), key=lambda one: one["step"]
-    )
+    saved = later_checkpoint(run.path)
     assert saved["step"] == done
     if done == 21:
         config, _ = parse_training(AEConfig, [f"--config={run.path}/config.json"])

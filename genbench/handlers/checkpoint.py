@@ -148,9 +148,10 @@ def attach_checkpoints(
 
     def write() -> None:
         nonlocal written
-        checkpoints.write(
-            *["best.pt"] * best.is_new, *["last.pt"] * (over(trainer) or not best.is_new)
-        )
+        names = ["best.pt"] if best.is_new else []
+        if over(trainer) or not names:
+            names.append("last.pt")
+        checkpoints.write(*names)
         best.is_new, written = False, time.monotonic()
 
     @trainer.on(Events.ITERATION_COMPLETED)

@@ -62,9 +62,10 @@ def memorization(samples: Spaces, held_out: Spaces, train: Spaces) -> Memorizati
         held_out: (M, D), of pictures that were not trained on; at least 2.
         train: (T, D), of those that were.
     """
-    nearest, distances = nearest_rows(samples, train)
-    _, of_held_out = nearest_rows(held_out, train)
-    n, m = len(distances), len(of_held_out)
+    n, m = len(samples[0]), len(held_out[0])
+    both = [np.concatenate(spaces) for spaces in zip(samples, held_out, strict=True)]
+    nearest, distances = nearest_rows(both, train)
+    nearest, distances, of_held_out = nearest[:n], distances[:n], distances[n:]
     k = max(1, round(NEAR * m))
     threshold = np.sort(of_held_out)[k - 1]
     copies = nearest[distances <= threshold]

@@ -99,9 +99,9 @@ class Lead:
         return cls(second, [], f"{hardest.basis}{by}")
 
 
-def covers_nothing(recall: Sample | None) -> bool:
-    """Whether samples have so little recall that their precision is no merit: noise may have it."""
-    return recall is not None and recall.mean < COVERED
+def no_merit(metric: str, recall: Sample | None) -> bool:
+    """Whether a score is the precision of samples with next to no recall: noise may have it."""
+    return metric == "precision" and recall is not None and recall.mean < COVERED
 
 
 def above(group: Group, name: str, bound: float) -> bool | None:

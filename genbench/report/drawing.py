@@ -19,7 +19,7 @@ from PIL import Image
 from genbench.files import whole
 from genbench.record import Record
 from genbench.report.group import Group
-from genbench.report.sheets import Picture, to_gif, to_png
+from genbench.report.sheets import Picture, encoded, to_gif, to_png
 
 matplotlib.use("Agg")
 INK = "#222222"
@@ -229,6 +229,4 @@ def _smaller(data: str) -> str:
         image = Image.fromarray(red)
     else:
         image = image.quantize(256, method=Image.Quantize.FASTOCTREE)
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(encoded(image, "PNG", optimize=True)).decode()

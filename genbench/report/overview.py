@@ -12,7 +12,7 @@ from genbench.images import first_tiles
 from genbench.metrics.names import SPLITS
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.comparison import Lead, covers_nothing
+from genbench.report.comparison import Lead, no_merit
 from genbench.report.evaluated import about_priors
 from genbench.report.group import Group, epochs_done, unlike
 from genbench.report.part import Cell, Content, Contests, Drawing, Part
@@ -67,13 +67,14 @@ def _about_nll(row: Row) -> Iterator[str]:
     """What the likelihood is of, and what it may be held against."""
     known = _likelihoods(row)
     first = known[0]
-    told = [f"of {first['pictures']:,} held-out pictures"] if "pictures" in first else []
+    told = ["NLL is that of `genbench evaluate`"]
+    told += [f"of {first['pictures']:,} held-out pictures"] if "pictures" in first else []
     for name, words in (("elbo", "their ELBO is"), ("nll_bias", "still too high by about")):
         if all(math.isfinite(one.get(name, math.nan)) for one in known):
             told.append(f"{words} {Sample.of(one[name] for one in known).mean:.2f}")
     grey = first.get("p") == "bernoulli" and first.get("binarize", "none") == "none"
     other = "; of grey pixels as probabilities: no published nats of binarised digits compare"
-    yield f"NLL is that of `genbench evaluate`, {', '.join(told)}{other * grey}."
+    yield f"{', '.join(told)}{other * grey}."
 
 
 def _about_budgets(rows: Sequence[Row]) -> Iterator[str]:
@@ -81,17 +82,15 @@ def _about_budgets(rows: Sequence[Row]) -> Iterator[str]:
     told = {}
     for row in rows:
         steps, epochs = row.group.score("steps"), epochs_done(row.group)
-        how = f"settings of {counted(n, 'trial')}" if (n := _trials(row.group)) else "no search"
+        how = "no search"
+        if study := row.group.chosen_by:
+            how = f"settings of {counted(len(study['trials']), 'trial')}"
         if steps:
             told[id(row.group)] = (
                 f"{row.group.full_title} {steps.mean:,.0f} steps, {epochs:.2g} epochs, {how}"
             )
     if len(told) > 1:
         yield f"Trained for: {'; '.join(told.values())}."
-
-
-def _trials(group: Group) -> int:
-    return len(group.chosen_by["trials"]) if group.chosen_by else 0
 
 
 def _head(names: Sequence[str]) -> list[Cell]:
@@ -259,7 +258,7 @@ def _losses(claims: Claims, first: Row, others: Sequence[Row]) -> Iterator[str]:
         if not mine or not theirs or not math.isfinite(mine.mean):
             continue
         row, best = max(theirs, key=lambda pair: (scalar.sign or -1) * pair[1].mean)
-        if name == "precision" and covers_nothing(row.score("recall")):
+        if no_merit(name, row.score("recall")):
             continue
         shown, ours = scalar.show(best.mean), scalar.show(mine.mean)
         if (scalar.sign or -1) * (best.mean - mine.mean) <= 0 or shown == ours:

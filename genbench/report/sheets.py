@@ -21,10 +21,10 @@ Picture = np.ndarray  # (H, W[, 3]) `uint8`
 def to_png(picture: Picture) -> bytes:
     """As small as it goes: enlarged by a whole factor if small, of 256 colours if large."""
     image = Image.fromarray(_enlarged(picture, _scale(picture)))
-    data = _encoded(image, "PNG", optimize=True)
+    data = encoded(image, "PNG", optimize=True)
     if len(data) > LARGE and image.mode == "RGB":
         colours = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        data = _encoded(colours, "PNG", optimize=True)
+        data = encoded(colours, "PNG", optimize=True)
     return data
 
 
@@ -48,7 +48,7 @@ def to_gif(frames: Sequence[Picture]) -> bytes:
         images = [Image.fromarray(frame).convert("RGB") for frame in some]
         first, *rest = [image.quantize(colours, dither=Image.Dither.NONE) for image in images]
         times = [260] * len(rest) + [1500]  # milliseconds
-        data = _encoded(
+        data = encoded(
             first, "GIF", save_all=True, append_images=rest, duration=times, loop=0, optimize=True
         )
         if len(data) <= (FILM if scale == 1 else FILM // 4):
@@ -56,7 +56,8 @@ def to_gif(frames: Sequence[Picture]) -> bytes:
     return data
 
 
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """A picture as a file of this kind, in memory; options are those of Pillow's writer."""
     data = io.BytesIO()
     image.save(data, kind, **options)
     return data.getvalue()

@@ -11,7 +11,7 @@ from genbench.console import counted, listed
 from genbench.metrics.names import ScoreName
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import Contest, Record, Rung
-from genbench.report.comparison import Lead, covers_nothing
+from genbench.report.comparison import Lead, no_merit
 from genbench.report.group import Group, make_groups, sample_scores
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sections.adversarial import collapses
@@ -157,20 +157,18 @@ def said(claims: Claims, contest: Contest, sides: Sides) -> Iterator[str]:
             if len(order) > 1:
                 yield from _winner(claims, contest, name, order, samples)
         elif order and nearest in samples:
-            others += _better(claims, name, order[0], nearest, sides)
+            recall = sides[order[0]].score(str(replace(name, metric="recall")))
+            if not no_merit(name.metric, recall):
+                others += _better(claims, name, order[0], samples[order[0]], samples[nearest])
     if others:
         yield f"Against it: {listed(others)}."
 
 
 def _better(
-    claims: Claims, name: ScoreName, side: str, nearest: str, sides: Sides
+    claims: Claims, name: ScoreName, side: str, best: Sample, other: Sample
 ) -> Iterator[str]:
-    """That a side has a better score than the nearest one, where that is shown and worth a word."""
-    best, other = (sides[one].score(str(name)) for one in (side, nearest))
-    recall = sides[side].score(str(replace(name, metric="recall")))
-    if not best or not other or best.mean == other.mean:
-        return
-    if name.metric == "precision" and covers_nothing(recall):
+    """That a side has a better score than the nearest one, where that is shown."""
+    if best.mean == other.mean:
         return
     metric = METRICS[name.metric]
     tested = claims.compare(best, other, metric.is_distance)

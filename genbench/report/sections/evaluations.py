@@ -14,7 +14,7 @@ from genbench.metrics.names import short_name
 from genbench.metrics.protocol import ModelScores, Protocol, ranking
 from genbench.metrics.table import METRICS, RANKED_BY
 from genbench.record import read_picture
-from genbench.report.comparison import Lead, covers_nothing
+from genbench.report.comparison import Lead, no_merit
 from genbench.report.evaluated import Evaluated, about_priors
 from genbench.report.part import Content, Drawing, Part
 from genbench.report.sheets import as_it_is
@@ -158,9 +158,10 @@ def about_largest(rows: list[ModelScores]) -> str | None:
     tops = []
     for name in ("precision", "recall"):
         having = [row for row in rows if name in row.values]
-        if name == "precision":
-            recalls = {r.title: r.sample("recall") for r in rows if "recall" in r.values}
-            having = [row for row in having if not covers_nothing(recalls.get(row.title))]
+        recalls = [row.sample("recall") if "recall" in row.values else None for row in having]
+        having = [
+            r for r, recall in zip(having, recalls, strict=True) if not no_merit(name, recall)
+        ]
         if len(having) > 1:
             top = max(having, key=lambda row: row.sample(name).mean)
             tops.append(f"{name} of the {top.title}, {top.show(name)}")

@@ -70,7 +70,7 @@ def claimed(part: Part) -> list[str | None]:
             sentence = compared(
                 part.claims, first, other, f"{part.split}/{name}", *words, ratio=False
             )
-            if sentence and name == "bce" and len({*sizes}) == 2:
+            if sentence and name == "bce" and None not in sizes and sizes[0] != sizes[1]:
                 sentence = f"{sentence[:-1]}; their codes have {sizes[0]} and {sizes[1]} numbers."
             said.append(sentence)
     return said
